@@ -1,0 +1,78 @@
+// Package files writes state and reads secrets so that a crash leaves the old
+// file or the new one, never half of one, and so that other users of the
+// machine cannot read what they should not. It knows nothing of formats.
+package files
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/leydenln/leyden/internal/fault"
+)
+
+// Write replaces path with data under the mode perm: written beside it,
+// synced, renamed, and the folder synced. Errors carry the code disk_full or
+// write_failed.
+func Write(path string, data []byte, perm fs.FileMode) error {
+	err := renameio.WriteFile(path, data, perm, renameio.IgnoreUmask())
+	if err == nil {
+		err = SyncDir(filepath.Dir(path))
+	}
+	return writeFault(path, err)
+}
+
+// MkdirPrivate makes the folder and its parents. The folder itself ends with
+// mode 0700, also when it was there before.
+func MkdirPrivate(path string) error {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return writeFault(path, err)
+	}
+	return writeFault(path, os.Chmod(path, 0o700))
+}
+
+// ReadSecret reads a file that nobody but its owner may read. A file that
+// group or others can touch is refused with the code insecure_file.
+func ReadSecret(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return nil, fault.New("insecure_file", "chmod 600 "+path,
+			"secret file %q has mode %#o: other users can read it", path, mode)
+	}
+	return os.ReadFile(path)
+}
+
+// SyncDir makes renames and removals in the folder durable.
+func SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func writeFault(path string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fault.New("disk_full", "free some space, then try again",
+			"write %q: %w", path, err)
+	default:
+		return fault.New("write_failed", "check the folder's owner and mode",
+			"write %q: %w", path, err)
+	}
+}
