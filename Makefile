@@ -1,0 +1,64 @@
+# leyden and lnget. `make help` lists the targets.
+
+# What lnd's RPC needs to be complete; see ARCHITECTURE.md.
+TAGS    := signrpc walletrpc chainrpc invoicesrpc peersrpc neutrinorpc
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+INFO    := github.com/leydenln/leyden/internal/buildinfo
+LDFLAGS := -s -w -X $(INFO).version=$(VERSION) -X $(INFO).commit=$(COMMIT)
+GO      := CGO_ENABLED=0 go
+BUILD   := $(GO) build -trimpath -tags "$(TAGS)"
+
+export GOTOOLCHAIN := local
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+.PHONY: build
+build: ## build bin/leyden, bin/lnget and bin/btcd (the test chain)
+	$(BUILD) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/leyden ./cmd/lnget
+	$(GO) build -trimpath -ldflags '-s -w' -o bin/ github.com/btcsuite/btcd
+
+.PHONY: demo
+demo: build ## the whole commerce loop on a private network: real lnd, real payments
+	bin/leyden demo
+
+.PHONY: test
+test: lint unit itest ## everything that must be green: lint, unit tests, real nodes
+
+.PHONY: unit
+unit: build ## all but the tests on real nodes, and the race detector where it counts
+	LEYDEN_TEST_BIN=$(CURDIR)/bin $(GO) test -tags "$(TAGS)" $$(go list ./... | grep -v /itest)
+	LEYDEN_TEST_BIN=$(CURDIR)/bin CGO_ENABLED=1 go test -race $(RACE)
+
+.PHONY: itest
+itest: build ## the tests on real nodes
+	LEYDEN_TEST_BIN=$(CURDIR)/bin $(GO) test -timeout 20m ./itest/...
+
+# Packages with goroutines of their own. None links lnd's root package.
+RACE := ./l402/... ./internal/front/... ./internal/gate/... ./internal/fetch/... ./internal/store/...
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet -tags "$(TAGS)" ./...
+	$(GO) tool staticcheck -tags "$(TAGS)" ./...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (default 20s)
+	@./scripts/fuzz $(or $(FUZZTIME),20s)
+
+.PHONY: bench
+bench: build ## the figures of bench/README.md
+	$(GO) run ./bench
+
+.PHONY: generate
+generate: ## regenerate the protobuf stubs (needs protoc)
+	GOBIN=$(CURDIR)/bin go install google.golang.org/protobuf/cmd/protoc-gen-go
+	PATH=$(CURDIR)/bin:$$PATH protoc -I internal/rpc/lndwire --go_out=. \
+		--go_opt=module=github.com/leydenln/leyden internal/rpc/lndwire/lndwire.proto
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin

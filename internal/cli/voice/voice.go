@@ -1,0 +1,99 @@
+// Package voice is how our command lines speak, written down once: one line on
+// stderr that says what failed and why, the hint under it, or one JSON object
+// with --json; and exit status 0, 1 or 2. It leaves to the programs what their
+// codes mean beyond that.
+package voice
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/leydenln/leyden/internal/fault"
+)
+
+// CodeUsage is the code of a wrong command line.
+const CodeUsage = "usage"
+
+// ErrSilent ends a command with status 1 when it has already printed what is
+// to be said.
+var ErrSilent = errors.New("failed")
+
+// Exit prints err, if any, as name's error and returns the exit status.
+func Exit(w io.Writer, name string, asJSON bool, err error) int {
+	if err == nil {
+		return 0
+	}
+	if !errors.Is(err, ErrSilent) {
+		Print(w, name, asJSON, asUsage(name, err))
+	}
+	if fault.Code(asUsage(name, err)) == CodeUsage {
+		return 2
+	}
+	return 1
+}
+
+// Print writes err: `name: sentence` with the hint on a line of its own, or
+// {"error":{"code","message","hint"}}.
+func Print(w io.Writer, name string, asJSON bool, err error) {
+	if asJSON {
+		PrintJSON(w, map[string]any{"error": map[string]string{
+			"code": fault.Code(err), "message": oneLine(err.Error()), "hint": fault.Hint(err),
+		}})
+		return
+	}
+	fmt.Fprintf(w, "%s: %s\n", name, oneLine(err.Error()))
+	if hint := fault.Hint(err); hint != "" {
+		fmt.Fprintf(w, "  hint: %s\n", hint)
+	}
+}
+
+// PrintJSON writes v as one JSON document, indented, with a newline.
+func PrintJSON(w io.Writer, v any) {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		fmt.Fprintf(os.Stderr, "write JSON: %v\n", err)
+	}
+}
+
+// UsageError marks err as a wrong command line and names the help to read.
+// Fits cobra's SetFlagErrorFunc.
+func UsageError(cmd *cobra.Command, err error) error {
+	return fault.New(CodeUsage, cmd.CommandPath()+" --help", "%w", err)
+}
+
+// Args turns a cobra argument check into one whose error is a usage error.
+func Args(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return UsageError(cmd, err)
+		}
+		return nil
+	}
+}
+
+// IsTerminal says whether w is a terminal.
+func IsTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// asUsage gives cobra's own plain errors about commands the usage code.
+func asUsage(name string, err error) error {
+	if fault.Code(err) == fault.Internal && strings.HasPrefix(err.Error(), "unknown command ") {
+		return fault.New(CodeUsage, name+" --help", "%w", err)
+	}
+	return err
+}
+
+func oneLine(s string) string {
+	return strings.Join(strings.Fields(s), " ")
+}

@@ -1,0 +1,54 @@
+package voice_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"github.com/leydenln/leyden/internal/cli/voice"
+	"github.com/leydenln/leyden/internal/fault"
+)
+
+func TestExit(t *testing.T) {
+	cmd := &cobra.Command{Use: "leyden"}
+	cases := map[string]struct {
+		err    error
+		status int
+		out    string
+	}{
+		"ok/nil":            {nil, 0, ""},
+		"fail/silent":       {voice.ErrSilent, 1, ""},
+		"fail/plain":        {errors.New("a\nb"), 1, "leyden: a b\n"},
+		"fail/hint":         {fault.New("x", "do it", "no"), 1, "leyden: no\n  hint: do it\n"},
+		"fail/flag":         {voice.UsageError(cmd, errors.New("unknown flag")), 2, "leyden: unknown flag\n  hint: leyden --help\n"},
+		"fail/unknown verb": {errors.New(`unknown command "x" for "leyden"`), 2, "leyden: unknown command \"x\" for \"leyden\"\n  hint: leyden --help\n"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			if got := voice.Exit(&out, "leyden", false, c.err); got != c.status {
+				t.Errorf("status %d, want %d", got, c.status)
+			}
+			if out.String() != c.out {
+				t.Errorf("printed %q, want %q", out.String(), c.out)
+			}
+		})
+	}
+}
+
+func TestPrintJSON(t *testing.T) {
+	var out bytes.Buffer
+	voice.Exit(&out, "leyden", true, fault.New("node_down", "leyden node start", "no <node>"))
+	var got struct {
+		Error struct{ Code, Message, Hint string }
+	}
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if e := got.Error; e.Code != "node_down" || e.Message != "no <node>" || e.Hint != "leyden node start" {
+		t.Fatalf("got %s", out.String())
+	}
+}
