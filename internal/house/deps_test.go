@@ -1,0 +1,108 @@
+package house
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/leydenln/leyden/"
+
+const lnd = "github.com/lightningnetwork/lnd"
+
+// deps lists what a package links, itself included. test adds what its tests
+// link.
+func deps(t *testing.T, test bool, pkg string) []string {
+	t.Helper()
+	args := []string{"list", "-deps", "-tags", "signrpc walletrpc chainrpc invoicesrpc peersrpc neutrinorpc"}
+	if test {
+		args = append(args, "-test")
+	}
+	cmd := exec.Command("go", append(args, pkg)...)
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list -deps %s: %v", pkg, err)
+	}
+	return strings.Fields(string(out))
+}
+
+// under says whether path is pkg or inside it.
+func under(path, pkg string) bool {
+	return path == pkg || strings.HasPrefix(path, pkg+"/")
+}
+
+func TestLnget(t *testing.T) {
+	for _, dep := range deps(t, false, "./cmd/lnget") {
+		for _, banned := range []string{lnd + "/lnrpc", lnd + "/channeldb", "database/sql", "modernc.org/sqlite",
+			"github.com/jackc/pgx", "github.com/spf13/viper"} {
+			if under(dep, banned) {
+				t.Errorf("lnget links %s", dep)
+			}
+		}
+		if dep == lnd {
+			t.Errorf("lnget links lnd itself")
+		}
+	}
+}
+
+func TestPureParts(t *testing.T) {
+	for _, pkg := range []string{"./l402"} {
+		for _, dep := range deps(t, false, pkg) {
+			if strings.HasPrefix(dep, module) && dep != module+pkg[2:] {
+				t.Errorf("%s imports %s", pkg, dep)
+			}
+			for _, banned := range []string{"database/sql", "google.golang.org/grpc", "os/exec"} {
+				if under(dep, banned) {
+					t.Errorf("%s links %s", pkg, dep)
+				}
+			}
+		}
+	}
+}
+
+// TestWhoLinksLnd keeps lnd's root package, minutes of compiling, out of
+// everything but the child and the program.
+func TestWhoLinksLnd(t *testing.T) {
+	out, err := exec.Command("go", "list", module+"...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	allowed := map[string]bool{module + "internal/lnd/child": true, module + "cmd/leyden": true}
+	for _, pkg := range strings.Fields(string(out)) {
+		if allowed[pkg] {
+			continue
+		}
+		for _, dep := range deps(t, true, pkg) {
+			if dep == lnd {
+				t.Errorf("%s links lnd's root package", pkg)
+			}
+		}
+	}
+}
+
+// TestArrowsPointDown keeps the layers of ARCHITECTURE.md.
+func TestArrowsPointDown(t *testing.T) {
+	never := map[string][]string{
+		"./l402/...":            {"internal"},
+		"./internal/front/...":  {"internal/node", "internal/gate", "internal/fetch", "internal/cli"},
+		"./internal/lnd/...":    {"internal/node", "internal/front", "internal/cli"},
+		"./internal/gate/...":   {"internal/node", "internal/front", "internal/fetch", "internal/cli"},
+		"./internal/fetch/...":  {"internal/node", "internal/front", "internal/gate", "internal/cli", "internal/store"},
+		"./internal/store/...":  {"internal/node", "internal/gate", "internal/cli"},
+		"./internal/lightning":  {"internal/node", "internal/gate", "internal/fetch", "internal/cli", "l402"},
+		"./internal/node/...":   {"internal/cli", "internal/gate", "internal/fetch"},
+		"./internal/config/...": {"internal/cli", "internal/node", "internal/gate"},
+		"./internal/daemon/...": {"internal/cli", "internal/node", "internal/gate"},
+		"./internal/devnet/...": {"internal/cli"},
+	}
+	for pkg, banned := range never {
+		for _, dep := range deps(t, false, pkg) {
+			for _, b := range banned {
+				if under(dep, module+b) {
+					t.Errorf("%s links %s", pkg, dep)
+				}
+			}
+		}
+	}
+}
