@@ -1,0 +1,124 @@
+package front
+
+import (
+	"context"
+	"encoding/hex"
+	"io"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+)
+
+// Stream is the client's side of a call that a hook answers itself. One
+// goroutine may receive while another sends.
+type Stream struct {
+	client   grpc.ServerStream
+	ctx      context.Context
+	requests chan received
+}
+
+type received struct {
+	msg []byte
+	err error
+}
+
+// answer runs the hook's own answer. It closes requests when that has returned.
+func (c *openCall) answer(run func(context.Context, *Stream) error, requests chan<- struct{}) (err error) {
+	defer close(requests)
+	defer c.guard(&err)
+	client := &Stream{client: c.client, ctx: c.ctx, requests: make(chan received)}
+	go client.pump()
+	return run(c.ctx, client)
+}
+
+func (s *Stream) pump() {
+	for {
+		var r received
+		f := new(frame)
+		if r.err = s.client.RecvMsg(f); r.err == nil {
+			r.msg = f.bytes()
+			f.free()
+		}
+		select {
+		case s.requests <- r:
+		case <-s.ctx.Done():
+			return
+		}
+		if r.err != nil {
+			close(s.requests)
+			return
+		}
+	}
+}
+
+// Recv returns the client's next message, in protobuf's wire form. io.EOF means
+// that there will be no more; other errors that the call has ended.
+func (s *Stream) Recv() ([]byte, error) {
+	select {
+	case r, ok := <-s.requests:
+		if !ok {
+			return nil, io.EOF
+		}
+		return r.msg, r.err
+	case <-s.ctx.Done():
+		return nil, context.Cause(s.ctx)
+	}
+}
+
+// Send sends a message, in protobuf's wire form, to the client.
+func (s *Stream) Send(msg []byte) error {
+	if s.ctx.Err() != nil {
+		return context.Cause(s.ctx)
+	}
+	return s.client.SendMsg(newFrame(msg))
+}
+
+// Upstream is a call to lnd that a hook makes on behalf of a client's call.
+type Upstream struct{ stream grpc.ClientStream }
+
+// Open opens a call to lnd over the connection of c's address, with the given
+// binary macaroon. It must end before c does; cancel ctx to end it early.
+func (c *Call) Open(ctx context.Context, method string, macaroon []byte) (*Upstream, error) {
+	stream, err := c.backend.NewStream(withMacaroon(ctx, macaroon), streams, method)
+	if err != nil {
+		return nil, err
+	}
+	return &Upstream{stream}, nil
+}
+
+// Send sends a message. An error of io.EOF means that lnd ended the call: Recv
+// has the status.
+func (u *Upstream) Send(msg []byte) error { return u.stream.SendMsg(newFrame(msg)) }
+
+// CloseSend tells lnd that no more messages will be sent.
+func (u *Upstream) CloseSend() error { return u.stream.CloseSend() }
+
+// Recv returns lnd's next message; io.EOF after a call that ended well.
+func (u *Upstream) Recv() ([]byte, error) {
+	f := new(frame)
+	if err := u.stream.RecvMsg(f); err != nil {
+		return nil, err
+	}
+	defer f.free()
+	return f.bytes(), nil
+}
+
+// Invoke makes a unary call to lnd over the connection of c's address, with the
+// given binary macaroon, and returns the answer. It must end before c does.
+func (c *Call) Invoke(ctx context.Context, method string, macaroon, request []byte) ([]byte, error) {
+	answer := new(frame)
+	err := c.backend.Invoke(withMacaroon(ctx, macaroon), method, newFrame(request), answer)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.free()
+	return answer.bytes(), nil
+}
+
+func withMacaroon(ctx context.Context, macaroon []byte) context.Context {
+	md := metadata.MD{}
+	if len(macaroon) > 0 {
+		md.Set(macaroonKey, hex.EncodeToString(macaroon))
+	}
+	return metadata.NewOutgoingContext(ctx, md)
+}

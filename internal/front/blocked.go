@@ -1,0 +1,31 @@
+package front
+
+import (
+	"strings"
+
+	"google.golang.org/grpc/codes"
+)
+
+const (
+	middlewareMethod = "/lnrpc.Lightning/RegisterRPCMiddleware"
+	unlockerService  = "/lnrpc.WalletUnlocker/"
+)
+
+// blocked refuses the methods that could undo the front. Wallets are created and
+// unlocked by our own commands over the private socket.
+func (s *Server) blocked(method string) *Refusal {
+	if method == middlewareMethod {
+		return refuse(codes.PermissionDenied, "method_blocked", "",
+			"RPC middleware cannot be registered through this port")
+	}
+	call, ok := strings.CutPrefix(method, unlockerService)
+	if !ok {
+		return nil
+	}
+	command := " unlock"
+	if call == "GenSeed" || call == "InitWallet" {
+		command = " create"
+	}
+	return refuse(codes.PermissionDenied, "method_blocked", s.opts.Program+command,
+		"the wallet is not created, unlocked or given a password through this port")
+}

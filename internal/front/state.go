@@ -1,0 +1,97 @@
+package front
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc/metadata"
+)
+
+const (
+	stateService   = "/lnrpc.State/"
+	subscribeState = stateService + "SubscribeState"
+
+	// statePause is how long a state subscription waits before it looks for lnd
+	// again.
+	statePause = 250 * time.Millisecond
+)
+
+// waitingToStart is a GetStateResponse, and as well a SubscribeStateResponse,
+// with the state WAITING_TO_START: field 1, varint 255.
+var waitingToStart = []byte{0x08, 0xff, 0x01}
+
+func isState(method string) bool { return strings.HasPrefix(method, stateService) }
+
+// serveState lets lnd answer a call of the State service, also while the front
+// is not ready. While lnd is away the front says WAITING_TO_START in its place,
+// and a subscription lives on.
+func (c *openCall) serveState() error {
+	request := new(frame)
+	if err := c.client.RecvMsg(request); err != nil {
+		return err
+	}
+	defer request.free()
+	var last []byte
+	send := func(msg []byte) error {
+		if bytes.Equal(last, msg) {
+			return nil
+		}
+		last = msg
+		return c.client.SendMsg(newFrame(msg))
+	}
+	for {
+		err := c.relayState(request.bytes(), send)
+		if c.ctx.Err() != nil || !errors.Is(err, errLndAway) {
+			return err
+		}
+		if err := send(waitingToStart); err != nil || c.call.Method != subscribeState {
+			return err
+		}
+		select {
+		case <-c.ctx.Done():
+			return c.ctx.Err()
+		case <-time.After(statePause):
+		}
+	}
+}
+
+var errLndAway = errors.New("lnd is away")
+
+// relayState passes the request on and the answers back until lnd ends the call,
+// nil, or goes away, errLndAway.
+func (c *openCall) relayState(request []byte, send func([]byte) error) error {
+	backend, err := c.server.pool.acquire(c.call.Peer)
+	if err != nil {
+		return err
+	}
+	defer c.server.pool.release(backend)
+	ctx, cancel := context.WithCancel(c.ctx)
+	defer cancel()
+	ctx, attempt := withAttempt(ctx)
+	stream, err := backend.NewStream(metadata.NewOutgoingContext(ctx, outgoing(c.call.Metadata, nil)), streams, c.call.Method)
+	if err != nil {
+		return errLndAway
+	}
+	up := &Upstream{stream}
+	if up.Send(request) == nil {
+		_ = up.CloseSend()
+	}
+	for {
+		msg, err := up.Recv()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil && (c.ctx.Err() != nil || attempt.answered.Load()):
+			return err
+		case err != nil:
+			return errLndAway
+		}
+		if err := send(msg); err != nil {
+			return err
+		}
+	}
+}
