@@ -19,11 +19,26 @@ import (
 // synced, renamed, and the folder synced. Errors carry the code disk_full or
 // write_failed.
 func Write(path string, data []byte, perm fs.FileMode) error {
-	err := renameio.WriteFile(path, data, perm, renameio.IgnoreUmask())
+	err := replace(path, data, perm)
 	if err == nil {
 		err = SyncDir(filepath.Dir(path))
 	}
 	return writeFault(path, err)
+}
+
+// replace is renameio.WriteFile, but the half-written file is never in TMPDIR
+// and the mode of an old file is not kept.
+func replace(path string, data []byte, perm fs.FileMode) error {
+	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)),
+		renameio.WithPermissions(perm), renameio.IgnoreUmask())
+	if err != nil {
+		return err
+	}
+	defer f.Cleanup()
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	return f.CloseAtomicallyReplace()
 }
 
 // MkdirPrivate makes the folder and its parents. The folder itself ends with

@@ -26,6 +26,19 @@ func TestWriteReplacesWithMode(t *testing.T) {
 	}
 }
 
+func TestWriteTightensAnOldFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := files.Write(path, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("mode %v, %v; want 0600", info.Mode(), err)
+	}
+}
+
 func TestReadSecretRefusesWhatOthersRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secret")
 	for _, mode := range []os.FileMode{0o640, 0o604, 0o620, 0o666} {
