@@ -1,0 +1,147 @@
+package lnd
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/lightningnetwork/lnd/lnrpc"
+	"google.golang.org/grpc"
+
+	"github.com/leydenln/leyden/internal/fault"
+)
+
+// SeedWords is the number of words of lnd's seeds (aezeed).
+const SeedWords = 24
+
+// walletTimeout bounds creating a wallet and changing its password, which take
+// about five seconds each of deliberate key stretching.
+const walletTimeout = 2 * time.Minute
+
+// walletStop bounds the end of a child that only had a wallet open.
+const walletStop = 20 * time.Second
+
+// NewWallet says what wallet to create.
+type NewWallet struct {
+	// Password is the wallet's, at least MinPassword bytes.
+	Password []byte
+
+	// Seed restores a wallet from its 24 words; empty makes a new seed.
+	Seed []string
+
+	// Keep is called with the 24 words before the wallet exists, so that no
+	// wallet exists whose seed is not safe. Its error ends the creation.
+	Keep func(seed []string) error
+}
+
+// CreateWallet makes the wallet for the given configuration in a child that
+// touches neither chain nor network, and leaves lnd's macaroons behind. Codes:
+// wallet_exists, bad_seed, short_password, and those of a start.
+func CreateWallet(ctx context.Context, r Runner, w NewWallet) error {
+	if len(w.Password) < MinPassword {
+		return fault.New("short_password", "choose a longer one",
+			"the wallet password is shorter than %d characters", MinPassword)
+	}
+	return r.withWallet(ctx, func(ctx context.Context, conn *grpc.ClientConn, state State) error {
+		if state != NoWallet {
+			return fault.New("wallet_exists", "leyden node start", "there is a wallet already in %q", r.Dir)
+		}
+		client := lnrpc.NewWalletUnlockerClient(conn)
+		seed := slices.Clone(w.Seed)
+		if len(seed) == 0 {
+			resp, err := client.GenSeed(ctx, &lnrpc.GenSeedRequest{})
+			if err != nil {
+				return walletError(err)
+			}
+			seed = resp.CipherSeedMnemonic
+		}
+		if err := w.Keep(seed); err != nil {
+			return err
+		}
+		_, err := client.InitWallet(ctx, &lnrpc.InitWalletRequest{
+			WalletPassword: w.Password, CipherSeedMnemonic: seed,
+		})
+		err = walletError(err)
+		if len(w.Seed) > 0 && fault.Code(err) == "wrong_password" {
+			return fault.New("bad_seed", "use a seed without a passphrase of its own",
+				"the seed is protected by a passphrase")
+		}
+		return err
+	})
+}
+
+// ChangePassword gives the wallet another password. The node must not run.
+// Codes: wrong_password, no_wallet, short_password.
+func ChangePassword(ctx context.Context, r Runner, old, changed []byte) error {
+	return r.withWallet(ctx, func(ctx context.Context, conn *grpc.ClientConn, state State) error {
+		if state == NoWallet {
+			return fault.New("no_wallet", "leyden node create --mode standalone", "there is no wallet yet")
+		}
+		_, err := lnrpc.NewWalletUnlockerClient(conn).ChangePassword(ctx,
+			&lnrpc.ChangePasswordRequest{CurrentPassword: old, NewPassword: changed})
+		return walletError(err)
+	})
+}
+
+// withWallet runs a wallet-only child and hands over a connection to it once
+// lnd knows whether there is a wallet.
+func (r Runner) withWallet(ctx context.Context, do func(context.Context, *grpc.ClientConn, State) error) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, walletTimeout)
+	defer cancel()
+	p, err := r.start(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer p.stop(walletStop)
+	ctx, died := context.WithCancelCause(ctx)
+	defer died(nil)
+	go func() {
+		<-p.done
+		died(p.exitError(r.Config))
+	}()
+	conn, err := r.Endpoint().awaitSocket(ctx)
+	if err != nil {
+		return causeOr(ctx, err)
+	}
+	defer conn.Close()
+	state, err := awaitWallet(ctx, conn)
+	if err != nil {
+		return causeOr(ctx, err)
+	}
+	if err := do(ctx, conn, state); err != nil {
+		return causeOr(ctx, err)
+	}
+	return r.tightenMacaroons()
+}
+
+// awaitWallet waits until lnd has looked for its wallet.
+func awaitWallet(ctx context.Context, conn grpc.ClientConnInterface) (State, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := lnrpc.NewStateClient(conn).SubscribeState(ctx, &lnrpc.SubscribeStateRequest{}, grpc.WaitForReady(true))
+	if err != nil {
+		return Down, err
+	}
+	for {
+		update, err := stream.Recv()
+		if err != nil {
+			return Down, err
+		}
+		if state := stateOf(update.State); state != Down {
+			return state, nil
+		}
+	}
+}
+
+// causeOr prefers why the child died over what the death did to a call.
+func causeOr(ctx context.Context, err error) error {
+	cause := context.Cause(ctx)
+	if cause == nil || errors.Is(cause, context.Canceled) {
+		return err
+	}
+	if errors.Is(cause, context.DeadlineExceeded) {
+		return fault.New("start_timeout", "see logs in the node's folder", "lnd does not answer: %w", cause)
+	}
+	return cause
+}

@@ -1,0 +1,112 @@
+package lnd
+
+import (
+	"strings"
+
+	"github.com/leydenln/leyden/internal/fault"
+)
+
+// FrontOptions are the options of an lnd.conf that concern ports and
+// certificates clients see. Those are the front's.
+type FrontOptions struct {
+	// RPCListen and RESTListen are host:port. No RESTListen means no REST.
+	RPCListen, RESTListen []string
+
+	// TLSExtraIPs and TLSExtraDomains go into the front's certificate.
+	TLSExtraIPs, TLSExtraDomains []string
+
+	// TLSDisableAutofill leaves out the machine's own addresses and name.
+	TLSDisableAutofill bool
+
+	// TLSAutoRefresh makes a new certificate when addresses or names change.
+	TLSAutoRefresh bool
+
+	// RESTCORS are the origins that browsers may call REST from.
+	RESTCORS []string
+}
+
+// refused are options that would undo the front or what we rely on, each with
+// what to do instead.
+var refused = map[string]string{
+	"no-macaroons":                "macaroons are always on: remove it",
+	"noseedbackup":                "make the wallet with: leyden node create",
+	"lnddir":                      "choose the folder with --home",
+	"configfile":                  "put the options in lnd.conf in the node's folder",
+	"datadir":                     "choose the folder with --home",
+	"tlscertpath":                 "the certificate is tls.cert in the node's folder: remove it",
+	"tlskeypath":                  "the key is tls.key in the node's folder: remove it",
+	"tlsencryptkey":               "the key lies in a private folder, mode 0600: remove it",
+	"tlscertduration":             "the front renews its certificate by itself: remove it",
+	"adminmacaroonpath":           "macaroons are where lncli looks for them: remove it",
+	"readonlymacaroonpath":        "macaroons are where lncli looks for them: remove it",
+	"invoicemacaroonpath":         "macaroons are where lncli looks for them: remove it",
+	"no-rest-tls":                 "REST is always served with TLS: remove it",
+	"letsencryptdir":              "put a TLS proxy before the REST port instead",
+	"letsencryptlisten":           "put a TLS proxy before the REST port instead",
+	"letsencryptdomain":           "put a TLS proxy before the REST port instead",
+	"wallet-unlock-password-file": "pass --password-file, or use wallet-password.txt in the node's folder",
+	"wallet-unlock-allow-create":  "make the wallet with: leyden node create",
+	"rpcmiddleware.enable":        "it is always on: remove it",
+	"rpcmiddleware.addmandatory":  "no middleware can register past the front: remove it",
+	"version":                     "leyden --version",
+	"bitcoin.chaindir":            "choose the folder with --home",
+}
+
+// refuse checks the options that are left for lnd itself.
+func refuse(options []Option) error {
+	for _, o := range options {
+		if hint, ok := refused[o.Name]; ok {
+			return fault.New("refused_option", hint,
+				"%s: option %q would undo what leyden relies on", o.Origin, o.Name)
+		}
+		if o.Name == "debuglevel" && o.Value == "show" {
+			return fault.New("refused_option", "see lnd's documentation of debuglevel",
+				"%s: debuglevel=show only prints a list", o.Origin)
+		}
+	}
+	return nil
+}
+
+// splitFront takes the front's options out.
+func splitFront(options []Option) (front FrontOptions, rest []Option, err error) {
+	noREST := false
+	switches := map[string]*bool{
+		"norest": &noREST, "tlsdisableautofill": &front.TLSDisableAutofill,
+		"tlsautorefresh": &front.TLSAutoRefresh,
+	}
+	lists := map[string]*[]string{
+		"rpclisten": &front.RPCListen, "restlisten": &front.RESTListen,
+		"tlsextraip": &front.TLSExtraIPs, "tlsextradomain": &front.TLSExtraDomains,
+		"restcors": &front.RESTCORS,
+	}
+	for _, o := range options {
+		if list, ok := lists[o.Name]; ok {
+			*list = append(*list, o.Value)
+			continue
+		}
+		target, ok := switches[o.Name]
+		if !ok {
+			rest = append(rest, o)
+			continue
+		}
+		if *target, ok = parseSwitch(o.Value); !ok {
+			return front, nil, fault.New("bad_option", "use true or false",
+				"%s: %q is not a switch's value: %q", o.Origin, o.Name, o.Value)
+		}
+	}
+	if noREST {
+		front.RESTListen = nil
+	}
+	return front, rest, nil
+}
+
+// parseSwitch reads a boolean as go-flags does; empty means on.
+func parseSwitch(value string) (on, ok bool) {
+	switch strings.ToLower(value) {
+	case "", "1", "t", "true":
+		return true, true
+	case "0", "f", "false":
+		return false, true
+	}
+	return false, false
+}

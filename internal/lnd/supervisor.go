@@ -1,0 +1,200 @@
+package lnd
+
+import (
+	"context"
+	"time"
+
+	"github.com/lightningnetwork/lnd/lnrpc"
+	"google.golang.org/grpc"
+
+	"github.com/leydenln/leyden/internal/fault"
+)
+
+// Defaults of SupervisorConfig.
+const (
+	DefaultMinPause = time.Second
+	DefaultMaxPause = time.Minute
+	DefaultStopTime = 45 * time.Second
+)
+
+// SupervisorConfig says how to keep a child running.
+type SupervisorConfig struct {
+	Runner
+
+	// Password opens the wallet after each start. It is called each time, so
+	// that a changed file counts. Nil leaves the wallet to the operator.
+	Password func() ([]byte, error)
+
+	// RecoveryWindow is handed over with the password; see Unlock.
+	RecoveryWindow int32
+
+	// MinPause and MaxPause bound the pause before a further start, doubled
+	// each time until the child has served for MaxPause.
+	MinPause, MaxPause time.Duration
+
+	// StopTime is how long the child may take to end in order before it is
+	// killed.
+	StopTime time.Duration
+}
+
+// Supervisor keeps one lnd running. Safe for concurrent use.
+type Supervisor struct {
+	cfg    SupervisorConfig
+	status *board
+}
+
+// NewSupervisor starts nothing yet.
+func NewSupervisor(cfg SupervisorConfig) *Supervisor {
+	if cfg.MinPause == 0 {
+		cfg.MinPause = DefaultMinPause
+	}
+	if cfg.MaxPause == 0 {
+		cfg.MaxPause = DefaultMaxPause
+	}
+	if cfg.StopTime == 0 {
+		cfg.StopTime = DefaultStopTime
+	}
+	return &Supervisor{cfg: cfg, status: newBoard()}
+}
+
+// Endpoint is where the child serves whenever it does.
+func (s *Supervisor) Endpoint() Endpoint { return s.cfg.Endpoint() }
+
+// Status is the child now.
+func (s *Supervisor) Status() Status { return s.status.get() }
+
+// Watch calls fn with the status now and after each change, one call at a
+// time, until ctx ends. A slow fn misses what came between.
+func (s *Supervisor) Watch(ctx context.Context, fn func(Status)) { s.status.watch(ctx, fn) }
+
+// Run keeps the child running until ctx ends, then ends it in order and
+// returns nil. It returns an error only when the child's first start does not
+// get as far as serving (or waiting for a password that is not ours to give):
+// that is for the operator to put right. What happens later is retried.
+func (s *Supervisor) Run(ctx context.Context) error {
+	defer s.status.set(Status{})
+	pause := s.cfg.MinPause
+	for restarts := 0; ; restarts++ {
+		s.status.update(func(st *Status) { st.Restarts, st.NextStart = restarts, time.Time{} })
+		began := time.Now()
+		settled, err := s.runOnce(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if restarts == 0 && !settled {
+			return err
+		}
+		if time.Since(began) > s.cfg.MaxPause {
+			pause = s.cfg.MinPause
+		}
+		s.cfg.Log.Error("lnd is down", "error", err, "next_start_in", pause)
+		s.status.update(func(st *Status) {
+			*st = Status{Restarts: restarts, Err: err, NextStart: time.Now().Add(pause)}
+		})
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, s.cfg.MaxPause)
+	}
+}
+
+// runOnce starts the child and follows it to its end. settled says that it
+// served, or waited for a password that nobody had given us.
+func (s *Supervisor) runOnce(ctx context.Context) (settled bool, err error) {
+	p, err := s.cfg.start(ctx, false)
+	if err != nil {
+		return false, err
+	}
+	s.cfg.Log.Info("lnd started", "pid", p.cmd.Process.Pid)
+	s.status.update(func(st *Status) { st.PID = p.cmd.Process.Pid })
+
+	following, cancel := context.WithCancel(ctx)
+	followed := make(chan error, 1)
+	go func() { followed <- s.follow(following, &settled) }()
+	select {
+	case <-p.done:
+		err = p.exitError(s.cfg.Config)
+		cancel()
+		<-followed
+	case err = <-followed: // only a wallet that stays closed, or ctx
+		p.stop(s.cfg.StopTime)
+		cancel()
+	}
+	return settled, err
+}
+
+// follow opens the wallet and posts the child's states until ctx ends.
+func (s *Supervisor) follow(ctx context.Context, settled *bool) error {
+	for {
+		err := s.followStream(ctx, settled)
+		if ctx.Err() != nil || err != nil {
+			return err
+		}
+	}
+}
+
+// followStream is follow for one connection. A broken one is no error.
+func (s *Supervisor) followStream(ctx context.Context, settled *bool) error {
+	conn, err := s.Endpoint().awaitSocket(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	stream, err := lnrpc.NewStateClient(conn).SubscribeState(ctx, &lnrpc.SubscribeStateRequest{}, grpc.WaitForReady(true))
+	if err != nil {
+		return ctx.Err()
+	}
+	for {
+		update, err := stream.Recv()
+		if err != nil {
+			return ctx.Err()
+		}
+		if err := s.reached(ctx, conn, stateOf(update.State), settled); err != nil {
+			return err
+		}
+	}
+}
+
+// reached acts on a state of the child.
+func (s *Supervisor) reached(ctx context.Context, conn *grpc.ClientConn, state State, settled *bool) error {
+	s.cfg.Log.Debug("lnd", "state", state.String())
+	s.status.update(func(st *Status) {
+		st.State = state
+		if state.Serving() {
+			st.Err = nil
+		}
+	})
+	switch {
+	case state == NoWallet:
+		return fault.New("no_wallet", "leyden node create --mode standalone", "there is no wallet yet in %q", s.cfg.Dir)
+	case state == Locked && s.cfg.Password == nil:
+		*settled = true
+	case state == Locked:
+		return s.open(ctx, conn, *settled)
+	case state.Serving():
+		*settled = true
+		return s.cfg.tightenMacaroons()
+	}
+	return nil
+}
+
+// open opens the wallet. A password that is wrong after it was once right
+// leaves the node locked, for the operator to open; so does a file that has
+// gone.
+func (s *Supervisor) open(ctx context.Context, conn *grpc.ClientConn, settled bool) error {
+	password, err := s.cfg.Password()
+	if err == nil {
+		err = unlock(ctx, conn, password, s.cfg.RecoveryWindow)
+	}
+	if err == nil || fault.Code(err) == "already_unlocked" || ctx.Err() != nil {
+		return nil
+	}
+	if s.status.get().Restarts == 0 && !settled {
+		return err
+	}
+	s.cfg.Log.Error("the wallet stays locked", "error", err)
+	s.status.update(func(st *Status) { st.Err = err })
+	return nil
+}
