@@ -21,6 +21,10 @@ type Token struct {
 	raw string
 }
 
+// endOfSection may follow the signature: macaroon-spec.md ends a macaroon with
+// it, the libraries do not.
+const endOfSection = "\x00"
+
 // ParseToken reads a token in base64: standard or URL alphabet, padded or not.
 // What is not base64 of the one encoding of a macaroon, or exceeds
 // [MaxTokenSize] or [MaxCaveats], is an error of [ReasonMalformed].
@@ -87,20 +91,28 @@ func (t Token) macaroon() (*macaroon.Macaroon, error) {
 	if len(m.Caveats()) > MaxCaveats {
 		return nil, refuse(ReasonMalformed, "malformed token: over %d caveats", MaxCaveats)
 	}
-	if again, err := m.MarshalBinary(); err != nil || string(again) != t.raw {
+	again, err := m.MarshalBinary()
+	if raw := string(again); err != nil || raw != t.raw && raw+endOfSection != t.raw {
 		return nil, refuse(ReasonMalformed, "malformed token: not the usual encoding of a macaroon")
 	}
 	return m, nil
 }
 
-// Identifier returns the identifier of the token. A macaroon with an
-// identifier of another form is an error of [ReasonMalformed].
+// Identifier returns the identifier of the token, also when it is in hex, as
+// sellers built on lsat-js write it. A macaroon with an identifier of another
+// form is an error of [ReasonMalformed].
 func (t Token) Identifier() (Identifier, error) {
 	m, err := t.macaroon()
 	if err != nil {
 		return Identifier{}, err
 	}
-	return ParseIdentifier(m.Id())
+	raw := m.Id()
+	if len(raw) == hex.EncodedLen(IdentifierSize) {
+		if raw, err = hex.DecodeString(string(raw)); err != nil {
+			return Identifier{}, refuse(ReasonMalformed, "malformed identifier: not hex")
+		}
+	}
+	return ParseIdentifier(raw)
 }
 
 // Caveats returns the first-party caveats of the form key=value, in their

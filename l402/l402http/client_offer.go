@@ -1,0 +1,169 @@
+package l402http
+
+import (
+	"encoding/hex"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/btcsuite/btcd/chaincfg"
+	"github.com/lightningnetwork/lnd/lntypes"
+	"github.com/lightningnetwork/lnd/lnwire"
+	"github.com/lightningnetwork/lnd/zpay32"
+
+	"github.com/leydenln/leyden/l402"
+)
+
+// Offer is what a seller asks for, as the signed invoice says it.
+type Offer struct {
+	// URL is what was asked for, without user and password.
+	URL string
+	// Challenge is the challenge that the offer was read from.
+	Challenge l402.Challenge
+	// Amount is the price in msat; 0 when the invoice leaves it open.
+	Amount lnwire.MilliSatoshi
+	// Hash is the payment hash.
+	Hash lntypes.Hash
+	// Payee is the compressed public key, in hex, that signed the invoice.
+	Payee string
+	// Network is the network of the invoice, such as "mainnet".
+	Network string
+	// Description is the invoice's text, written by the seller.
+	Description string
+	// Created and Expires are the invoice's own.
+	Created, Expires time.Time
+}
+
+// ReadOffer reads the offer of a 402 response to a request on the given
+// network ("mainnet", "testnet", "signet", "regtest", "simnet"). ok is false
+// when the response makes none that L402 knows. Errors: bad_challenge,
+// bad_invoice, wrong_network, invoice_mismatch.
+func ReadOffer(resp *http.Response, network string) (offer Offer, ok bool, err error) {
+	challenges, err := l402.ParseChallenges(resp.Header)
+	if err != nil {
+		return Offer{}, false, fail(CodeBadChallenge, "ask the seller", "%w", err)
+	}
+	if len(challenges) == 0 {
+		return Offer{}, false, nil
+	}
+	offer, err = decodeOffer(challenges[0], network)
+	if err == nil && resp.Request != nil {
+		offer.URL = resp.Request.URL.Redacted()
+	}
+	return offer, err == nil, err
+}
+
+func decodeOffer(c l402.Challenge, network string) (Offer, error) {
+	params, err := networkParams(network)
+	if err != nil {
+		return Offer{}, err
+	}
+	if err := checkPrefix(c.Invoice, network); err != nil {
+		return Offer{}, err
+	}
+	invoice, err := zpay32.Decode(c.Invoice, params)
+	if err != nil {
+		return Offer{}, fail(CodeBadInvoice, "ask the seller", "malformed invoice %q: %w", shorten(c.Invoice), err)
+	}
+	id, err := c.Tokens[0].Identifier()
+	if err != nil {
+		return Offer{}, fail(CodeBadChallenge, "ask the seller", "the token of the challenge: %w", err)
+	}
+	if id.PaymentHash != lntypes.Hash(*invoice.PaymentHash) {
+		return Offer{}, fail(CodeInvoiceMismatch, "ask the seller",
+			"the invoice's payment hash is not the one that the token commits to")
+	}
+	o := Offer{
+		Challenge: c, Hash: id.PaymentHash, Network: network,
+		Payee:   hex.EncodeToString(invoice.Destination.SerializeCompressed()),
+		Created: invoice.Timestamp, Expires: invoice.Timestamp.Add(invoice.Expiry()),
+	}
+	if invoice.MilliSat != nil {
+		o.Amount = *invoice.MilliSat
+	}
+	if invoice.Description != nil {
+		o.Description = *invoice.Description
+	}
+	return o, nil
+}
+
+// payable says why an offer must not be paid, if so. Part of a sat counts as a
+// whole one against the limit.
+func (o Offer) payable(maxCost lnwire.MilliSatoshi, now time.Time) error {
+	switch {
+	case o.Amount == 0:
+		return fail(CodeNoAmount, "ask the seller", "the invoice names no amount")
+	case !now.Before(o.Expires):
+		return fail(CodeInvoiceExpired, "check this machine's clock, then try again",
+			"the invoice expired at %s", o.Expires.UTC().Format(time.RFC3339))
+	}
+	if sat := Sat(o.Amount); sat > uint64(maxCost)/1000 {
+		err := fail(CodeOverMaxCost, "raise the limit if it is worth that",
+			"the price is %d sat, over the limit of %d sat", sat, uint64(maxCost)/1000)
+		err.Price = o.Amount
+		return err
+	}
+	return nil
+}
+
+// Sat rounds an amount up to whole sat.
+func Sat(amount lnwire.MilliSatoshi) uint64 {
+	sat := uint64(amount) / 1000
+	if amount%1000 != 0 {
+		sat++
+	}
+	return sat
+}
+
+// networks maps a network to its BOLT 11 prefix and parameters.
+var networks = map[string]struct {
+	prefix string
+	params *chaincfg.Params
+}{
+	"mainnet": {"lnbc", &chaincfg.MainNetParams},
+	"testnet": {"lntb", &chaincfg.TestNet3Params},
+	"signet":  {"lntbs", &chaincfg.SigNetParams},
+	"regtest": {"lnbcrt", &chaincfg.RegressionNetParams},
+	"simnet":  {"lnsb", &chaincfg.SimNetParams},
+}
+
+func networkParams(network string) (*chaincfg.Params, error) {
+	n, ok := networks[network]
+	if !ok {
+		return nil, fail(CodeWrongNetwork, "use mainnet, testnet, signet, regtest or simnet",
+			"unknown network %q", network)
+	}
+	return n.params, nil
+}
+
+// checkPrefix reads network and amount of the human-readable part (BOLT 11)
+// before the decoder, which tells neither another network from a malformed
+// invoice nor an amount beyond 64 bits from a small one.
+func checkPrefix(invoice, network string) error {
+	end := strings.LastIndexByte(invoice, '1')
+	if end < 0 {
+		return fail(CodeBadInvoice, "ask the seller", "malformed invoice %q: no separator", shorten(invoice))
+	}
+	prefix, amount := strings.ToLower(invoice[:end]), ""
+	if i := strings.IndexAny(prefix, "0123456789"); i >= 0 {
+		prefix, amount = prefix[:i], prefix[i:]
+	}
+	if prefix != networks[network].prefix {
+		return fail(CodeWrongNetwork, "use a wallet of that network",
+			"the invoice (%s…) is not for %s", shorten(prefix), network)
+	}
+	digits := strings.TrimRight(amount, "munp")
+	limit := map[string]int{"": 8, "m": 11, "u": 14, "n": 17, "p": 20}
+	if n, ok := limit[amount[len(digits):]]; !ok || len(digits) > n {
+		return fail(CodeBadInvoice, "ask the seller", "malformed invoice %q: amount", shorten(invoice))
+	}
+	return nil
+}
+
+// shorten keeps what a stranger wrote from filling the screen.
+func shorten(s string) string {
+	if len(s) > 24 {
+		return s[:24] + "…"
+	}
+	return s
+}
