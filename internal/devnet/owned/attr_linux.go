@@ -2,6 +2,6 @@ package owned
 
 import "syscall"
 
-func attr() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+func attr(onOurDeath syscall.Signal) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: onOurDeath}
 }

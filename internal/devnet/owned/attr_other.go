@@ -4,6 +4,6 @@ package owned
 
 import "syscall"
 
-func attr() *syscall.SysProcAttr {
+func attr(syscall.Signal) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }

@@ -6,6 +6,7 @@
 package owned
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -27,6 +28,9 @@ type Command struct {
 	// Env is the whole environment; nil means ours.
 	Env []string
 
+	// OnOurDeath is what the program gets when we die; 0 means SIGTERM.
+	OnOurDeath syscall.Signal
+
 	// LogFile gets stdout and stderr, appended; mode 0600.
 	LogFile string
 }
@@ -41,8 +45,7 @@ type Process struct {
 }
 
 // Start runs the program in a process group of its own, so that a Ctrl-C in
-// the terminal reaches only us, and we can end all in order. When we die it
-// gets SIGTERM. Code: start_failed.
+// the terminal reaches only us, and we can end all in order. Code: start_failed.
 func Start(c Command) (*Process, error) {
 	log, err := os.OpenFile(c.LogFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -56,7 +59,7 @@ func Start(c Command) (*Process, error) {
 	cmd := exec.Command(c.Path, c.Args...)
 	cmd.Env = c.Env
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = attr()
+	cmd.SysProcAttr = attr(cmp.Or(c.OnOurDeath, syscall.SIGTERM))
 	p := &Process{cmd: cmd, log: c.LogFile, logStart: size, done: make(chan struct{})}
 
 	started := make(chan error)
