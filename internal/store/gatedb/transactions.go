@@ -1,0 +1,155 @@
+package gatedb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/lightningnetwork/lnd/lntypes"
+	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/leydenln/leyden/l402"
+)
+
+// State is what became of a challenge.
+type State string
+
+// The states of a transaction. Settled is final.
+const (
+	StateOpen     State = "open"
+	StateSettled  State = "settled"
+	StateCanceled State = "canceled" // cancelled, expired, or never made
+)
+
+// Transaction is one challenge: an invoice and the token that it buys.
+type Transaction struct {
+	Hash    lntypes.Hash
+	TokenID l402.TokenID
+	Token   l402.Token
+	Service string
+	Price   lnwire.MilliSatoshi // msat asked for
+	Client  []byte              // 32 bytes that name the client, or none
+	Prefix  netip.Prefix        // the client's network
+	State   State
+	Created time.Time
+	Expires time.Time           // of the invoice
+	Settled time.Time           // zero until settled
+	Paid    lnwire.MilliSatoshi // msat received, 0 until settled
+}
+
+// Mint records a challenge whose invoice is about to be made; durable on
+// return.
+func (db *DB) Mint(ctx context.Context, t Transaction) error {
+	prefix, err := t.Prefix.MarshalText()
+	if err != nil {
+		return err
+	}
+	client := t.Client
+	if client == nil {
+		client = []byte{}
+	}
+	return db.exec(ctx, `INSERT INTO transactions
+		(payment_hash, token_id, token, service, price_msat, client, client_prefix, state, created_ms, expires_ms)
+		VALUES (?, ?, ?, ?, ?, ?, ?, 'open', ?, ?)`,
+		t.Hash[:], t.TokenID[:], t.Token.Base64(), t.Service, int64(t.Price), client, string(prefix),
+		t.Created.UnixMilli(), t.Expires.UnixMilli())
+}
+
+// Settle records that an invoice was paid. It reports whether the hash was
+// one of ours and not settled before: a settlement may be seen more than once.
+// A cancelled transaction that turns out to be paid becomes settled.
+func (db *DB) Settle(ctx context.Context, hash lntypes.Hash, at time.Time, paid lnwire.MilliSatoshi) (bool, error) {
+	return db.change(ctx, `UPDATE transactions SET state = 'settled', settled_ms = ?, paid_msat = ?
+		WHERE payment_hash = ? AND state <> 'settled'`, at.UnixMilli(), int64(paid), hash[:])
+}
+
+// Cancel records that an open challenge can no longer be paid.
+func (db *DB) Cancel(ctx context.Context, hash lntypes.Hash) error {
+	return db.exec(ctx, `UPDATE transactions SET state = 'canceled' WHERE payment_hash = ? AND state = 'open'`, hash[:])
+}
+
+// Prune forgets cancelled challenges made before the time and returns how
+// many.
+func (db *DB) Prune(ctx context.Context, before time.Time) (int64, error) {
+	var n int64
+	err := db.Write(ctx, func(tx *sql.Tx) error {
+		r, err := tx.Exec(`DELETE FROM transactions WHERE state = 'canceled' AND created_ms < ?`, before.UnixMilli())
+		if err != nil {
+			return err
+		}
+		n, err = r.RowsAffected()
+		return err
+	})
+	return n, err
+}
+
+// OpenTransactions returns the open transactions, oldest first.
+func (db *DB) OpenTransactions(ctx context.Context) ([]Transaction, error) {
+	var all []Transaction
+	err := db.each(ctx, `SELECT payment_hash, token_id, token, service, price_msat, client, client_prefix,
+		state, created_ms, expires_ms FROM transactions WHERE state = 'open' ORDER BY created_ms`,
+		func(rows *sql.Rows) error {
+			t, err := scanOpen(rows)
+			all = append(all, t)
+			return err
+		})
+	return all, err
+}
+
+// Totals are sums over all transactions.
+type Totals struct {
+	Open     int64               // invoices that may still be paid
+	Settled  int64               // invoices that were paid
+	Received lnwire.MilliSatoshi // msat
+}
+
+// Totals counts the transactions.
+func (db *DB) Totals(ctx context.Context) (Totals, error) {
+	var t Totals
+	err := db.Read(ctx, func(tx *sql.Tx) error {
+		var received int64
+		err := tx.QueryRowContext(ctx, `SELECT
+			(SELECT count(*) FROM transactions WHERE state = 'open'),
+			(SELECT count(*) FROM transactions WHERE state = 'settled'),
+			(SELECT coalesce(sum(paid_msat), 0) FROM transactions WHERE state = 'settled')`,
+		).Scan(&t.Open, &t.Settled, &received)
+		t.Received = lnwire.MilliSatoshi(received)
+		return err
+	})
+	return t, err
+}
+
+func scanOpen(rows *sql.Rows) (Transaction, error) {
+	var (
+		hash, id              []byte
+		token, prefix         string
+		price, created, until int64
+		t                     Transaction
+	)
+	err := rows.Scan(&hash, &id, &token, &t.Service, &price, &t.Client, &prefix, &t.State, &created, &until)
+	if err != nil {
+		return t, err
+	}
+	t.Hash, t.TokenID = lntypes.Hash(hash), l402.TokenID(id)
+	t.Price, t.Created, t.Expires = lnwire.MilliSatoshi(price), time.UnixMilli(created), time.UnixMilli(until)
+	if len(t.Client) == 0 {
+		t.Client = nil
+	}
+	t.Token, err = l402.ParseToken(token)
+	return t, errors.Join(err, t.Prefix.UnmarshalText([]byte(prefix)))
+}
+
+func (db *DB) change(ctx context.Context, query string, args ...any) (changed bool, err error) {
+	err = db.Write(ctx, func(tx *sql.Tx) error {
+		r, err := tx.Exec(query, args...)
+		if err != nil {
+			return err
+		}
+		n, err := r.RowsAffected()
+		changed = n > 0
+		return err
+	})
+	return changed, err
+}
