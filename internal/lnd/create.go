@@ -105,18 +105,22 @@ func (r Runner) withWallet(ctx context.Context, do func(context.Context, *grpc.C
 		return causeOr(ctx, err)
 	}
 	defer conn.Close()
-	state, err := awaitWallet(ctx, conn)
+	state, err := awaitState(ctx, conn, NoWallet)
 	if err != nil {
 		return causeOr(ctx, err)
 	}
 	if err := do(ctx, conn, state); err != nil {
 		return causeOr(ctx, err)
 	}
+	// Past this state lnd has written its macaroons.
+	if _, err := awaitState(ctx, conn, Unlocked); err != nil {
+		return causeOr(ctx, err)
+	}
 	return r.tightenMacaroons()
 }
 
-// awaitWallet waits until lnd has looked for its wallet.
-func awaitWallet(ctx context.Context, conn grpc.ClientConnInterface) (State, error) {
+// awaitState waits until lnd has come at least so far.
+func awaitState(ctx context.Context, conn grpc.ClientConnInterface, least State) (State, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := lnrpc.NewStateClient(conn).SubscribeState(ctx, &lnrpc.SubscribeStateRequest{}, grpc.WaitForReady(true))
@@ -128,7 +132,7 @@ func awaitWallet(ctx context.Context, conn grpc.ClientConnInterface) (State, err
 		if err != nil {
 			return Down, err
 		}
-		if state := stateOf(update.State); state != Down {
+		if state := stateOf(update.State); state >= least {
 			return state, nil
 		}
 	}

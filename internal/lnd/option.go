@@ -3,12 +3,17 @@ package lnd
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/files"
 )
 
 // Option is one setting of lnd under its long name, without leading dashes.
@@ -130,4 +135,24 @@ func render(options []Option) []byte {
 		fmt.Fprintf(&b, "%s=%s\n", o.Name, strconv.Quote(o.Value))
 	}
 	return b.Bytes()
+}
+
+// LoadConf reads an lnd.conf; a missing one has no options. One that holds a
+// password and that others can read has the code insecure_file.
+func LoadConf(path string) ([]Option, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fault.New("bad_lnd_conf", "check the file's owner and mode", "read %q: %w", path, err)
+	}
+	options, err := ParseConf(path, data)
+	if err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(options, func(o Option) bool { return secretOption.MatchString(o.Name) }) {
+		_, err = files.ReadSecret(path)
+	}
+	return options, err
 }

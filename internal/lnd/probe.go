@@ -26,7 +26,7 @@ var rpcPorts = map[string]map[string]string{
 // is taken (port_in_use) and a chain backend that is not there
 // (backend_unreachable).
 func (c *Config) probe(ctx context.Context) error {
-	for _, addr := range c.peerAddrs() {
+	for _, addr := range c.PeerAddrs() {
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
 			return PortError("peer port", addr, "--listen", err)
@@ -58,8 +58,8 @@ func PortError(what, addr, flag string, err error) error {
 	return fault.New("bad_address", "choose another with "+flag+" HOST:PORT", "%s %q: %w", what, addr, err)
 }
 
-// peerAddrs are the addresses on which lnd will listen for peers.
-func (c *Config) peerAddrs() []string {
+// PeerAddrs are the addresses on which lnd will listen for peers.
+func (c *Config) PeerAddrs() []string {
 	if off, ok := find(c.options, "nolisten"); ok {
 		if on, valid := parseSwitch(off.Value); on && valid {
 			return nil

@@ -15,6 +15,10 @@ import (
 // MinPassword is the shortest wallet password lnd takes, in bytes.
 const MinPassword = 8
 
+// RecoveryWindow is the number of unused addresses in a row that are searched
+// for a wallet restored from its seed: lncli's default.
+const RecoveryWindow = 2500
+
 // Unlock opens the wallet of the running child at the endpoint. window is the
 // number of unused addresses in a row to search while a restored wallet is
 // being recovered, else 0. Codes: wrong_password, already_unlocked, no_wallet,

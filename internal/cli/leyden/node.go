@@ -1,5 +1,18 @@
 package leyden
 
-import "github.com/spf13/cobra"
+import (
+	"github.com/spf13/cobra"
+)
 
-func newNodeCmd(*App) *cobra.Command { return &cobra.Command{Use: "node"} }
+func newNodeCmd(app *App) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "node",
+		Short: "Run a Lightning node behind its front",
+		Example: `  leyden node create --mode standalone --network regtest
+  leyden node start --detach --backend btcd -- --btcd.rpchost=127.0.0.1:18334
+  leyden node status
+  leyden node stop`,
+	}
+	cmd.AddCommand(nodeCreateCmd(app), nodeStartCmd(app), nodeStopCmd(app), nodeStatusCmd(app), nodeUnlockCmd(app))
+	return cmd
+}

@@ -55,9 +55,10 @@ node behind a front that decides, and a gate that charges for an HTTP service.`,
   leyden node start --detach                run the node
   leyden gate init && leyden gate start     charge for an HTTP service
   leyden lncli getinfo                      lncli, pointed at our node`,
-		Version:       buildinfo.Version() + " commit " + buildinfo.Commit(),
-		SilenceErrors: true,
-		SilenceUsage:  true,
+		Version:          buildinfo.Version() + " commit " + buildinfo.Commit(),
+		TraverseChildren: true, // so that lncli gets only what follows it
+		SilenceErrors:    true,
+		SilenceUsage:     true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			resolved, err := config.ResolveHome(home)
 			if err != nil {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"github.com/jessevdk/go-flags"
@@ -34,6 +35,7 @@ var errWalletOnly = errors.New("only the wallet was asked for")
 // Main runs lnd as args (of lnd.ChildSpec) say and returns the exit status.
 // The reason of a failure is the last line on stderr.
 func Main(args []string) int {
+	syscall.Umask(0o077) // lnd would let others read macaroons and logs
 	spec, err := lnd.ParseChildSpec(args)
 	if err != nil {
 		return fail(lnd.ExitConfig, err)

@@ -1,0 +1,99 @@
+package leyden
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/leydenln/leyden/internal/cli/voice"
+	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/node"
+)
+
+const (
+	nodeStopTimeout   = 90 * time.Second
+	nodeUnlockTimeout = 2 * time.Minute
+)
+
+func nodeStopCmd(app *App) *cobra.Command {
+	return &cobra.Command{
+		Use:   "stop",
+		Short: "Stop the node in order",
+		Args:  voice.Args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := context.WithTimeout(cmd.Context(), nodeStopTimeout)
+			defer cancel()
+			if err := node.Stop(ctx, app.Home); err != nil {
+				return err
+			}
+			if app.JSON {
+				voice.PrintJSON(app.Out, map[string]bool{"stopped": true})
+				return nil
+			}
+			fmt.Fprintln(app.Out, "node stopped")
+			return nil
+		},
+	}
+}
+
+func nodeStatusCmd(app *App) *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Say how the node is; exit status 1 when it is not running",
+		Args:  voice.Args(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error {
+			r, err := node.Status(app.Home)
+			if err != nil {
+				return err
+			}
+			app.printNode(r)
+			return nil
+		},
+	}
+}
+
+func nodeUnlockCmd(app *App) *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "unlock",
+		Short: "Open the wallet of a node that has no password file",
+		Args:  voice.Args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			password, err := app.walletPassword(file)
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), nodeUnlockTimeout)
+			defer cancel()
+			r, err := node.Unlock(ctx, app.Home, password)
+			if err != nil {
+				return err
+			}
+			app.printNode(r)
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&file, "password-file", "", "file with the password, mode 0600 (default: ask)")
+	return cmd
+}
+
+// walletPassword reads the file, or asks without echo.
+func (app *App) walletPassword(file string) ([]byte, error) {
+	if file != "" {
+		return node.ReadPassword(file)
+	}
+	in, ok := app.In.(*os.File)
+	if !ok || !term.IsTerminal(int(in.Fd())) {
+		return nil, fault.New("no_password", "pass --password-file FILE", "no terminal to ask for the wallet's password")
+	}
+	if _, err := io.WriteString(app.Err, "wallet password: "); err != nil {
+		return nil, err
+	}
+	defer fmt.Fprintln(app.Err)
+	return term.ReadPassword(int(in.Fd()))
+}

@@ -1,0 +1,149 @@
+package leyden
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/leydenln/leyden/internal/cli/voice"
+	"github.com/leydenln/leyden/internal/daemon"
+	"github.com/leydenln/leyden/internal/files"
+	"github.com/leydenln/leyden/internal/node"
+)
+
+// nodeStartTimeout bounds a start in the background; a wallet takes some
+// seconds to open, and lnd may have a database to bring up to date.
+const nodeStartTimeout = 10 * time.Minute
+
+func nodeStartCmd(app *App) *cobra.Command {
+	var opts node.Options
+	var detach bool
+	cmd := &cobra.Command{
+		Use:   "start [-- --lnd.option=value …]",
+		Short: "Run the node",
+		Long: `Runs lnd as a supervised child behind the front. Options come from the flags
+(or LEYDEN_NODE_NETWORK, _BACKEND, _PROFILE, _RPCLISTEN, _RESTLISTEN, _LISTEN),
+then what create remembered, then lnd.conf in the node's folder. Every other
+option of lnd goes into lnd.conf, or after --.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.LND = args
+			nodeEnvironment(cmd, &opts)
+			if detach {
+				return app.detachNode(cmd.Context(), args)
+			}
+			return app.runNode(cmd.Context(), opts)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&detach, "detach", false, "return when the node is up, and leave it running")
+	f.StringVar(&opts.Network, "network", "", "the chain (default: the one given to create)")
+	f.StringVar(&opts.Backend, "backend", "", "neutrino, btcd or bitcoind")
+	f.StringArrayVar(&opts.Profiles, "profile", nil, "default, debug, wumbo or taproot; may be repeated")
+	f.StringArrayVar(&opts.RPCListen, "rpclisten", nil, "gRPC address of the node, host:port (default "+node.DefaultRPC+")")
+	f.StringArrayVar(&opts.RESTListen, "restlisten", nil, "serve REST at host:port (default: off)")
+	f.BoolVar(&opts.REST, "rest", false, "serve REST at "+node.DefaultREST)
+	f.StringArrayVar(&opts.Listen, "listen", nil, "address for Lightning peers, host:port (default :9735)")
+	f.StringVar(&opts.PasswordFile, "password-file", "", "file with the wallet's password, mode 0600")
+	f.DurationVar(&opts.SyncGrace, "sync-wait", 10*time.Second, "with --detach, how long to wait for the chain once lnd answers")
+	return cmd
+}
+
+// nodeEnvironment fills in from LEYDEN_NODE_… what no flag gave.
+func nodeEnvironment(cmd *cobra.Command, opts *node.Options) {
+	for name, target := range map[string]*string{"network": &opts.Network, "backend": &opts.Backend} {
+		if value := os.Getenv("LEYDEN_NODE_" + strings.ToUpper(name)); value != "" && !cmd.Flags().Changed(name) {
+			*target = value
+		}
+	}
+	for name, target := range map[string]*[]string{"profile": &opts.Profiles, "rpclisten": &opts.RPCListen,
+		"restlisten": &opts.RESTListen, "listen": &opts.Listen} {
+		if value := os.Getenv("LEYDEN_NODE_" + strings.ToUpper(name)); value != "" && !cmd.Flags().Changed(name) {
+			*target = strings.Split(value, ",")
+		}
+	}
+}
+
+// runNode runs the node in this process until it is told to end.
+func (app *App) runNode(ctx context.Context, opts node.Options) (err error) {
+	detached := daemon.Detached()
+	defer func() {
+		if err != nil {
+			daemon.Fail(err)
+		}
+	}()
+	n, err := node.New(app.Home, opts, nodeLogger(app.Err))
+	if err != nil {
+		return err
+	}
+	return n.Run(ctx, func(r node.Running) {
+		daemon.Ready()
+		if !detached {
+			app.printNode(r)
+		}
+	})
+}
+
+// detachNode runs the same command line in the background.
+func (app *App) detachNode(ctx context.Context, lndArgs []string) error {
+	log := node.LogFile(app.Home)
+	if err := files.MkdirPrivate(filepath.Dir(log)); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, nodeStartTimeout)
+	defer cancel()
+	_, err := daemon.Detach(ctx, daemon.Spawn{Args: withoutDetach(os.Args[1:], lndArgs), LogFile: log})
+	if err != nil {
+		return err
+	}
+	r, err := node.Status(app.Home)
+	if err != nil {
+		return err
+	}
+	app.printNode(r)
+	return nil
+}
+
+// withoutDetach drops the flag from our own part of the command line.
+func withoutDetach(args, lndArgs []string) []string {
+	ours := args[:len(args)-len(lndArgs)]
+	var kept []string
+	for _, arg := range ours {
+		if arg != "--detach" && arg != "--detach=true" {
+			kept = append(kept, arg)
+		}
+	}
+	return append(kept, lndArgs...)
+}
+
+func (app *App) printNode(r node.Running) {
+	if app.JSON {
+		voice.PrintJSON(app.Out, r)
+		return
+	}
+	fmt.Fprintf(app.Out, "node:     %s on %s, pid %d, %s\n", r.State, r.Network, r.PID, r.Dir)
+	fmt.Fprintf(app.Out, "gRPC:     %s\n", strings.Join(r.RPC, " "))
+	if len(r.REST) > 0 {
+		fmt.Fprintf(app.Out, "REST:     %s\n", strings.Join(r.REST, " "))
+	}
+	fmt.Fprintf(app.Out, "peers:    %s\n", strings.Join(r.P2P, " "))
+	if r.Error != "" {
+		fmt.Fprintf(app.Out, "error:    %s\n", r.Error)
+	}
+	if r.NextStart != nil {
+		fmt.Fprintf(app.Out, "again at: %s\n", r.NextStart.Format(time.TimeOnly))
+	}
+	if r.State == "locked" {
+		fmt.Fprintf(app.Out, "next:     leyden node unlock\n")
+	}
+}
+
+func nodeLogger(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, nil))
+}

@@ -1,0 +1,181 @@
+package node
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/leydenln/leyden/internal/config"
+	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/files"
+	"github.com/leydenln/leyden/internal/front"
+	"github.com/leydenln/leyden/internal/lnd"
+)
+
+// plan is a start with everything resolved and checked.
+type plan struct {
+	home           config.Home
+	config         *lnd.Config
+	rpc, rest      []string
+	password       func() ([]byte, error) // nil: nobody opens the wallet
+	recoveryWindow int32
+}
+
+// makePlan joins options, what create remembered, and lnd.conf.
+func makePlan(home config.Home, opts Options) (*plan, error) {
+	kept, err := loadRemembered(home)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.New("no_wallet", "leyden node create --mode standalone",
+			"there is no node yet in %q", home.Node())
+	}
+	if err != nil {
+		return nil, err
+	}
+	built, err := build(home, opts, kept)
+	if err != nil {
+		return nil, err
+	}
+	p := &plan{home: home, config: built, recoveryWindow: kept.RecoveryWindow}
+	p.rpc = firstOf(opts.RPCListen, built.Front.RPCListen, []string{DefaultRPC})
+	p.rest = firstOf(opts.RESTListen, built.Front.RESTListen)
+	if opts.REST && len(p.rest) == 0 {
+		p.rest = []string{DefaultREST}
+	}
+	file, must := opts.PasswordFile, true
+	if file == "" {
+		file, must = kept.PasswordFile, false
+	}
+	if file == "" {
+		file = passwordFile(home)
+	}
+	p.password, err = passwordFrom(file, must)
+	return p, err
+}
+
+// build makes lnd's configuration of options over what was remembered.
+func build(home config.Home, opts Options, kept remembered) (*lnd.Config, error) {
+	conf, err := lnd.LoadConf(confFile(home))
+	if err != nil {
+		return nil, err
+	}
+	args, err := lnd.ParseArgs(opts.LND)
+	if err != nil {
+		return nil, err
+	}
+	s := lnd.Settings{
+		Network: opts.Network, Backend: opts.Backend, Profiles: opts.Profiles,
+		Listen: opts.Listen, Conf: conf, Args: args,
+	}
+	if s.Network == "" {
+		s.Network = kept.Network
+	}
+	if s.Backend == "" {
+		s.Backend = kept.Backend
+	}
+	if s.Profiles == nil {
+		s.Profiles = kept.Profiles
+	}
+	return lnd.Build(s)
+}
+
+func firstOf(lists ...[]string) []string {
+	for _, list := range lists {
+		if len(list) > 0 {
+			return list
+		}
+	}
+	return nil
+}
+
+// passwordFrom returns the reader of a password file, checked once now. A file
+// that need not be there and is not gives nil.
+func passwordFrom(path string, must bool) (func() ([]byte, error), error) {
+	read := func() ([]byte, error) { return ReadPassword(path) }
+	_, err := read()
+	if errors.Is(err, fs.ErrNotExist) && !must {
+		return nil, nil
+	}
+	return read, err
+}
+
+// ReadPassword reads a password file: the first line, without its end. Codes:
+// insecure_file, no_password_file, short_password.
+func ReadPassword(path string) ([]byte, error) {
+	data, err := files.ReadSecret(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.New("no_password_file", "write the wallet's password to it, mode 0600",
+			"password file: %w", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	line, _, _ := bytes.Cut(data, []byte("\n"))
+	line = bytes.TrimSuffix(line, []byte("\r"))
+	if len(line) < lnd.MinPassword {
+		return nil, fault.New("short_password", "write the wallet's password to it",
+			"password file %q: the first line has less than %d characters", path, lnd.MinPassword)
+	}
+	return line, nil
+}
+
+// open listens on the front's addresses.
+func (p *plan) open() (opened ports, err error) {
+	defer func() {
+		if err != nil {
+			opened.close()
+		}
+	}()
+	if opened.rpc, err = listenAll(p.rpc, "10009", "--rpclisten"); err != nil {
+		return opened, err
+	}
+	opened.rest, err = listenAll(p.rest, "8080", "--restlisten")
+	return opened, err
+}
+
+func listenAll(addrs []string, port, flag string) ([]net.Listener, error) {
+	var open []net.Listener
+	for _, addr := range addrs {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			addr = net.JoinHostPort(addr, port)
+		}
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			return open, lnd.PortError("port", addr, flag, err)
+		}
+		open = append(open, l)
+	}
+	return open, nil
+}
+
+// front makes the server before lnd.
+func (p *plan) front(open ports, e lnd.Endpoint, log *slog.Logger) (*front.Server, error) {
+	tls, err := p.certificate()
+	if err != nil {
+		return nil, err
+	}
+	return front.New(front.Options{
+		Listeners: open.rpc, TLS: tls, Logger: log,
+		Backend: front.Backend{Socket: e.Socket, TLSCert: e.CertPath},
+	})
+}
+
+// Files of the node's folder and of the folder of pid files.
+func confFile(h config.Home) string     { return filepath.Join(h.Node(), "lnd.conf") }
+func passwordFile(h config.Home) string { return filepath.Join(h.Node(), "wallet-password.txt") }
+func seedFile(h config.Home) string     { return filepath.Join(h.Node(), "seed.txt") }
+func pidFile(h config.Home) string      { return filepath.Join(h.Run(), "node.pid") }
+func recordFile(h config.Home) string   { return filepath.Join(h.Run(), "node.json") }
+func keptFile(h config.Home) string     { return filepath.Join(h.Node(), "leyden-node.yaml") }
+
+// LogFile is where a node in the background writes its own log; lnd's is in
+// the logs folder beside it.
+func LogFile(h config.Home) string { return filepath.Join(h.Node(), "logs", "leyden-node.log") }
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

@@ -1,0 +1,42 @@
+package node
+
+import (
+	"gopkg.in/yaml.v3"
+
+	"github.com/leydenln/leyden/internal/config"
+	"github.com/leydenln/leyden/internal/files"
+)
+
+// remembered is leyden-node.yaml: what create was told, for every start.
+type remembered struct {
+	// Mode is standalone.
+	Mode string `yaml:"mode"`
+
+	Network string `yaml:"network"`
+
+	// Backend may be empty: what lnd.conf says, else neutrino.
+	Backend string `yaml:"backend,omitempty"`
+
+	Profiles []string `yaml:"profiles,omitempty"`
+
+	// PasswordFile is an absolute path; empty: wallet-password.txt beside it.
+	PasswordFile string `yaml:"password_file,omitempty"`
+
+	// RecoveryWindow is the number of unused addresses in a row to search, of
+	// a wallet restored from its seed; else 0.
+	RecoveryWindow int32 `yaml:"recovery_window,omitempty"`
+}
+
+// loadRemembered reads the file; fs.ErrNotExist stays in the chain.
+func loadRemembered(h config.Home) (r remembered, err error) {
+	err = config.LoadStrictYAML(keptFile(h), &r)
+	return r, err
+}
+
+func (r remembered) save(h config.Home) error {
+	data, err := yaml.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return files.Write(keptFile(h), data, 0o600)
+}
