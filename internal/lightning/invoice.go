@@ -27,6 +27,11 @@ type NewInvoice struct {
 	Memo   string
 	Value  lnwire.MilliSatoshi // msat
 	Expiry time.Duration       // whole seconds; 0: lnd's default
+
+	// Preimage settles the invoice; zero: lnd chooses one. Choosing it says
+	// the payment hash before lnd is asked, so that an invoice can be recorded
+	// first and cancelled whatever became of the call.
+	Preimage lntypes.Preimage
 }
 
 // Invoice is an invoice of this node.
@@ -44,10 +49,12 @@ type Invoice struct {
 	Expiry         time.Duration
 }
 
-// AddInvoice makes an invoice whose preimage lnd chooses (permission
-// invoices:write). Only hash, payment request and add index are filled in.
+// AddInvoice makes an invoice (permission invoices:write). Only hash, payment request and add index are filled in.
 func (c *Client) AddInvoice(ctx context.Context, n NewInvoice) (Invoice, error) {
 	req := &lndwire.Invoice{Memo: n.Memo, ValueMsat: int64(n.Value), Expiry: int64(n.Expiry / time.Second)}
+	if n.Preimage != (lntypes.Preimage{}) {
+		req.RPreimage = n.Preimage[:]
+	}
 	var r lndwire.AddInvoiceResponse
 	if err := c.call(ctx, "/lnrpc.Lightning/AddInvoice", req, &r); err != nil {
 		return Invoice{}, err
