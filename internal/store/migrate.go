@@ -60,6 +60,10 @@ func (db *DB) version(ctx context.Context, schema Schema) (version int, err erro
 
 func (db *DB) apply(ctx context.Context, schema Schema, version int, script string) error {
 	return inTx(ctx, db.write, func(tx *sql.Tx) error {
+		var now int
+		if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&now); err != nil || now >= version {
+			return err // another process was first
+		}
 		if _, err := tx.ExecContext(ctx, script); err != nil {
 			return err
 		}
