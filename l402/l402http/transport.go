@@ -1,0 +1,313 @@
+package l402http
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/lightningnetwork/lnd/lntypes"
+	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/leydenln/leyden/l402"
+)
+
+// Transport is an [http.RoundTripper] that presents the tokens it holds, pays
+// 402 answers within its limits, and repeats the request. Set its fields
+// before the first request. It is safe for concurrent use.
+//
+// A request that carries an Authorization header of its own goes out as it is
+// and is never paid for. A response that is not paid for, or not any more, is
+// returned like any other. Errors are an [*Error], or those of Base and Store.
+type Transport struct {
+	// Base sends requests. Default: http.DefaultTransport.
+	Base http.RoundTripper
+
+	// Wallet pays. Without one nothing is ever paid: tokens are presented,
+	// and the 402 answer comes back; [ReadOffer] reads it.
+	Wallet Wallet
+
+	// Store keeps purchases. Default: a MemoryStore, which a crash empties.
+	Store Store
+
+	// MaxCost is the most that one purchase may cost, in msat. Part of a sat
+	// in the price counts as a whole one. The default of 0 pays nothing.
+	MaxCost lnwire.MilliSatoshi
+
+	// MaxFee is the most that one payment may cost on top, in msat.
+	MaxFee lnwire.MilliSatoshi
+
+	// Network is the wallet's: "mainnet" (the default), "testnet", "signet",
+	// "regtest" or "simnet". Invoices for another are refused.
+	Network string
+
+	// PaymentTimeout bounds one payment. Default: 60 s.
+	PaymentTimeout time.Duration
+
+	// ClientKey is what each origin's L402-Client nonce is derived from, at
+	// least 16 random bytes. Default: random for the life of the Transport.
+	ClientKey []byte
+
+	// Approve, if set, has the last word on an offer that is within the
+	// limits; its error is returned as it is.
+	Approve func(context.Context, Offer) error
+
+	// Trace, if set, hears of each step. It must not keep the Event.
+	Trace func(Event)
+
+	once   sync.Once
+	memory MemoryStore
+	key    []byte
+}
+
+// Event is one step of a request.
+type Event struct {
+	// Step is "request", "recover", "journal", "payment" or "store".
+	Step string
+	// Took is how long it took.
+	Took time.Duration
+	// Purchase is the one the step is about, if any.
+	Purchase *Purchase
+	// Err is why the step failed, if it did.
+	Err error
+}
+
+const (
+	defaultTimeout = 60 * time.Second
+	// grace lets the wallet's own time-out arrive before ours.
+	grace = 2 * time.Second
+	// maxAttempts bounds how often one request is sent: without a token,
+	// with tokens held, with the one bought.
+	maxAttempts = 6
+	// maxDrain is how much of a 402 body is read to keep its connection.
+	maxDrain = 64 << 10
+)
+
+// RoundTrip implements [http.RoundTripper].
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	t.once.Do(t.prepare)
+	if req.Header.Get("Authorization") != "" {
+		return t.base().RoundTrip(req)
+	}
+	body, err := newReplay(req)
+	if err != nil {
+		return nil, err
+	}
+	defer body.close()
+	x := &exchange{t: t, req: req, body: body, origin: OriginOf(req.URL), path: req.URL.EscapedPath()}
+	return x.run(req.Context())
+}
+
+func (t *Transport) prepare() {
+	t.key = t.ClientKey
+	if len(t.key) == 0 {
+		t.key = make([]byte, 32)
+		rand.Read(t.key)
+	}
+}
+
+func (t *Transport) base() http.RoundTripper {
+	if t.Base != nil {
+		return t.Base
+	}
+	return http.DefaultTransport
+}
+
+func (t *Transport) store() Store {
+	if t.Store != nil {
+		return t.Store
+	}
+	return &t.memory
+}
+
+func (t *Transport) network() string {
+	if t.Network != "" {
+		return t.Network
+	}
+	return "mainnet"
+}
+
+func (t *Transport) timeout() time.Duration {
+	if t.PaymentTimeout > 0 {
+		return t.PaymentTimeout
+	}
+	return defaultTimeout
+}
+
+// traced reports a step that began at start.
+func (t *Transport) traced(step string, start time.Time, p *Purchase, err error) {
+	if t.Trace != nil {
+		t.Trace(Event{Step: step, Took: time.Since(start), Purchase: p, Err: err})
+	}
+}
+
+// exchange is one request with all its attempts.
+type exchange struct {
+	t      *Transport
+	req    *http.Request
+	body   *replay
+	origin Origin
+	path   string
+	tried  []lntypes.Hash // purchases whose token was refused by this request
+}
+
+func (x *exchange) run(ctx context.Context) (*http.Response, error) {
+	held, err := x.t.store().Load(x.origin)
+	if err != nil {
+		return nil, err
+	}
+	token := x.pick(held, nil)
+	for range maxAttempts {
+		resp, err := x.send(token)
+		if err != nil {
+			return nil, err
+		}
+		if !refused(resp, token) {
+			x.accepted(resp, token)
+			return resp, nil
+		}
+		if token != nil {
+			x.tried = append(x.tried, token.Hash)
+		}
+		token, err = x.next(ctx, resp, held)
+		if err != nil {
+			discard(resp)
+			return nil, err
+		}
+		if token == nil {
+			return resp, nil
+		}
+		discard(resp)
+	}
+	return nil, fail(CodeTokenRefused, "", "%s refused %d tokens", x.origin, len(x.tried))
+}
+
+// next returns the token to try after a refusal: one held, one recovered, or
+// one bought; nil when the response is the answer.
+func (x *exchange) next(ctx context.Context, resp *http.Response, held []Purchase) (*Purchase, error) {
+	challenges, err := l402.ParseChallenges(resp.Header)
+	switch {
+	case err != nil && x.t.Wallet != nil:
+		return nil, fail(CodeBadChallenge, "ask the seller", "%w", err)
+	case len(challenges) == 0:
+		return nil, nil
+	}
+	if w, ok := x.t.Wallet.(Warmer); ok {
+		w.Warm()
+	}
+	if p := x.pick(held, &challenges[0]); p != nil || x.t.Wallet == nil {
+		return p, nil
+	}
+	if !x.body.again() {
+		_, err := x.body.next()
+		return nil, err
+	}
+	return x.obtain(ctx, challenges[0])
+}
+
+// send makes one attempt, with a token or without.
+func (x *exchange) send(token *Purchase) (*http.Response, error) {
+	body, err := x.body.next()
+	if err != nil {
+		return nil, err
+	}
+	req := x.req.Clone(x.req.Context())
+	req.Body = body
+	req.Header.Set(l402.HeaderClient, clientNonce(x.t.key, x.origin).String())
+	if token != nil {
+		req.Header.Set(l402.HeaderAuthorization, token.Credential.Authorization(token.Scheme))
+	}
+	start := time.Now()
+	resp, err := x.t.base().RoundTrip(req)
+	x.t.traced("request", start, token, err)
+	if resp != nil {
+		resp.Request = x.req // no credential leaves through the response
+	}
+	return resp, err
+}
+
+// refused reports whether the response asks for a payment. The specification
+// has sellers answer 401 to a token that is no longer good.
+func refused(resp *http.Response, token *Purchase) bool {
+	return resp.StatusCode == http.StatusPaymentRequired ||
+		resp.StatusCode == http.StatusUnauthorized && token != nil
+}
+
+// accepted notes the first success of a token.
+func (x *exchange) accepted(resp *http.Response, token *Purchase) {
+	if token == nil || token.Used || resp.StatusCode >= 400 {
+		return
+	}
+	if err := x.t.store().MarkUsed(*token); err != nil {
+		x.t.traced("store", time.Now(), token, err)
+	}
+}
+
+// pick returns the paid token that fits best and was not tried: of a service
+// that the challenge names, nearest in path, newest.
+func (x *exchange) pick(held []Purchase, c *l402.Challenge) *Purchase {
+	var best *Purchase
+	now := time.Now()
+	for i := range held {
+		p := &held[i]
+		if p.State != StatePaid || p.Expired(now) || slices.Contains(x.tried, p.Hash) {
+			continue
+		}
+		if c != nil && !x.mayFit(*p, *c) {
+			continue
+		}
+		if best == nil || x.nearer(p, best) {
+			best = p
+		}
+	}
+	return best
+}
+
+func (x *exchange) nearer(p, q *Purchase) bool {
+	a, b := common(p.Path, x.path), common(q.Path, x.path)
+	return a > b || a == b && p.Paid.After(q.Paid)
+}
+
+// common counts the path segments that a and b begin with.
+func common(a, b string) int {
+	if a == b {
+		return len(a) + 1
+	}
+	n := 0
+	left, right := strings.Split(a, "/"), strings.Split(b, "/")
+	for n < len(left) && n < len(right) && left[n] == right[n] {
+		n++
+	}
+	return n
+}
+
+// mayFit reports whether p's token may open what the challenge is for: both
+// name a common service, or one of them names none.
+func (x *exchange) mayFit(p Purchase, c l402.Challenge) bool {
+	ours, _ := p.terms()
+	theirs, _ := terms(c.Tokens)
+	return len(ours) == 0 || len(theirs) == 0 || slices.ContainsFunc(ours, func(s string) bool {
+		return slices.Contains(theirs, s)
+	})
+}
+
+// sameThing reports whether p bought what the challenge asks for again: the
+// same services, or, where one does not say, the same path.
+func (x *exchange) sameThing(p Purchase, c l402.Challenge) bool {
+	ours, _ := p.terms()
+	theirs, _ := terms(c.Tokens)
+	if len(ours) == 0 || len(theirs) == 0 {
+		return p.Path == x.path
+	}
+	return slices.Equal(ours, theirs)
+}
+
+// discard reads what little there is, so that the connection is used again.
+func discard(resp *http.Response) {
+	_, _ = io.CopyN(io.Discard, resp.Body, maxDrain)
+	resp.Body.Close()
+}

@@ -1,0 +1,236 @@
+package l402http
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/leydenln/leyden/l402"
+)
+
+// forget is how long after its invoice's expiry a purchase that the wallet has
+// never heard of is given up: no request of ours is under way that long.
+const forget = 2 * time.Minute
+
+// obtain returns a token for the challenge. Alone with the origin, it looks
+// first at what others bought meanwhile and what an earlier crash left open,
+// and only then buys.
+func (x *exchange) obtain(ctx context.Context, c l402.Challenge) (*Purchase, error) {
+	unlock, err := x.t.store().Lock(ctx, x.origin)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	held, err := x.t.store().Load(x.origin)
+	if err != nil {
+		return nil, err
+	}
+	if p := x.pick(held, &c); p != nil {
+		return p, nil
+	}
+	for i := range held {
+		if held[i].State == StatePending {
+			if err := x.resolve(ctx, &held[i], c); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if p := x.pick(held, &c); p != nil {
+		return p, nil
+	}
+	if err := x.setAside(held, c); err != nil {
+		return nil, err
+	}
+	return x.buy(ctx, c)
+}
+
+// setAside retires the tokens that the new one replaces. A token that was paid
+// for and never once accepted stops the purchase: the next would fare alike.
+func (x *exchange) setAside(held []Purchase, c l402.Challenge) error {
+	now := time.Now()
+	for _, p := range held {
+		switch {
+		case p.State != StatePaid:
+			continue
+		case p.Expired(now):
+			p.State, p.Reason = StateExpired, "its time is over"
+		case !slices.Contains(x.tried, p.Hash):
+			continue
+		case !p.Used && (p.Path == x.path || x.sameThing(p, c)):
+			return fail(CodeTokenRefused, "ask the seller; remove the token to buy again",
+				"%s refuses the token that was bought from it for %d sat", x.origin, Sat(p.Amount))
+		case x.sameThing(p, c):
+			p.State, p.Reason = StateRefused, "the seller no longer accepts it"
+		default:
+			continue
+		}
+		if err := x.t.store().Save(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// buy pays for the challenge: checked, approved, journalled, paid, stored.
+func (x *exchange) buy(ctx context.Context, c l402.Challenge) (*Purchase, error) {
+	offer, err := x.check(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	p := Purchase{
+		Origin: x.origin, Path: x.path, State: StatePending, Scheme: c.Scheme,
+		Credential: l402.Credential{Tokens: c.Tokens}, Invoice: c.Invoice,
+		Hash: offer.Hash, Amount: offer.Amount, Created: time.Now(),
+	}
+	start := time.Now()
+	err = x.t.store().Save(p)
+	x.t.traced("journal", start, &p, err)
+	if err != nil {
+		return nil, err
+	}
+	if err := x.pay(ctx, &p); err != nil {
+		return nil, err
+	}
+	return &p, nil
+}
+
+// check reads the offer and says whether it may be paid.
+func (x *exchange) check(ctx context.Context, c l402.Challenge) (Offer, error) {
+	offer, err := decodeOffer(c, x.t.network())
+	if err != nil {
+		return Offer{}, err
+	}
+	offer.URL = x.req.URL.Redacted()
+	if err := offer.payable(x.t.MaxCost, time.Now()); err != nil {
+		return Offer{}, err
+	}
+	if x.t.Approve != nil {
+		return offer, x.t.Approve(ctx, offer)
+	}
+	return offer, nil
+}
+
+// pay pays a journalled purchase and records the outcome in p and the store.
+func (x *exchange) pay(ctx context.Context, p *Purchase) error {
+	ctx, cancel := context.WithTimeout(ctx, x.t.timeout()+grace)
+	defer cancel()
+	start := time.Now()
+	receipt, err := x.t.Wallet.Pay(ctx, Payment{Invoice: p.Invoice, MaxFee: x.t.MaxFee, Timeout: x.t.timeout()})
+	if err != nil && !errors.Is(err, ErrNothingSent) && ctx.Err() == nil {
+		if tracked, trackErr := x.t.Wallet.Track(ctx, p.Hash); trackErr == nil || errors.Is(trackErr, ErrNothingSent) {
+			receipt, err = tracked, trackErr
+		}
+	}
+	x.t.traced("payment", start, p, err)
+	return x.t.settle(p, receipt, err)
+}
+
+// resolve ends a purchase that an earlier run left open, as far as the wallet
+// knows what became of it. An error stops the new purchase.
+func (x *exchange) resolve(ctx context.Context, p *Purchase, c l402.Challenge) error {
+	err := x.t.reconcile(ctx, p)
+	switch {
+	case err == nil || !errors.Is(err, ErrPaymentUnknown):
+		return err
+	case !x.sameThing(*p, c):
+		return nil
+	}
+	// The wallet has not heard of it, but a request may be on its way. The
+	// same invoice can be paid: the wallet pays a hash only once.
+	old := l402.Challenge{Scheme: p.Scheme, Tokens: p.Credential.Tokens, Invoice: p.Invoice}
+	offer, err := decodeOffer(old, x.t.network())
+	if err != nil {
+		return err
+	}
+	if time.Now().Before(offer.Expires) {
+		if _, err := x.check(ctx, old); err != nil {
+			return err
+		}
+		return x.pay(ctx, p)
+	}
+	// The wallet refuses it by its own clock, which is an answer.
+	if err := x.pay(ctx, p); p.State == StatePending {
+		return err
+	}
+	return nil
+}
+
+// reconcile asks the wallet what became of a pending purchase and records it.
+// nil: it is paid, failed, or given up. It wraps ErrPaymentUnknown when the
+// wallet knows nothing of it yet.
+func (t *Transport) reconcile(ctx context.Context, p *Purchase) error {
+	ctx, cancel := context.WithTimeout(ctx, t.timeout())
+	defer cancel()
+	start := time.Now()
+	receipt, err := t.Wallet.Track(ctx, p.Hash)
+	if errors.Is(err, ErrPaymentUnknown) {
+		if offer, decodeErr := decodeOffer(l402.Challenge{Tokens: p.Credential.Tokens, Invoice: p.Invoice},
+			t.network()); decodeErr == nil && time.Since(offer.Expires) > forget {
+			err = errors.Join(ErrNothingSent, errors.New("it was never sent, and its invoice has expired"))
+		}
+	}
+	t.traced("recover", start, p, err)
+	if errors.Is(err, ErrPaymentUnknown) {
+		return fail(CodePaymentUnresolved, "", "payment of %d sat to %s: %w", Sat(p.Amount), p.Origin, err)
+	}
+	if err = t.settle(p, receipt, err); p.State == StateFailed {
+		return nil
+	}
+	return err
+}
+
+// settle records what the wallet said of a purchase. After a payment the
+// token is good even if it cannot be stored: the journal still has it.
+func (t *Transport) settle(p *Purchase, r Receipt, err error) error {
+	switch {
+	case err == nil && sha256.Sum256(r.Preimage[:]) == p.Hash:
+		p.State, p.Paid, p.Fee = StatePaid, time.Now(), r.Fee
+		p.Credential.Preimage = r.Preimage
+		start := time.Now()
+		err := t.store().Save(*p)
+		t.traced("store", start, p, err)
+		return nil
+	case err == nil:
+		return fail(CodePaymentUnresolved, "", "the wallet's preimage is not that of the payment to %s", p.Origin)
+	case errors.Is(err, ErrNothingSent):
+		p.State, p.Reason = StateFailed, err.Error()
+		if err := t.store().Save(*p); err != nil {
+			return err
+		}
+		return fail(CodePaymentFailed, "", "%d sat to %s were not paid: %w", Sat(p.Amount), p.Origin, err)
+	default:
+		return fail(CodePaymentUnresolved, "try again: it is asked for first, and not paid twice",
+			"payment of %d sat to %s: the outcome is not known: %w", Sat(p.Amount), p.Origin, err)
+	}
+}
+
+// Recover asks the wallet what became of the origin's pending purchases and
+// records it. It pays nothing. It returns those that were pending, as they are
+// now; the error is that of the first whose outcome cannot be known yet.
+func (t *Transport) Recover(ctx context.Context, o Origin) ([]Purchase, error) {
+	unlock, err := t.store().Lock(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	held, err := t.store().Load(o)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		pending []Purchase
+		first   error
+	)
+	for _, p := range held {
+		if p.State != StatePending {
+			continue
+		}
+		if err := t.reconcile(ctx, &p); err != nil && first == nil {
+			first = err
+		}
+		pending = append(pending, p)
+	}
+	return pending, first
+}
