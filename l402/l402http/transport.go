@@ -1,6 +1,7 @@
 package l402http
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"io"
@@ -98,7 +99,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	defer body.close()
-	x := &exchange{t: t, req: req, body: body, origin: OriginOf(req.URL), path: req.URL.EscapedPath()}
+	x := &exchange{t: t, req: req, body: body, origin: OriginOf(req.URL), path: cmp.Or(req.URL.EscapedPath(), "/")}
 	return x.run(req.Context())
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -168,7 +169,7 @@ func (t *Transport) reconcile(ctx context.Context, p *Purchase) error {
 	if errors.Is(err, ErrPaymentUnknown) {
 		if offer, decodeErr := decodeOffer(l402.Challenge{Tokens: p.Credential.Tokens, Invoice: p.Invoice},
 			t.network()); decodeErr == nil && time.Since(offer.Expires) > forget {
-			err = errors.Join(ErrNothingSent, errors.New("it was never sent, and its invoice has expired"))
+			err = fmt.Errorf("%w, and its invoice has expired", ErrNothingSent)
 		}
 	}
 	t.traced("recover", start, p, err)
