@@ -24,8 +24,6 @@ const (
 
 	// stopGrace is how long Stop lets open calls end by themselves.
 	stopGrace = time.Second
-
-	windowSize = 1 << 20
 )
 
 // lnd's defaults for connections that have gone quiet.
