@@ -36,12 +36,12 @@ func (id KeyID) String() string { return hex.EncodeToString(id[:]) }
 // logged, marshalled or compared with ==; [MasterKey.Reveal] is the only way
 // out. The zero value is no key.
 type MasterKey struct {
-	_      [0]func()
-	secret *masterSecret
+	// secret is nil or returns the secret. It is a function because fmt
+	// cannot look into one: through an unexported field it would bypass
+	// Format, and follow a pointer when the verb is a wrong one.
+	secret func() *masterSecret
 }
 
-// masterSecret is kept behind a pointer, so that fmt does not find it through
-// an unexported field that holds a MasterKey.
 type masterSecret struct {
 	key [MasterKeySize]byte
 	// prk is the key after HKDF-Extract.
@@ -82,7 +82,8 @@ func newMasterKey(key [MasterKeySize]byte) (MasterKey, error) {
 	if err != nil {
 		return MasterKey{}, fmt.Errorf("derive id of master key: %w", err)
 	}
-	return MasterKey{secret: &masterSecret{key: key, prk: prk, id: KeyID(id)}}, nil
+	secret := &masterSecret{key: key, prk: prk, id: KeyID(id)}
+	return MasterKey{secret: func() *masterSecret { return secret }}, nil
 }
 
 // ID returns the public name of the key; that of the zero value is zero.
@@ -90,7 +91,7 @@ func (k MasterKey) ID() KeyID {
 	if k.IsZero() {
 		return KeyID{}
 	}
-	return k.secret.id
+	return k.secret().id
 }
 
 // IsZero reports whether k is no key.
@@ -101,7 +102,7 @@ func (k MasterKey) Equal(other MasterKey) bool {
 	if k.IsZero() || other.IsZero() {
 		return k.IsZero() && other.IsZero()
 	}
-	return subtle.ConstantTimeCompare(k.secret.key[:], other.secret.key[:]) == 1
+	return subtle.ConstantTimeCompare(k.secret().key[:], other.secret().key[:]) == 1
 }
 
 // Reveal returns the key as 64 hex digits, to be written to a file of mode
@@ -110,13 +111,13 @@ func (k MasterKey) Reveal() string {
 	if k.IsZero() {
 		return ""
 	}
-	return hex.EncodeToString(k.secret.key[:])
+	return hex.EncodeToString(k.secret().key[:])
 }
 
 // rootKey derives the root key of one token, by HKDF-Expand over its whole
 // identifier: a token for another payment hash has another root key.
 func (k MasterKey) rootKey(identifier []byte) ([]byte, error) {
-	root, err := hkdf.Expand(sha256.New, k.secret.prk, infoRootKey+string(identifier), sha256.Size)
+	root, err := hkdf.Expand(sha256.New, k.secret().prk, infoRootKey+string(identifier), sha256.Size)
 	if err != nil {
 		return nil, fmt.Errorf("derive root key: %w", err)
 	}

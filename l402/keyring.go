@@ -51,7 +51,8 @@ func (r *Keyring) Mint(rand io.Reader, hash lntypes.Hash, caveats ...Caveat) (To
 		return Token{}, errors.New("mint token: no services caveat")
 	}
 	id := Identifier{Version: IdentifierVersion, PaymentHash: hash}
-	n := copy(id.TokenID[:], r.current.secret.id[:])
+	keyID := r.current.ID()
+	n := copy(id.TokenID[:], keyID[:])
 	if _, err := io.ReadFull(rand, id.TokenID[n:]); err != nil {
 		return Token{}, fmt.Errorf("mint token: %w", err)
 	}

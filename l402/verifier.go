@@ -8,7 +8,7 @@ type Verifier struct {
 }
 
 // NewVerifier makes a verifier that remembers about as many credentials as
-// said, at about 0.6 kB each; 0 remembers none. When it is full it forgets one
+// said, at about 0.4 kB each; 0 remembers none. When it is full it forgets one
 // that has not been asked for lately.
 func NewVerifier(keys *Keyring, remember int) *Verifier {
 	return &Verifier{keys: keys, cache: newCache(remember)}
