@@ -2,32 +2,25 @@ package node
 
 import (
 	"crypto/tls"
-	"os"
+	"log/slog"
 	"path/filepath"
-	"time"
-
-	"github.com/lightningnetwork/lnd/cert"
 
 	"github.com/leydenln/leyden/internal/config"
+	"github.com/leydenln/leyden/internal/front/cert"
 )
 
 func certFile(h config.Home) string { return filepath.Join(h.Node(), "tls.cert") }
 
-// certificate is the front's.
-func (p *plan) certificate() (*tls.Config, error) {
-	certPath, keyPath := certFile(p.home), filepath.Join(p.home.Node(), "tls.key")
-	if _, err := os.Stat(certPath); err != nil {
-		c, k, err := cert.GenCertPair("leyden", p.config.Front.TLSExtraIPs, p.config.Front.TLSExtraDomains, p.config.Front.TLSDisableAutofill, 14*30*24*time.Hour)
-		if err != nil {
-			return nil, err
-		}
-		if err := cert.WriteCertPair(certPath, keyPath, c, k); err != nil {
-			return nil, err
-		}
-	}
-	c, err := tls.LoadX509KeyPair(certPath, keyPath)
+// certificate opens the front's, where lncli looks for it.
+func (p *plan) certificate(log *slog.Logger) (*tls.Config, error) {
+	f := p.config.Front
+	keeper, err := cert.Open(cert.Options{
+		CertPath: certFile(p.home), KeyPath: filepath.Join(p.home.Node(), "tls.key"),
+		ExtraIPs: f.TLSExtraIPs, ExtraDomains: f.TLSExtraDomains,
+		DisableAutofill: f.TLSDisableAutofill, AutoRefresh: f.TLSAutoRefresh, Logger: log,
+	})
 	if err != nil {
 		return nil, err
 	}
-	return &tls.Config{Certificates: []tls.Certificate{c}, MinVersion: tls.VersionTLS12}, nil
+	return keeper.TLSConfig(), nil
 }

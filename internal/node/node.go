@@ -9,7 +9,6 @@ package node
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -196,5 +195,3 @@ func (p ports) close() {
 		_ = l.Close() // nothing was served on it
 	}
 }
-
-var _ = tls.VersionTLS13

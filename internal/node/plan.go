@@ -153,7 +153,7 @@ func listenAll(addrs []string, port, flag string) ([]net.Listener, error) {
 
 // front makes the server before lnd.
 func (p *plan) front(open ports, e lnd.Endpoint, log *slog.Logger) (*front.Server, error) {
-	tls, err := p.certificate()
+	tls, err := p.certificate(log)
 	if err != nil {
 		return nil, err
 	}

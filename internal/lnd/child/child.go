@@ -44,6 +44,7 @@ func Main(args []string) int {
 	if err != nil {
 		return fail(lnd.ExitFailed, err)
 	}
+	holdSignals()
 	watchLifeline(os.NewFile(uintptr(spec.Lifeline), "lifeline"), interceptor.RequestShutdown)
 
 	lock, err := spec.Lock()

@@ -3,6 +3,8 @@ package child
 import (
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/lightningnetwork/lnd/chainreg"
@@ -22,6 +24,13 @@ func watchLifeline(pipe *os.File, shutdown func()) {
 		time.AfterFunc(stopGrace, func() { os.Exit(lnd.ExitStuck) })
 		shutdown()
 	}()
+}
+
+// holdSignals keeps caught what lnd lets go of when it begins to end: the
+// kernel may send the parent-death signal several times, and the second would
+// break off an orderly end.
+func holdSignals() {
+	signal.Notify(make(chan os.Signal, 1), os.Interrupt, syscall.SIGTERM)
 }
 
 // walletOnly stands in for the builder of lnd's chain control: it waits until
