@@ -74,6 +74,9 @@ func Dial(cfg Config) (*Client, error) {
 	return &Client{host: cfg.Host, conn: conn, macaroon: mac}, nil
 }
 
+// Connect begins to connect, without waiting, for a call that is to come.
+func (c *Client) Connect() { c.conn.Connect() }
+
 // Close ends the connection and what runs on it.
 func (c *Client) Close() error { return c.conn.Close() }
 
@@ -92,9 +95,10 @@ func (c *Client) call(ctx context.Context, method string, req, resp proto.Messag
 func (c *Client) stream(ctx context.Context, method string, req proto.Message) (grpc.ClientStream, error) {
 	desc := &grpc.StreamDesc{ServerStreams: true}
 	s, err := c.conn.NewStream(c.credentials(ctx), desc, method)
-	if err == nil {
-		err = s.SendMsg(req)
+	if err != nil {
+		return nil, &notSent{c.explain(method, err)}
 	}
+	err = s.SendMsg(req)
 	if err == nil {
 		err = s.CloseSend()
 	}

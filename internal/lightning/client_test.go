@@ -213,3 +213,24 @@ func TestUnreachableAndWrongCertificate(t *testing.T) {
 		t.Errorf("nobody there: %v", err)
 	}
 }
+
+func TestNotSent(t *testing.T) {
+	n := newFakeNode(t)
+	n.answer = func(string, metadata.MD, grpc.ServerStream) error {
+		return status.Error(codes.Unavailable, "going away")
+	}
+	send := lightning.SendPayment{Invoice: "lnbc1", Timeout: time.Second}
+	if _, err := n.dial(t).SendPayment(t.Context(), send); err == nil || lightning.NotSent(err) {
+		t.Errorf("the node answered: %v counts as not sent", err)
+	}
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.addr = lis.Addr().String()
+	lis.Close()
+	_, err = n.dial(t).SendPayment(t.Context(), send)
+	if !lightning.NotSent(err) || fault.Code(err) != lightning.CodeUnreachable {
+		t.Errorf("nobody listens: %v, not sent %v", err, lightning.NotSent(err))
+	}
+}

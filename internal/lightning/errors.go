@@ -40,6 +40,18 @@ func (c *Client) explain(method string, err error) error {
 	return fault.New(code, hint, "node %s: %s: %w", c.host, name, &rpcError{st})
 }
 
+// NotSent reports whether err says that the request itself never left this
+// process, as when the node could not be reached.
+func NotSent(err error) bool {
+	_, ok := errors.AsType[*notSent](err)
+	return ok
+}
+
+type notSent struct{ err error }
+
+func (e *notSent) Error() string { return e.err.Error() }
+func (e *notSent) Unwrap() error { return e.err }
+
 // rpcError keeps the gRPC status within reach (status.FromError) while its
 // text is the node's sentence alone.
 type rpcError struct{ st *status.Status }
