@@ -89,6 +89,7 @@ func ChangePassword(ctx context.Context, r Runner, old, changed []byte) error {
 func (r Runner) withWallet(ctx context.Context, do func(context.Context, *grpc.ClientConn, State) error) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, walletTimeout)
 	defer cancel()
+	defer r.cleanUp()
 	p, err := r.start(ctx, true)
 	if err != nil {
 		return err

@@ -20,7 +20,7 @@ type Runner struct {
 	// Dir is the lnddir.
 	Dir string
 
-	// Runtime is the folder of the socket (RuntimeDir).
+	// Runtime is the folder of the socket (RuntimeDir). It goes with the child.
 	Runtime string
 
 	// Config is what lnd shall run with.
@@ -54,6 +54,9 @@ func (r Runner) start(ctx context.Context, walletOnly bool) (*process, error) {
 		return nil, err
 	}
 	if err := files.Write(spec.Config, render(r.Config.options), 0o600); err != nil {
+		return nil, err
+	}
+	if err := ownedDir(r.Runtime); err != nil {
 		return nil, err
 	}
 	if err := r.awaitFree(ctx); err != nil {
@@ -97,6 +100,13 @@ func (r Runner) awaitFree(ctx context.Context) error {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
+}
+
+// cleanUp removes the socket and its folder once the child has ended.
+func (r Runner) cleanUp() {
+	// What stays behind is empty, private, and used again by the next start.
+	_ = os.Remove(r.Endpoint().Socket)
+	_ = os.Remove(r.Runtime)
 }
 
 // tightenMacaroons makes the macaroons that lnd wrote readable to us alone.

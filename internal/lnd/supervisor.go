@@ -73,6 +73,7 @@ func (s *Supervisor) Watch(ctx context.Context, fn func(Status)) { s.status.watc
 // that is for the operator to put right. What happens later is retried.
 func (s *Supervisor) Run(ctx context.Context) error {
 	defer s.status.set(Status{})
+	defer s.cfg.cleanUp()
 	pause := s.cfg.MinPause
 	for restarts := 0; ; restarts++ {
 		s.status.update(func(st *Status) { st.Restarts, st.NextStart = restarts, time.Time{} })

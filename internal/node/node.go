@@ -180,7 +180,8 @@ func (n *Node) watch(ctx context.Context, ready func(Running)) {
 func away(s lnd.Status) front.Refusal {
 	r := front.Refusal{Code: codes.Unavailable, Reason: "starting", Sentence: "lnd is starting", Hint: "leyden node status"}
 	if s.Err != nil {
-		r.Reason, r.Sentence = "lnd_down", "lnd is down and will be started again: "+s.Err.Error()
+		// Anybody who reaches the port sees this: the code, not the details.
+		r.Reason, r.Sentence = "lnd_down", "lnd is down and will be started again: "+fault.Code(s.Err)
 	}
 	return r
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/leydenln/leyden/internal/cli/voice"
 	"github.com/leydenln/leyden/internal/daemon"
@@ -36,7 +37,7 @@ option of lnd goes into lnd.conf, or after --.`,
 			opts.LND = args
 			nodeEnvironment(cmd, &opts)
 			if detach {
-				return app.detachNode(cmd.Context(), args)
+				return app.detachNode(cmd, args)
 			}
 			return app.runNode(cmd.Context(), opts)
 		},
@@ -90,16 +91,17 @@ func (app *App) runNode(ctx context.Context, opts node.Options) (err error) {
 	})
 }
 
-// detachNode runs the same command line in the background.
-func (app *App) detachNode(ctx context.Context, lndArgs []string) error {
+// detachNode runs the same command in the background.
+func (app *App) detachNode(cmd *cobra.Command, lndArgs []string) error {
 	log := node.LogFile(app.Home)
 	if err := files.MkdirPrivate(filepath.Dir(log)); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, nodeStartTimeout)
+	ctx, cancel := context.WithTimeout(cmd.Context(), nodeStartTimeout)
 	defer cancel()
-	_, err := daemon.Detach(ctx, daemon.Spawn{Args: withoutDetach(os.Args[1:], lndArgs), LogFile: log})
-	if err != nil {
+	args := append([]string{"node", "start"}, givenFlags(cmd, "detach")...)
+	args = append(append(args, "--home="+string(app.Home), "--"), lndArgs...)
+	if _, err := daemon.Detach(ctx, daemon.Spawn{Args: args, LogFile: log}); err != nil {
 		return err
 	}
 	r, err := node.Status(app.Home)
@@ -110,16 +112,23 @@ func (app *App) detachNode(ctx context.Context, lndArgs []string) error {
 	return nil
 }
 
-// withoutDetach drops the flag from our own part of the command line.
-func withoutDetach(args, lndArgs []string) []string {
-	ours := args[:len(args)-len(lndArgs)]
-	var kept []string
-	for _, arg := range ours {
-		if arg != "--detach" && arg != "--detach=true" {
-			kept = append(kept, arg)
+// givenFlags writes the command's own flags that were given as a command line
+// again, without the one named.
+func givenFlags(cmd *cobra.Command, without string) []string {
+	var args []string
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if f.Name == without || cmd.InheritedFlags().Lookup(f.Name) != nil {
+			return
 		}
-	}
-	return append(kept, lndArgs...)
+		values := []string{f.Value.String()}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		for _, value := range values {
+			args = append(args, "--"+f.Name+"="+value)
+		}
+	})
+	return args
 }
 
 func (app *App) printNode(r node.Running) {
