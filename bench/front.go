@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/lightningnetwork/lnd/lnrpc"
+	"github.com/lightningnetwork/lnd/lnrpc/routerrpc"
+	"github.com/lightningnetwork/lnd/macaroons"
+	"google.golang.org/grpc"
+	"gopkg.in/macaroon.v2"
+
+	"github.com/leydenln/leyden/internal/lnd"
+)
+
+// benchFront measures what the front adds to a call and to a payment.
+func benchFront(ctx context.Context, w *world, rounds int) error {
+	bare, err := w.bareConn()
+	if err != nil {
+		return err
+	}
+	defer bare.Close()
+	front := w.buyer().Conn()
+	getInfo := func(conn *grpc.ClientConn) func(context.Context) (time.Duration, error) {
+		client := lnrpc.NewLightningClient(conn)
+		return func(ctx context.Context) (time.Duration, error) {
+			return timed(func() error {
+				_, err := client.GetInfo(ctx, &lnrpc.GetInfoRequest{})
+				return err
+			})
+		}
+	}
+	err = comparison{
+		baseline: "GetInfo at lnd's socket", subject: "GetInfo through the front",
+		target: "at most 0.40 ms more", n: 400,
+		runBaseline: getInfo(bare), runSubject: getInfo(front),
+	}.measure(ctx, rounds)
+	if err != nil {
+		return err
+	}
+	return comparison{
+		baseline: "SendPaymentV2 at lnd's socket", subject: "SendPaymentV2 through the front",
+		target: "at most 2 ms more", n: 12,
+		runBaseline: w.payment(bare), runSubject: w.payment(front),
+	}.measure(ctx, rounds)
+}
+
+// bareConn connects to the lnd child of the buyer's node, past the front.
+func (w *world) bareConn() (*grpc.ClientConn, error) {
+	dir := w.buyer().LndDir
+	runtime, err := lnd.RuntimeDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := os.ReadFile(w.buyer().AdminMacaroon)
+	if err != nil {
+		return nil, err
+	}
+	mac := new(macaroon.Macaroon)
+	if err := mac.UnmarshalBinary(raw); err != nil {
+		return nil, err
+	}
+	credential, err := macaroons.NewMacaroonCredential(mac)
+	if err != nil {
+		return nil, err
+	}
+	return lnd.Runner{Dir: dir, Runtime: runtime}.Endpoint().Dial(grpc.WithPerRPCCredentials(credential))
+}
+
+// payment returns a run that pays a fresh invoice of the seller, after a pause
+// that lets the channel come to rest. Only the payment is timed.
+func (w *world) payment(conn *grpc.ClientConn) func(context.Context) (time.Duration, error) {
+	router := routerrpc.NewRouterClient(conn)
+	return func(ctx context.Context) (time.Duration, error) {
+		inv, err := w.seller().Lightning().AddInvoice(ctx, &lnrpc.Invoice{Value: price})
+		if err != nil {
+			return 0, err
+		}
+		if err := rest(ctx); err != nil {
+			return 0, err
+		}
+		return timed(func() error {
+			_, err := send(ctx, router, inv.PaymentRequest)
+			return err
+		})
+	}
+}
+
+// send pays an invoice and returns the preimage in hex.
+func send(ctx context.Context, router routerrpc.RouterClient, invoice string) (preimage string, err error) {
+	stream, err := router.SendPaymentV2(ctx, &routerrpc.SendPaymentRequest{
+		PaymentRequest: invoice, TimeoutSeconds: 30, FeeLimitSat: 10, NoInflightUpdates: true,
+	})
+	if err != nil {
+		return "", err
+	}
+	p, err := stream.Recv()
+	if err != nil {
+		return "", err
+	}
+	if p.Status != lnrpc.Payment_SUCCEEDED {
+		return "", fmt.Errorf("payment %s: %s", p.Status, p.FailureReason)
+	}
+	return p.PaymentPreimage, nil
+}
+
+// rest is the pause before a payment, so that each finds an idle channel.
+func rest(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return errors.Join(errors.New("interrupted"), ctx.Err())
+	case <-time.After(250 * time.Millisecond):
+		return nil
+	}
+}
