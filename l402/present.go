@@ -102,13 +102,14 @@ func hexToken(text string) (Token, bool) {
 	return t, err == nil
 }
 
-// credentialOf takes the preimage from the last preimage caveat of a token.
+// credentialOf takes the preimage from the first preimage caveat of a token. A
+// second one that differs is found by Keyring.VerifyChain.
 func credentialOf(t Token) (Credential, error) {
 	caveats, err := t.Caveats()
 	if err != nil {
 		return Credential{}, err
 	}
-	for _, caveat := range slices.Backward(caveats) {
+	for _, caveat := range caveats {
 		if caveat.Key != keyPreimage {
 			continue
 		}

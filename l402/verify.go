@@ -86,6 +86,9 @@ func (c Credential) macaroons() (*macaroon.Macaroon, []*macaroon.Macaroon, error
 		if err != nil {
 			return nil, nil, err
 		}
+		if !usualEncoding(m, t) {
+			return nil, nil, refuse(ReasonMalformed, "malformed token: not the usual encoding of a macaroon")
+		}
 		all[i] = m
 		caveats += len(m.Caveats())
 	}
@@ -93,6 +96,18 @@ func (c Credential) macaroons() (*macaroon.Macaroon, []*macaroon.Macaroon, error
 		return nil, nil, refuse(ReasonMalformed, "malformed credential: over %d caveats", MaxCaveats)
 	}
 	return all[0], all[1:], nil
+}
+
+// endOfSection may follow the signature: macaroon-spec.md ends a macaroon with
+// it, the libraries do not.
+const endOfSection = "\x00"
+
+// usualEncoding reports whether a token is encoded as the libraries do, so that
+// no byte of it is without effect.
+func usualEncoding(m *macaroon.Macaroon, t Token) bool {
+	b, err := m.MarshalBinary()
+	raw := string(b)
+	return err == nil && (t.raw == raw || t.raw == raw+endOfSection)
 }
 
 func pays(p lntypes.Preimage, hash lntypes.Hash) bool {
