@@ -131,7 +131,7 @@ func (n *Network) fund(ctx context.Context, channels int) error {
 		return err
 	}
 	want := balance.ConfirmedBalance + int64(coins)*int64(firstFunds)
-	err = poll(ctx, func(ctx context.Context) (bool, error) {
+	err = Poll(ctx, func(ctx context.Context) (bool, error) {
 		b, err := first.Lightning().WalletBalance(ctx, &lnrpc.WalletBalanceRequest{})
 		if err != nil || b.ConfirmedBalance < want {
 			return false, err
@@ -146,7 +146,7 @@ func (n *Network) fund(ctx context.Context, channels int) error {
 }
 
 func (n *Network) awaitMempool(ctx context.Context, transactions int) error {
-	return poll(ctx, func(ctx context.Context) (bool, error) {
+	return Poll(ctx, func(ctx context.Context) (bool, error) {
 		ids, err := n.chain.Mempool(ctx)
 		return len(ids) >= transactions, err
 	})
@@ -157,7 +157,7 @@ func (n *Network) awaitMempool(ctx context.Context, transactions int) error {
 func (n *Network) awaitChannels(ctx context.Context) error {
 	remind := time.NewTicker(remindEvery)
 	defer remind.Stop()
-	err := poll(ctx, func(ctx context.Context) (bool, error) {
+	err := Poll(ctx, func(ctx context.Context) (bool, error) {
 		active, pending, err := n.countChannels(ctx)
 		if err != nil || active {
 			return active, err

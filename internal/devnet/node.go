@@ -2,6 +2,7 @@ package devnet
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -76,7 +77,7 @@ func (n *Node) owned() *owned.Process {
 func (n *Node) Start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
-	err := poll(ctx, func(context.Context) (bool, error) {
+	err := Poll(ctx, func(context.Context) (bool, error) {
 		_, running := daemon.Running(nodePidFile(n.home))
 		return !running, nil
 	})
@@ -132,20 +133,40 @@ func (n *Node) create(ctx context.Context) error {
 	return nil
 }
 
+// Bake writes a macaroon (mode 0600) that allows the given gRPC methods.
+func (n *Node) Bake(ctx context.Context, path string, methods []string) error {
+	req := &lnrpc.BakeMacaroonRequest{}
+	for _, m := range methods {
+		req.Permissions = append(req.Permissions, &lnrpc.MacaroonPermission{Entity: "uri", Action: m})
+	}
+	r, err := n.Lightning().BakeMacaroon(ctx, req)
+	if err != nil {
+		return n.failed("bake a macaroon", err)
+	}
+	raw, err := hex.DecodeString(r.Macaroon)
+	if err != nil {
+		return n.failed("bake a macaroon", err)
+	}
+	return files.Write(path, raw, 0o600)
+}
+
 // run starts our binary on the node's home.
 func (n *Node) run(args ...string) (*owned.Process, error) {
 	if err := files.MkdirPrivate(string(n.home)); err != nil {
 		return nil, err
 	}
 	return owned.Start(owned.Command{
-		Path: n.leyden, Args: append([]string{"--home", string(n.home)}, args...), Env: withoutOurs(os.Environ()),
+		Path: n.leyden, Args: append([]string{"--home", string(n.home)}, args...), Env: Environ(),
 		LogFile: filepath.Join(string(n.home), "node.log"),
 	})
 }
 
-// withoutOurs drops what our own commands would take from the environment.
-func withoutOurs(env []string) []string {
-	return slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, "LEYDEN_") })
+// Environ is the environment for our programs on a devnet: ours, without what
+// they would take as their own settings.
+func Environ() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "LEYDEN_") || strings.HasPrefix(v, "LNGET_")
+	})
 }
 
 // writeConf writes lnd.conf (mode 0600), which also has btcd's password.
@@ -173,7 +194,7 @@ func (n *Node) writeConf(backend string, btcd chain.Access, more []string) error
 
 // awaitActive waits until the node answers and is synced, and learns its key.
 func (n *Node) awaitActive(ctx context.Context, p *owned.Process) error {
-	return poll(ctx, func(ctx context.Context) (bool, error) {
+	return Poll(ctx, func(ctx context.Context) (bool, error) {
 		if !p.Running() {
 			return false, p.Exit()
 		}
@@ -208,7 +229,7 @@ func (n *Node) connect() bool {
 }
 
 func (n *Node) awaitHeight(ctx context.Context, height int) error {
-	err := poll(ctx, func(ctx context.Context) (bool, error) {
+	err := Poll(ctx, func(ctx context.Context) (bool, error) {
 		info, err := n.Lightning().GetInfo(ctx, &lnrpc.GetInfoRequest{})
 		if err != nil {
 			return false, err
@@ -226,8 +247,8 @@ func (n *Node) failed(what string, err error) error {
 		"node %s did not %s: %w", n.Name, what, err)
 }
 
-// poll asks until the answer is yes, an error, or ctx ends.
-func poll(ctx context.Context, ask func(context.Context) (bool, error)) error {
+// Poll asks every 25 ms until the answer is yes, an error, or ctx ends.
+func Poll(ctx context.Context, ask func(context.Context) (bool, error)) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {

@@ -1,0 +1,220 @@
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/lightningnetwork/lnd/lnrpc"
+
+	"github.com/leydenln/leyden/internal/devnet"
+	"github.com/leydenln/leyden/internal/devnet/shop"
+	"github.com/leydenln/leyden/internal/fault"
+)
+
+// overCap is lnget's exit status when a price is over --max-cost.
+const overCap = 2
+
+type step struct {
+	name string
+	run  func(context.Context) (map[string]any, error)
+}
+
+func (d *Demo) steps() []step {
+	return []step{
+		{"network up", d.networkUp},
+		{"shop open", d.shopOpen},
+		{"balances before", d.balancesBefore},
+		{"price preview", d.pricePreview},
+		{"paid fetch", d.paidFetch},
+		{"second fetch", d.secondFetch},
+		{"refusal over the cap", d.refusal},
+		{"balances after", d.balancesAfter},
+	}
+}
+
+// broken is what a step says that did not hold.
+func broken(format string, args ...any) error {
+	return fault.New("demo_failed", "", format, args...)
+}
+
+func (d *Demo) networkUp(ctx context.Context) (_ map[string]any, err error) {
+	d.network, err = devnet.Start(ctx, devnet.Options{
+		Home: d.home(), Nodes: 2, Leyden: d.opts.Leyden, Btcd: d.opts.Btcd, Progress: d.opts.OnProgress,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{
+		"buyer": d.buyerNode().Name, "buyer_pubkey": d.buyerNode().Pubkey,
+		"seller": d.sellerNode().Name, "seller_pubkey": d.sellerNode().Pubkey,
+	}, nil
+}
+
+func (d *Demo) shopOpen(ctx context.Context) (_ map[string]any, err error) {
+	addr, err := d.serveBackend()
+	if err != nil {
+		return nil, err
+	}
+	d.gate, err = shop.OpenGate(ctx, shop.GateOptions{
+		Node: d.sellerNode(), Leyden: d.opts.Leyden, Services: []shop.Service{
+			{Name: "archive", PathRegexp: "^" + dearPath, Address: addr, Price: dear},
+			{Name: "weather", PathRegexp: "^/", Address: addr, Price: cheap, Free: []string{"^" + shop.HealthPath + "$"}},
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	d.buyer, err = shop.NewBuyer(ctx, filepath.Join(d.Dir, "buyer"), d.opts.Lnget, d.buyerNode())
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"url": d.gate.URL + cheapPath, "price_sat": cheap,
+		"dear_url": d.gate.URL + dearPath, "dear_price_sat": dear, "macaroon": d.buyer.Macaroon}, nil
+}
+
+// balances are what both nodes say, in sat but for the msat.
+type balances struct {
+	buyer, seller        int64 // in channels
+	payments, invoices   int
+	paidMsat, earnedMsat int64
+}
+
+func (b balances) detail() map[string]any {
+	return map[string]any{
+		"buyer_channel_sat": b.buyer, "buyer_payments": b.payments, "buyer_paid_msat": b.paidMsat,
+		"seller_channel_sat": b.seller, "seller_paid_invoices": b.invoices, "seller_earned_msat": b.earnedMsat,
+	}
+}
+
+func (d *Demo) balances(ctx context.Context) (b balances, err error) {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) { b.buyer, err = channelBalance(ctx, d.buyerNode()); return err })
+	g.Go(func() (err error) { b.seller, err = channelBalance(ctx, d.sellerNode()); return err })
+	g.Go(func() (err error) { b.payments, b.paidMsat, err = shop.Payments(ctx, d.buyerNode()); return err })
+	g.Go(func() (err error) { b.invoices, b.earnedMsat, err = shop.Sales(ctx, d.sellerNode()); return err })
+	return b, g.Wait()
+}
+
+func channelBalance(ctx context.Context, n *devnet.Node) (int64, error) {
+	r, err := n.Lightning().ChannelBalance(ctx, &lnrpc.ChannelBalanceRequest{})
+	if err != nil {
+		return 0, broken("node %s does not tell its balance: %w", n.Name, err)
+	}
+	return int64(r.GetLocalBalance().GetSat()), nil
+}
+
+func (d *Demo) balancesBefore(ctx context.Context) (map[string]any, error) {
+	var err error
+	d.before, err = d.balances(ctx)
+	if err == nil && (d.before.payments != 0 || d.before.invoices != 0) {
+		err = broken("a new network has %d payments and %d paid invoices", d.before.payments, d.before.invoices)
+	}
+	return d.before.detail(), err
+}
+
+func (d *Demo) pricePreview(ctx context.Context) (map[string]any, error) {
+	r, err := d.lnget(ctx, 0, "--no-pay", "--json", d.gate.URL+cheapPath)
+	if err != nil {
+		return nil, err
+	}
+	var preview struct {
+		Sat int64 `json:"invoice_amount_sat"`
+	}
+	if err := json.Unmarshal([]byte(r.Stdout), &preview); err != nil {
+		return nil, broken("lnget --no-pay --json printed no JSON: %w: %s", err, r)
+	}
+	if preview.Sat != cheap {
+		return nil, broken("the preview says %d sat, the price is %d", preview.Sat, cheap)
+	}
+	return map[string]any{"invoice_amount_sat": preview.Sat}, d.paidTimes(ctx, 0)
+}
+
+func (d *Demo) paidFetch(ctx context.Context) (map[string]any, error) {
+	return d.fetch(ctx, "paid_sat", cheap)
+}
+
+func (d *Demo) secondFetch(ctx context.Context) (map[string]any, error) {
+	return d.fetch(ctx, "paid_sat", 0)
+}
+
+// fetch gets the cheap page; after it, the buyer has paid exactly once.
+func (d *Demo) fetch(ctx context.Context, key string, paid int64) (map[string]any, error) {
+	r, err := d.lnget(ctx, 0, "-q", d.gate.URL+cheapPath)
+	if err != nil {
+		return nil, err
+	}
+	if r.Stdout != bodies[cheapPath] {
+		return nil, broken("lnget printed %q, the service says %q", r.Stdout, bodies[cheapPath])
+	}
+	return map[string]any{key: paid, "body": r.Stdout}, d.paidTimes(ctx, 1)
+}
+
+func (d *Demo) refusal(ctx context.Context) (map[string]any, error) {
+	r, err := d.lnget(ctx, overCap, "-q", d.gate.URL+dearPath)
+	if err != nil {
+		return nil, err
+	}
+	if r.Stdout != "" {
+		return nil, broken("lnget refused to pay and yet printed %q", r.Stdout)
+	}
+	return map[string]any{"price_sat": dear, "exit_status": r.Status}, d.paidTimes(ctx, 1)
+}
+
+func (d *Demo) balancesAfter(ctx context.Context) (map[string]any, error) {
+	after, err := d.balances(ctx)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case after.payments != 1 || after.paidMsat != cheap*1000:
+		err = broken("the buyer made %d payments of %d msat, not one of %d sat", after.payments, after.paidMsat, cheap)
+	case after.invoices != 1 || after.earnedMsat != cheap*1000:
+		err = broken("the seller has %d paid invoices of %d msat, not one of %d sat", after.invoices, after.earnedMsat, cheap)
+	case after.seller-d.before.seller != cheap:
+		err = broken("the seller's channel balance grew by %d sat, not %d", after.seller-d.before.seller, cheap)
+	case d.before.buyer-after.buyer != cheap:
+		err = broken("the buyer's channel balance shrank by %d sat, not %d", d.before.buyer-after.buyer, cheap)
+	}
+	return after.detail(), err
+}
+
+// lnget runs the buyer's lnget and insists on its exit status.
+func (d *Demo) lnget(ctx context.Context, status int, args ...string) (shop.Result, error) {
+	r, err := d.buyer.Run(ctx, args...)
+	if err == nil && r.Status != status {
+		err = broken("lnget ended with %s, not with status %d", r, status)
+	}
+	return r, err
+}
+
+// paidTimes insists on how often the buyer's node has paid.
+func (d *Demo) paidTimes(ctx context.Context, want int) error {
+	got, _, err := shop.Payments(ctx, d.buyerNode())
+	if err == nil && got != want {
+		err = broken("the buyer's node has paid %d times, not %d", got, want)
+	}
+	return err
+}
+
+// Try returns what a reader can type while the demo is up, each with what it
+// shows.
+func (d *Demo) Try() []Command {
+	lnget := fmt.Sprintf("HOME=%s %s", d.buyer.Home, d.opts.Lnget)
+	node := func(n *devnet.Node) string { return fmt.Sprintf("%s --home %s", d.opts.Leyden, n.Home()) }
+	return []Command{
+		{"the token is kept: no payment", lnget + " " + d.gate.URL + cheapPath},
+		{"pay more than the default cap allows", lnget + " --max-cost " + fmt.Sprint(dear) + " " + d.gate.URL + dearPath},
+		{"what was bought", lnget + " tokens list"},
+		{"what the seller asks of a stranger", "curl -i " + d.gate.URL + cheapPath},
+		{"the buyer's payments", node(d.buyerNode()) + " lncli listpayments"},
+		{"the seller's invoices", node(d.sellerNode()) + " lncli listinvoices"},
+		{"a block", fmt.Sprintf("%s --home %s devnet mine 1", d.opts.Leyden, d.Dir)},
+	}
+}
+
+// Command is something to type and what for.
+type Command struct{ What, Line string }

@@ -1,0 +1,178 @@
+// Package shop puts a seller and a buyer on a devnet, out of the real
+// programs: a `leyden gate` process before a backend, connected to one node,
+// and `lnget` runs connected to another. The demo, the tests and the
+// benchmarks stand on it. It decides nothing and checks nothing itself.
+package shop
+
+import (
+	"context"
+	"crypto/tls"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/leydenln/leyden/internal/devnet"
+	"github.com/leydenln/leyden/internal/devnet/chain"
+	"github.com/leydenln/leyden/internal/devnet/owned"
+	"github.com/leydenln/leyden/internal/devnet/port"
+	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/files"
+)
+
+// Time that a gate may take to start and to end.
+const (
+	gateStart = 30 * time.Second
+	gateStop  = 30 * time.Second
+)
+
+// HealthPath is free at every gate of this package.
+const HealthPath = "/health"
+
+// Service is one service of a gate, in the keys of gate.yaml.
+type Service struct {
+	Name       string   `yaml:"name"`
+	HostRegexp string   `yaml:"hostregexp"`
+	PathRegexp string   `yaml:"pathregexp"`
+	Address    string   `yaml:"address"` // host:port of the backend
+	Protocol   string   `yaml:"protocol"`
+	Price      int64    `yaml:"price"` // sat
+	Free       []string `yaml:"authwhitelistpaths,omitempty"`
+}
+
+// GateOptions say what gate to open.
+type GateOptions struct {
+	// Node sells: its home holds the gate's configuration and state, and its
+	// invoice.macaroon makes the invoices.
+	Node *devnet.Node
+
+	// Leyden is the program.
+	Leyden string
+
+	// Services are what is sold, all over plain HTTP from the backend.
+	Services []Service
+
+	// TLS serves HTTPS with the gate's own self-signed certificate.
+	TLS bool
+}
+
+// Gate is a `leyden gate` process.
+type Gate struct {
+	// URL is where it serves, without a path.
+	URL string
+
+	opts    GateOptions
+	process *owned.Process
+}
+
+type gateConfig struct {
+	ListenAddr    string        `yaml:"listenaddr"`
+	Insecure      bool          `yaml:"insecure"`
+	Authenticator authenticator `yaml:"authenticator"`
+	Services      []Service     `yaml:"services"`
+}
+
+type authenticator struct {
+	Network string `yaml:"network"`
+	LndHost string `yaml:"lndhost"`
+	TLSPath string `yaml:"tlspath"`
+	MacDir  string `yaml:"macdir"`
+}
+
+// OpenGate writes the configuration and starts the gate. Code: gate_failed.
+func OpenGate(ctx context.Context, o GateOptions) (*Gate, error) {
+	addr, err := port.Reserve()
+	if err != nil {
+		return nil, err
+	}
+	g := &Gate{URL: "http://" + addr, opts: o}
+	if o.TLS {
+		g.URL = "https://" + addr
+	}
+	if err := g.configure(addr); err != nil {
+		return nil, err
+	}
+	return g, g.Start(ctx)
+}
+
+// ConfigFile is the gate's configuration.
+func (g *Gate) ConfigFile() string { return filepath.Join(g.opts.Node.Home().Gate(), "gate.yaml") }
+
+// Home is the Leyden home of the gate, which is its node's.
+func (g *Gate) Home() string { return string(g.opts.Node.Home()) }
+
+func (g *Gate) configure(addr string) error {
+	node := g.opts.Node
+	c := gateConfig{ListenAddr: addr, Insecure: !g.opts.TLS, Authenticator: authenticator{
+		Network: chain.Params.Name, LndHost: node.RPC, TLSPath: node.TLSCert,
+		MacDir: filepath.Dir(node.AdminMacaroon),
+	}}
+	for _, s := range g.opts.Services {
+		s.HostRegexp, s.Protocol = ".*", "http"
+		c.Services = append(c.Services, s)
+	}
+	text, err := yaml.Marshal(c)
+	if err != nil {
+		return err
+	}
+	if err := files.MkdirPrivate(node.Home().Gate()); err != nil {
+		return err
+	}
+	return files.Write(g.ConfigFile(), text, 0o600)
+}
+
+// Start runs the gate, again after Stop or Kill, and waits until it answers.
+// Code: gate_failed.
+func (g *Gate) Start(ctx context.Context) error {
+	log := filepath.Join(g.Home(), "gate.log")
+	p, err := owned.Start(owned.Command{
+		Path: g.opts.Leyden, Args: []string{"--home", g.Home(), "gate", "start"},
+		Env: devnet.Environ(), LogFile: log,
+	})
+	if err != nil {
+		return err
+	}
+	g.process = p
+	ctx, cancel := context.WithTimeout(ctx, gateStart)
+	defer cancel()
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, // only asked whether it answers
+	}}
+	err = devnet.Poll(ctx, func(ctx context.Context) (bool, error) {
+		if !p.Running() {
+			return false, p.Exit()
+		}
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.URL+HealthPath, nil)
+		if err != nil {
+			return false, err
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			return false, nil
+		}
+		return resp.StatusCode == http.StatusOK, resp.Body.Close()
+	})
+	if err != nil {
+		return fault.New("gate_failed", "see "+log, "the gate did not start: %w", err)
+	}
+	return nil
+}
+
+// Stop ends the gate in order. Safe to call twice.
+func (g *Gate) Stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, gateStop)
+	defer cancel()
+	return g.process.Stop(ctx)
+}
+
+// Kill ends the gate at once.
+func (g *Gate) Kill() error { return g.process.Kill() }
+
+// Host is the URL's host:port.
+func (g *Gate) Host() string {
+	_, host, _ := strings.Cut(g.URL, "://")
+	return host
+}
