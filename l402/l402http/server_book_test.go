@@ -163,6 +163,38 @@ func TestBound(t *testing.T) {
 	}
 }
 
+// TestVictim has a newcomer push out the oldest invoice of the network that
+// has most, though another network's is older.
+func TestVictim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t, l402http.SellerConfig{MaxOpen: 4})
+		h := s.sells(t, "weather", 0)
+		tick := func() { time.Sleep(time.Second) }
+		older := ask(h, "203.0.113.1:1")
+		var heavy []*http.Response
+		for i := range 3 {
+			tick()
+			heavy = append(heavy, ask(h, alice, "L402-Client", nonce(byte(i))))
+		}
+		tick()
+		s.node.cancelHold = make(chan struct{})
+		var wg sync.WaitGroup
+		wg.Go(func() { ask(h, "198.51.100.1:1") })
+		synctest.Wait()
+		if again := ask(h, alice, "L402-Client", nonce(0)); again.StatusCode != http.StatusTooManyRequests {
+			t.Errorf("while its invoice is being cancelled: %d", again.StatusCode)
+		}
+		close(s.node.cancelHold)
+		wg.Wait()
+		if s.node.canceled != 1 {
+			t.Errorf("%d cancelled", s.node.canceled)
+		}
+		for _, resp := range append(heavy[1:], older) {
+			s.node.pay(t, resp)
+		}
+	})
+}
+
 func TestExpiredInvoicesMakeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop(t, l402http.SellerConfig{MaxOpen: 2, InvoiceExpiry: time.Minute})
@@ -258,6 +290,7 @@ func TestClientGoesAway(t *testing.T) {
 		wg.Go(func() { ask(leaver, alice, "L402-Client", nonce(1)) })
 		synctest.Wait()
 		cancel()
+		synctest.Wait()
 		close(s.node.hold)
 		wg.Wait()
 		if got := invoice(t, ask(h, alice, "L402-Client", nonce(1))); got != "lnbcrt1" {

@@ -29,7 +29,7 @@ type sellerNode struct {
 	canceled int
 
 	addErr, cancelErr, readyErr error
-	hold                        chan struct{} // AddInvoice waits for it to close
+	hold, cancelHold            chan struct{} // AddInvoice, CancelInvoice wait for it to close
 }
 
 func newSellerNode() *sellerNode {
@@ -64,6 +64,9 @@ func (n *sellerNode) AddInvoice(ctx context.Context, inv l402http.NewInvoice) (s
 }
 
 func (n *sellerNode) CancelInvoice(_ context.Context, hash lntypes.Hash) error {
+	if n.cancelHold != nil {
+		<-n.cancelHold
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.cancelErr != nil {
