@@ -1,6 +1,7 @@
 package l402http
 
 import (
+	"cmp"
 	"encoding/hex"
 	"net/http"
 	"strings"
@@ -35,7 +36,8 @@ type Offer struct {
 }
 
 // ReadOffer reads the offer of a 402 response to a request on the given
-// network ("mainnet", "testnet", "signet", "regtest", "simnet"). ok is false
+// network ("mainnet", "testnet", "signet", "regtest", "simnet"), or on whichever
+// the invoice is for when network is empty. ok is false
 // when the response makes none that L402 knows. Errors: bad_challenge,
 // bad_invoice, wrong_network, invoice_mismatch.
 func ReadOffer(resp *http.Response, network string) (offer Offer, ok bool, err error) {
@@ -54,14 +56,11 @@ func ReadOffer(resp *http.Response, network string) (offer Offer, ok bool, err e
 }
 
 func decodeOffer(c l402.Challenge, network string) (Offer, error) {
-	params, err := networkParams(network)
+	network, err := checkPrefix(c.Invoice, network)
 	if err != nil {
 		return Offer{}, err
 	}
-	if err := checkPrefix(c.Invoice, network); err != nil {
-		return Offer{}, err
-	}
-	invoice, err := zpay32.Decode(c.Invoice, params)
+	invoice, err := zpay32.Decode(c.Invoice, networks[network].params)
 	if err != nil {
 		return Offer{}, fail(CodeBadInvoice, "ask the seller", "malformed invoice %q: %w", shorten(c.Invoice), err)
 	}
@@ -87,10 +86,13 @@ func decodeOffer(c l402.Challenge, network string) (Offer, error) {
 	return o, nil
 }
 
-// payable says why an offer must not be paid, if so. Part of a sat counts as a
-// whole one against the limit.
-func (o Offer) payable(maxCost lnwire.MilliSatoshi, now time.Time) error {
+// Payable says why an offer must not be paid from a wallet of the network, if
+// so: over maxCost (msat, part of a sat in the price counts as a whole one),
+// for another network, expired, or without an amount.
+func (o Offer) Payable(maxCost lnwire.MilliSatoshi, network string, now time.Time) error {
 	switch {
+	case o.Network != network:
+		return wrongNetwork(networks[o.Network].prefix, network)
 	case o.Amount == 0:
 		return fail(CodeNoAmount, "ask the seller", "the invoice names no amount")
 	case !now.Before(o.Expires):
@@ -104,6 +106,12 @@ func (o Offer) payable(maxCost lnwire.MilliSatoshi, now time.Time) error {
 		return err
 	}
 	return nil
+}
+
+// Services returns the names of the services that the token would open.
+func (o Offer) Services() []string {
+	services, _ := terms(o.Challenge.Tokens)
+	return services
 }
 
 // Sat rounds an amount up to whole sat.
@@ -127,37 +135,38 @@ var networks = map[string]struct {
 	"simnet":  {"lnsb", &chaincfg.SimNetParams},
 }
 
-func networkParams(network string) (*chaincfg.Params, error) {
-	n, ok := networks[network]
-	if !ok {
-		return nil, fail(CodeWrongNetwork, "use mainnet, testnet, signet, regtest or simnet",
-			"unknown network %q", network)
-	}
-	return n.params, nil
+func wrongNetwork(prefix, network string) error {
+	return fail(CodeWrongNetwork, "use a wallet of that network",
+		"the invoice (%s…) is not for %s", shorten(prefix), network)
 }
 
 // checkPrefix reads network and amount of the human-readable part (BOLT 11)
 // before the decoder, which tells neither another network from a malformed
-// invoice nor an amount beyond 64 bits from a small one.
-func checkPrefix(invoice, network string) error {
+// invoice nor an amount beyond 64 bits from a small one. It returns the
+// network, which must be want unless that is empty.
+func checkPrefix(invoice, want string) (network string, err error) {
 	end := strings.LastIndexByte(invoice, '1')
 	if end < 0 {
-		return fail(CodeBadInvoice, "ask the seller", "malformed invoice %q: no separator", shorten(invoice))
+		return "", fail(CodeBadInvoice, "ask the seller", "malformed invoice %q: no separator", shorten(invoice))
 	}
 	prefix, amount := strings.ToLower(invoice[:end]), ""
 	if i := strings.IndexAny(prefix, "0123456789"); i >= 0 {
 		prefix, amount = prefix[:i], prefix[i:]
 	}
-	if prefix != networks[network].prefix {
-		return fail(CodeWrongNetwork, "use a wallet of that network",
-			"the invoice (%s…) is not for %s", shorten(prefix), network)
+	for name, n := range networks {
+		if n.prefix == prefix {
+			network = name
+		}
+	}
+	if network == "" || want != "" && network != want {
+		return "", wrongNetwork(prefix, cmp.Or(want, "any network that is known"))
 	}
 	digits := strings.TrimRight(amount, "munp")
 	limit := map[string]int{"": 8, "m": 11, "u": 14, "n": 17, "p": 20}
 	if n, ok := limit[amount[len(digits):]]; !ok || len(digits) > n {
-		return fail(CodeBadInvoice, "ask the seller", "malformed invoice %q: amount", shorten(invoice))
+		return "", fail(CodeBadInvoice, "ask the seller", "malformed invoice %q: amount", shorten(invoice))
 	}
-	return nil
+	return network, nil
 }
 
 // shorten keeps what a stranger wrote from filling the screen.

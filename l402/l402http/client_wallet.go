@@ -41,6 +41,8 @@ type Warmer interface{ Warm() }
 type Payment struct {
 	// Invoice is a BOLT 11 invoice with an amount.
 	Invoice string
+	// Hash is the invoice's payment hash.
+	Hash lntypes.Hash
 	// MaxFee is the most that may be spent on top of the amount, in msat.
 	MaxFee lnwire.MilliSatoshi
 	// Timeout is how long to look for routes.

@@ -73,6 +73,8 @@ type Event struct {
 	Took time.Duration
 	// Purchase is the one the step is about, if any.
 	Purchase *Purchase
+	// Fee is what a payment cost on top, in msat.
+	Fee lnwire.MilliSatoshi
 	// Err is why the step failed, if it did.
 	Err error
 }
@@ -140,9 +142,10 @@ func (t *Transport) timeout() time.Duration {
 }
 
 // traced reports a step that began at start.
-func (t *Transport) traced(step string, start time.Time, p *Purchase, err error) {
+func (t *Transport) traced(start time.Time, e Event) {
 	if t.Trace != nil {
-		t.Trace(Event{Step: step, Took: time.Since(start), Purchase: p, Err: err})
+		e.Took = time.Since(start)
+		t.Trace(e)
 	}
 }
 
@@ -224,7 +227,7 @@ func (x *exchange) send(token *Purchase) (*http.Response, error) {
 	}
 	start := time.Now()
 	resp, err := x.t.base().RoundTrip(req)
-	x.t.traced("request", start, token, err)
+	x.t.traced(start, Event{Step: "request", Purchase: token, Err: err})
 	if resp != nil {
 		resp.Request = x.req // no credential leaves through the response
 	}
@@ -244,7 +247,7 @@ func (x *exchange) accepted(resp *http.Response, token *Purchase) {
 		return
 	}
 	if err := x.t.store().MarkUsed(*token); err != nil {
-		x.t.traced("store", time.Now(), token, err)
+		x.t.traced(time.Now(), Event{Step: "store", Purchase: token, Err: err})
 	}
 }
 

@@ -87,7 +87,7 @@ func (x *exchange) buy(ctx context.Context, c l402.Challenge) (*Purchase, error)
 	}
 	start := time.Now()
 	err = x.t.store().Save(p)
-	x.t.traced("journal", start, &p, err)
+	x.t.traced(start, Event{Step: "journal", Purchase: &p, Err: err})
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func (x *exchange) check(ctx context.Context, c l402.Challenge) (Offer, error) {
 		return Offer{}, err
 	}
 	offer.URL = x.req.URL.Redacted()
-	if err := offer.payable(x.t.MaxCost, time.Now()); err != nil {
+	if err := offer.Payable(x.t.MaxCost, x.t.network(), time.Now()); err != nil {
 		return Offer{}, err
 	}
 	if x.t.Approve != nil {
@@ -118,13 +118,13 @@ func (x *exchange) pay(ctx context.Context, p *Purchase) error {
 	ctx, cancel := context.WithTimeout(ctx, x.t.timeout()+grace)
 	defer cancel()
 	start := time.Now()
-	receipt, err := x.t.Wallet.Pay(ctx, Payment{Invoice: p.Invoice, MaxFee: x.t.MaxFee, Timeout: x.t.timeout()})
+	receipt, err := x.t.Wallet.Pay(ctx, Payment{Invoice: p.Invoice, Hash: p.Hash, MaxFee: x.t.MaxFee, Timeout: x.t.timeout()})
 	if err != nil && !errors.Is(err, ErrNothingSent) && ctx.Err() == nil {
 		if tracked, trackErr := x.t.Wallet.Track(ctx, p.Hash); trackErr == nil || errors.Is(trackErr, ErrNothingSent) {
 			receipt, err = tracked, trackErr
 		}
 	}
-	x.t.traced("payment", start, p, err)
+	x.t.traced(start, Event{Step: "payment", Purchase: p, Fee: receipt.Fee, Err: err})
 	return x.t.settle(p, receipt, err)
 }
 
@@ -172,7 +172,7 @@ func (t *Transport) reconcile(ctx context.Context, p *Purchase) error {
 			err = fmt.Errorf("%w, and its invoice has expired", ErrNothingSent)
 		}
 	}
-	t.traced("recover", start, p, err)
+	t.traced(start, Event{Step: "recover", Purchase: p, Err: err})
 	if errors.Is(err, ErrPaymentUnknown) {
 		return fail(CodePaymentUnresolved, "", "payment of %d sat to %s: %w", Sat(p.Amount), p.Origin, err)
 	}
@@ -191,7 +191,7 @@ func (t *Transport) settle(p *Purchase, r Receipt, err error) error {
 		p.Credential.Preimage = r.Preimage
 		start := time.Now()
 		err := t.store().Save(*p)
-		t.traced("store", start, p, err)
+		t.traced(start, Event{Step: "store", Purchase: p, Err: err})
 		return nil
 	case err == nil:
 		return fail(CodePaymentUnresolved, "", "the wallet's preimage is not that of the payment to %s", p.Origin)

@@ -1,0 +1,127 @@
+// Package lnget is the command line of the buyer's program: commands parse,
+// call one function of internal/fetch, and print. Exit statuses are those of
+// the seeds: 0 done, 1 failed, 2 over --max-cost, 3 payment failed, 4 network.
+package lnget
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/leydenln/leyden/internal/buildinfo"
+	"github.com/leydenln/leyden/internal/cli/voice"
+	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/fetch"
+	"github.com/leydenln/leyden/internal/lightning"
+	"github.com/leydenln/leyden/l402/l402http"
+)
+
+// App is what every command needs.
+type App struct {
+	// In, Out and Err are the process's streams.
+	In       io.Reader
+	Out, Err io.Writer
+
+	// Environ looks a variable of the environment up.
+	Environ func(string) (string, bool)
+
+	json, human bool
+	config      string
+}
+
+// Run parses args (without the program's name), runs the command and returns
+// the exit status.
+func Run(ctx context.Context, app *App, args []string) int {
+	root := newRootCmd(app)
+	root.SetArgs(args)
+	root.SetIn(app.In)
+	root.SetOut(app.Out)
+	root.SetErr(app.Err)
+	err := root.ExecuteContext(ctx)
+	if err != nil && !errors.Is(err, voice.ErrSilent) {
+		voice.Print(app.Err, "lnget", app.json, err)
+	}
+	return status(err)
+}
+
+// status is the exit status of an error.
+func status(err error) int {
+	if err == nil {
+		return 0
+	}
+	if pay, ok := errors.AsType[*l402http.Error](err); ok {
+		switch pay.Code {
+		case l402http.CodePaymentFailed, l402http.CodePaymentUnresolved:
+			return 3
+		}
+	}
+	switch fault.Code(err) {
+	case l402http.CodeOverMaxCost:
+		return 2
+	case fetch.CodeNetwork, lightning.CodeUnreachable, lightning.CodeTimeout:
+		return 4
+	}
+	return 1
+}
+
+func newRootCmd(app *App) *cobra.Command {
+	var f fetchFlags
+	root := &cobra.Command{
+		Use:   "lnget [flags] URL",
+		Short: "Get a URL, and pay for it over Lightning when it asks",
+		Long: `lnget gets a URL like curl and prints the body. When the server answers 402
+with an L402 challenge, lnget pays the invoice from your Lightning node, within
+--max-cost and --max-fee, keeps the token, and asks again. The same origin is
+not paid twice while its token is good.
+
+Exit status: 0 done, 1 failed (also when the server answers 400 or more; its
+body is printed all the same), 2 the price is over --max-cost, 3 the payment
+failed, 4 network.`,
+		Example: `  lnget config init                                  find the node on this machine
+  lnget --max-cost 500 https://api.example.com/data  get, and pay at most 500 sat
+  lnget --no-pay --json https://api.example.com/data what would it cost?
+  lnget -q https://api.example.com/data | jq .price
+  lnget -d '{"query":"x"}' https://api.example.com/search
+  lnget tokens list                                  what was bought`,
+		Version:       buildinfo.Version() + " commit " + buildinfo.Commit(),
+		Args:          oneURL,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return app.fetch(cmd, f, args[0])
+		},
+	}
+	root.SetFlagErrorFunc(voice.UsageError)
+	root.PersistentFlags().StringVar(&app.config, "config", "", "configuration file (default ~/.lnget/config.yaml)")
+	root.PersistentFlags().BoolVar(&app.json, "json", false, "print JSON")
+	root.PersistentFlags().BoolVar(&app.human, "human", false, "print for people, also to a pipe")
+	f.register(root)
+	root.AddCommand(newConfigCmd(app), newTokensCmd(app), newLNCmd(app), newPaymentsCmd(app))
+	return root
+}
+
+func oneURL(cmd *cobra.Command, args []string) error {
+	switch len(args) {
+	case 0:
+		return voice.UsageError(cmd, errors.New("no URL given"))
+	case 1:
+		return nil
+	}
+	return voice.UsageError(cmd, errors.New("more than one URL given; quote it if it holds spaces"))
+}
+
+// load reads the configuration.
+func (app *App) load() (fetch.Config, error) {
+	return fetch.LoadConfig(app.config, app.Environ)
+}
+
+// asJSON says whether lists and objects are printed as JSON: when asked for,
+// and to a pipe unless --human or the configuration wants otherwise.
+func (app *App) asJSON(c fetch.Config) bool {
+	if app.json || app.human {
+		return app.json
+	}
+	return c.Output.Format == "json" && !voice.IsTerminal(app.Out)
+}

@@ -1,0 +1,112 @@
+package lnget
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/leydenln/leyden/internal/cli/voice"
+	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/fetch"
+	"github.com/leydenln/leyden/internal/lightning"
+)
+
+// nodeTimeout bounds what `ln` asks of the node.
+const nodeTimeout = 10 * time.Second
+
+func newLNCmd(app *App) *cobra.Command {
+	cmd := &cobra.Command{Use: "ln", Short: "Look at the Lightning node that pays",
+		Args: voice.Args(cobra.NoArgs), RunE: help}
+	cmd.AddCommand(
+		&cobra.Command{Use: "status", Short: "Is the node there, and does it know our macaroon?",
+			Args: voice.Args(cobra.NoArgs), RunE: app.lnStatus},
+		&cobra.Command{Use: "info", Short: "What the node says of itself",
+			Args: voice.Args(cobra.NoArgs), RunE: app.lnInfo},
+		notBuiltIn("lnc", "Lightning Node Connect (not built in yet)"),
+		notBuiltIn("neutrino", "An embedded wallet (not built in yet)"))
+	return cmd
+}
+
+// notBuiltIn is a command that only says what to do instead.
+func notBuiltIn(name, short string) *cobra.Command {
+	return &cobra.Command{Use: name, Short: short, DisableFlagParsing: true,
+		RunE: func(*cobra.Command, []string) error { return fetch.NotBuiltIn("lnget ln " + name) }}
+}
+
+// node dials the configured node.
+func (app *App) node() (fetch.Config, *lightning.Client, error) {
+	cfg, err := app.load()
+	if err != nil {
+		return cfg, nil, err
+	}
+	if cfg.LN.Mode != "lnd" {
+		return cfg, nil, fetch.NotBuiltIn("ln.mode: " + cfg.LN.Mode)
+	}
+	client, err := fetch.Dial(cfg.LN.LND)
+	return cfg, client, err
+}
+
+func (app *App) lnStatus(cmd *cobra.Command, _ []string) error {
+	cfg, client, err := app.node()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(cmd.Context(), nodeTimeout)
+	defer cancel()
+	state, err := client.State(ctx)
+	if err != nil {
+		return err
+	}
+	info, err := client.GetInfo(ctx)
+	if err == nil && info.Network != cfg.LN.LND.Network {
+		err = fault.New("wrong_network", "set ln.lnd.network to "+info.Network,
+			"the node is on %s, the configuration says %s", info.Network, cfg.LN.LND.Network)
+	}
+	// A macaroon need not allow GetInfo to be able to pay.
+	if err != nil && fault.Code(err) != lightning.CodePermissionDenied {
+		return err
+	}
+	if app.asJSON(cfg) {
+		voice.PrintJSON(app.Out, map[string]any{"mode": cfg.LN.Mode, "host": client.Host(), "state": state,
+			"network": cfg.LN.LND.Network, "connected": true, "pubkey": info.Pubkey, "synced": info.SyncedToChain,
+			"active_channels": info.ActiveChannels})
+		return nil
+	}
+	fmt.Fprintf(app.Out, "node %s: %s\n", client.Host(), state)
+	return nil
+}
+
+func (app *App) lnInfo(cmd *cobra.Command, _ []string) error {
+	cfg, client, err := app.node()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(cmd.Context(), nodeTimeout)
+	defer cancel()
+	info, err := client.GetInfo(ctx)
+	if err != nil {
+		return err
+	}
+	if app.asJSON(cfg) {
+		voice.PrintJSON(app.Out, map[string]any{"pubkey": info.Pubkey, "alias": info.Alias, "version": info.Version,
+			"network": info.Network, "block_height": info.BlockHeight, "synced_to_chain": info.SyncedToChain,
+			"synced_to_graph": info.SyncedToGraph, "active_channels": info.ActiveChannels,
+			"inactive_channels": info.InactiveChannels, "pending_channels": info.PendingChannels, "peers": info.Peers})
+		return nil
+	}
+	table(app.Out, "pubkey\t"+info.Pubkey, func(row func(...any)) {
+		row("alias", info.Alias)
+		row("version", info.Version)
+		row("network", info.Network)
+		row("height", info.BlockHeight)
+		row("synced", info.SyncedToChain)
+		row("channels", fmt.Sprintf("%d active, %d inactive, %d pending", info.ActiveChannels,
+			info.InactiveChannels, info.PendingChannels))
+		row("peers", info.Peers)
+	})
+	return nil
+}

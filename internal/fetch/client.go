@@ -1,0 +1,194 @@
+package fetch
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/files"
+	"github.com/leydenln/leyden/l402/l402http"
+)
+
+// Client gets URLs under one configuration. Make one with New.
+type Client struct {
+	cfg       Config
+	store     *FileStore
+	http      *http.Client
+	transport *l402http.Transport
+	base      *http.Transport
+
+	mu    sync.Mutex
+	spent lnwire.MilliSatoshi // prices of what this Client bought, in msat
+	run   *Result             // of the fetch under way
+}
+
+// New makes a client. It reads at most one small file and connects to nothing.
+func New(cfg Config) (*Client, error) {
+	key, err := clientKey(filepath.Join(cfg.Tokens.Dir, ".client.key"))
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{cfg: cfg, store: NewFileStore(cfg.Tokens.Dir), base: newBase(cfg.HTTP)}
+	c.transport = &l402http.Transport{
+		Base: c.base, Store: c.store, ClientKey: key, Network: cfg.LN.LND.Network,
+		MaxCost:        lnwire.MilliSatoshi(cfg.L402.MaxCostSats * 1000),
+		MaxFee:         lnwire.MilliSatoshi(cfg.L402.MaxFeeSats * 1000),
+		PaymentTimeout: cfg.L402.PaymentTimeout, Approve: c.approve, Trace: c.trace,
+	}
+	if cfg.L402.AutoPay {
+		if c.transport.Wallet, err = walletFor(cfg.LN); err != nil {
+			return nil, err
+		}
+	}
+	c.http = &http.Client{Transport: c.transport, CheckRedirect: c.checkRedirect}
+	return c, nil
+}
+
+// Wallet pays for the client, and says what became of a payment.
+type Wallet = l402http.Wallet
+
+func walletFor(c LNConfig) (Wallet, error) {
+	switch c.Mode {
+	case "none":
+		return nil, nil
+	case "lnd":
+		return newWallet(c.LND), nil
+	}
+	return nil, NotBuiltIn("ln.mode: " + c.Mode)
+}
+
+// NotBuiltIn is the error of a wallet that lnget does not have yet.
+func NotBuiltIn(what string) error {
+	return fault.New("not_built_in", "run a node with `leyden node create` and `leyden node start`, then `lnget config init`",
+		"%s is not built in yet", what)
+}
+
+// clientKey reads the secret that the nonces of all origins derive from, or
+// makes one. Where it cannot be kept, each run has its own: sellers then do
+// not know the client again, and nothing else is lost.
+func clientKey(path string) ([]byte, error) {
+	data, err := files.ReadSecret(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		key := make([]byte, 32)
+		rand.Read(key)
+		if files.MkdirPrivate(filepath.Dir(path)) == nil {
+			_ = files.Write(path, []byte(hex.EncodeToString(key)+"\n"), 0o600)
+		}
+		return key, nil
+	} else if err != nil {
+		return nil, err
+	}
+	var key [32]byte
+	text := bytes.TrimSpace(data)
+	if _, err := hex.Decode(key[:], text[:min(len(text), 64)]); err != nil || len(text) != 64 {
+		return nil, fault.New(CodeCorruptStore, "rm "+path, "%q does not hold 64 hex digits", path)
+	}
+	return key[:], nil
+}
+
+// newBase is the plain HTTP below: one connection kept per host, the proxies
+// of the environment, bodies as they are sent.
+func newBase(c HTTPConfig) *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: c.Timeout}).DialContext,
+		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: c.AllowInsecure},
+		TLSHandshakeTimeout:   c.Timeout,
+		ResponseHeaderTimeout: c.Timeout,
+		IdleConnTimeout:       time.Minute,
+		DisableCompression:    true,
+		ForceAttemptHTTP2:     true,
+	}
+}
+
+// approve keeps the limit over all redirects of one Client.
+func (c *Client) approve(_ context.Context, o l402http.Offer) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	limit := c.transport.MaxCost
+	if total := l402http.Sat(c.spent + o.Amount); total > l402http.Sat(limit) {
+		return fault.New(l402http.CodeOverMaxCost, fmt.Sprintf("pass --max-cost %d if it is worth that", total),
+			"the redirects cost %d sat together, over the limit of %d sat", total, l402http.Sat(limit))
+	}
+	c.spent += o.Amount
+	return nil
+}
+
+// trace keeps what the result says of the payment and the time it took.
+func (c *Client) trace(e l402http.Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.run == nil {
+		return
+	}
+	c.run.Steps = append(c.run.Steps, Step{Name: e.Step, Took: e.Took, Failed: e.Err != nil})
+	switch {
+	case e.Purchase == nil:
+	case e.Step == "store" && e.Err != nil:
+		c.run.Warnings = append(c.run.Warnings, fmt.Sprintf("the token is not stored yet: %v", e.Err))
+	case e.Step == "request" && e.Err == nil:
+		c.run.Token = true
+	case e.Step == "payment" && e.Err == nil:
+		c.run.Paid = true
+		c.run.Amount += e.Purchase.Amount
+		c.run.Fee += e.Fee
+	}
+}
+
+// Close ends idle connections.
+func (c *Client) Close() {
+	c.base.CloseIdleConnections()
+	if w, ok := c.transport.Wallet.(*wallet); ok {
+		w.close()
+	}
+}
+
+// Store returns the client's tokens and payments.
+func (c *Client) Store() *FileStore { return c.store }
+
+// Recover asks the node what became of every pending payment. It pays nothing.
+func (c *Client) Recover(ctx context.Context) ([]l402http.Purchase, error) {
+	all, err := c.store.All()
+	if err != nil {
+		return nil, err
+	}
+	wallet, err := walletFor(c.cfg.LN)
+	if err != nil {
+		return nil, err
+	}
+	if wallet == nil {
+		return nil, NotBuiltIn("asking a node with ln.mode: none")
+	}
+	asking := &l402http.Transport{Store: c.store, Wallet: wallet,
+		Network: c.cfg.LN.LND.Network, PaymentTimeout: c.cfg.L402.PaymentTimeout}
+	var (
+		recovered []l402http.Purchase
+		errs      []error
+		asked     = map[l402http.Origin]bool{}
+	)
+	for _, p := range all {
+		if p.State != l402http.StatePending || asked[p.Origin] {
+			continue
+		}
+		asked[p.Origin] = true
+		some, err := asking.Recover(ctx, p.Origin)
+		recovered = append(recovered, some...)
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return recovered, Explain(errors.Join(errs...))
+}

@@ -1,0 +1,201 @@
+package fetch
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/leydenln/leyden/internal/config"
+	"github.com/leydenln/leyden/internal/fault"
+)
+
+// networksInOrder is how a node with several networks is read.
+var networksInOrder = []string{"mainnet", "testnet", "signet", "regtest", "simnet"}
+
+// Found is a node on this machine, with the least powerful macaroon that can
+// pay from it.
+type Found struct {
+	LND LNDConfig
+	// Account says that the macaroon is bound to an account, Admin that it can
+	// do more than pay.
+	Account, Admin bool
+}
+
+// Detect looks for a node: in lnddir if given, else a Leyden node
+// (LEYDEN_HOME, ~/.leyden), else an lnd (~/.lnd). network narrows the choice
+// when not empty. Errors: node_not_found, no_paying_macaroon.
+func Detect(lnddir, network string) (Found, error) {
+	places, err := nodePlaces(lnddir)
+	if err != nil {
+		return Found{}, err
+	}
+	var first error
+	for _, p := range places {
+		found, err := p.detect(network)
+		if err == nil {
+			return found, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) && first == nil {
+			first = err
+		}
+	}
+	if first != nil {
+		return Found{}, first
+	}
+	return Found{}, fault.New("node_not_found", "leyden node create && leyden node start, or pass --lnddir DIR",
+		"no Lightning node with macaroons found in %s", joinPlaces(places))
+}
+
+// place is where a node may be. run is the file in which a running Leyden node
+// says where it listens, or "".
+type place struct{ dir, run string }
+
+func nodePlaces(lnddir string) ([]place, error) {
+	home, err := config.ResolveHome("")
+	if err != nil {
+		return nil, err
+	}
+	leyden := place{home.Node(), filepath.Join(home.Run(), "node.json")}
+	if lnddir != "" {
+		abs, err := filepath.Abs(lnddir)
+		if err != nil {
+			return nil, fault.New("node_not_found", "pass --lnddir DIR", "folder %q: %w", lnddir, err)
+		}
+		if abs == leyden.dir {
+			return []place{leyden}, nil
+		}
+		return []place{{dir: abs, run: filepath.Join(filepath.Dir(abs), "run", "node.json")}}, nil
+	}
+	user, err := os.UserHomeDir()
+	if err != nil {
+		return nil, fault.New("no_home", "set HOME", "find the home folder: %w", err)
+	}
+	return []place{leyden, {dir: filepath.Join(user, ".lnd")}}, nil
+}
+
+func joinPlaces(places []place) string {
+	var dirs []string
+	for _, p := range places {
+		dirs = append(dirs, p.dir)
+	}
+	return strings.Join(dirs, " or ")
+}
+
+// detect returns fs.ErrNotExist when there is no node at all.
+func (p place) detect(network string) (Found, error) {
+	running := p.running()
+	if network == "" {
+		network = running.Network
+	}
+	var first error = fs.ErrNotExist
+	for _, n := range networksInOrder {
+		if network != "" && n != network {
+			continue
+		}
+		mac, pow, err := leastPowerful(filepath.Join(p.dir, "data", "chain", "bitcoin", n))
+		if err == nil {
+			return Found{
+				LND: LNDConfig{Host: p.host(running), TLSCert: filepath.Join(p.dir, "tls.cert"),
+					Macaroon: mac, Network: n},
+				Account: pow.account, Admin: pow.rank >= weight(op{"any", "write"}) && !pow.account,
+			}, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			first = err
+		}
+	}
+	return Found{}, first
+}
+
+// runningNode is what a running Leyden node writes down.
+type runningNode struct {
+	Network string   `json:"network"`
+	RPC     []string `json:"rpc"`
+}
+
+func (p place) running() runningNode {
+	var r runningNode
+	if data, err := os.ReadFile(p.run); err == nil {
+		_ = json.Unmarshal(data, &r) // without it the defaults are tried
+	}
+	return r
+}
+
+// host is where the node listens: what it wrote down, what lnd.conf says, or
+// the default.
+func (p place) host(r runningNode) string {
+	if len(r.RPC) > 0 {
+		return dialable(r.RPC[0])
+	}
+	data, _ := os.ReadFile(filepath.Join(p.dir, "lnd.conf"))
+	for line := range strings.Lines(string(data)) {
+		key, value, _ := strings.Cut(line, "=")
+		if strings.TrimSpace(key) == "rpclisten" {
+			return dialable(strings.TrimSpace(value))
+		}
+	}
+	return Default().LN.LND.Host
+}
+
+// dialable turns a listening address into one to connect to.
+func dialable(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		host, port = listen, "10009"
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// leastPowerful returns the macaroon of the folder that can pay and do least
+// besides: bound to an account before all others; able to look payments up,
+// which recovery needs, before those that are not.
+func leastPowerful(dir string) (string, power, error) {
+	paths, err := filepath.Glob(filepath.Join(dir, "*.macaroon"))
+	if err != nil || len(paths) == 0 {
+		return "", power{}, fs.ErrNotExist
+	}
+	type candidate struct {
+		path string
+		power
+	}
+	var found []candidate
+	for _, path := range paths {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		if p, err := readPower(raw); err == nil && p.pays {
+			found = append(found, candidate{path, p})
+		}
+	}
+	if len(found) == 0 {
+		return "", power{}, fault.New("no_paying_macaroon",
+			"copy a macaroon that may pay there, or bake one: lncli bakemacaroon uri:/routerrpc.Router/SendPaymentV2 uri:/routerrpc.Router/TrackPaymentV2",
+			"no readable macaroon in %q can pay", dir)
+	}
+	best := slices.MinFunc(found, func(a, b candidate) int {
+		return cmp.Or(first(b.account, a.account), first(b.tracks, a.tracks), cmp.Compare(a.rank, b.rank),
+			strings.Compare(a.path, b.path))
+	})
+	return best.path, best.power, nil
+}
+
+// first orders true before false: first(b, a) is negative when only a holds.
+func first(b, a bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	}
+	return 1
+}

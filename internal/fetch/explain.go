@@ -1,0 +1,75 @@
+package fetch
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/l402/l402http"
+)
+
+// hints are lnget's words for what the library leaves to its user.
+var hints = map[string]string{
+	l402http.CodeWrongNetwork:      "set ln.lnd.network, and use a node of that network: lnget config init",
+	l402http.CodeTokenRefused:      "ask the seller; `lnget tokens remove DOMAIN` lets it be bought again",
+	l402http.CodePaymentUnresolved: "lnget payments recover, or the same command again: it is not paid twice",
+}
+
+// Explain gives an error the code and hint that lnget shows. The errors of
+// l402http and of the node stay within reach of errors.As.
+func Explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	if pay, ok := errors.AsType[*l402http.Error](err); ok {
+		return explainPayment(pay)
+	}
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		return f
+	}
+	if errors.Is(err, context.Canceled) {
+		return fault.New("interrupted", "", "interrupted")
+	}
+	if broken, ok := errors.AsType[*url.Error](err); ok {
+		return explainNetwork(broken)
+	}
+	return err
+}
+
+func explainPayment(pay *l402http.Error) error {
+	hint := hints[pay.Code]
+	if pay.Code == l402http.CodeOverMaxCost {
+		hint = fmt.Sprintf("pass --max-cost %d if it is worth that", l402http.Sat(pay.Price))
+	}
+	if hint == "" {
+		hint = pay.Hint
+	}
+	code := pay.Code
+	if node, ok := errors.AsType[*fault.Error](pay.Unwrap()); ok {
+		if code == l402http.CodePaymentFailed {
+			code = node.Code
+		}
+		if node.Hint != "" && (code == node.Code || strings.HasPrefix(node.Code, "node_")) {
+			hint = node.Hint
+		}
+	}
+	return fault.New(code, hint, "%w", pay)
+}
+
+func explainNetwork(err *url.Error) error {
+	hint := "check the URL and the network"
+	_, badCert := errors.AsType[*tls.CertificateVerificationError](err)
+	switch text := err.Err.Error(); {
+	case badCert:
+		hint = "pass -k if you know whose certificate it is"
+	case strings.Contains(text, "server gave HTTP response to HTTPS client"):
+		hint = "use http:// instead of https://"
+	case err.Timeout():
+		hint = "try again, or raise http.timeout"
+	}
+	return fault.New(CodeNetwork, hint, "%s: %w", err.URL, err.Err)
+}

@@ -1,0 +1,143 @@
+package fetch
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/leydenln/leyden/internal/fault"
+)
+
+// output is where a body goes: a writer, or a file that takes its name only
+// when it is whole. It is opened before the request, so that nothing is paid
+// for that could not be kept.
+type output struct {
+	io.Writer
+	file *os.File // nil for a plain writer
+	path string   // what file becomes; "" when it is written in place
+	werr error    // the writer's own error, apart from the reader's
+}
+
+func openOutput(path string, w io.Writer) (*output, error) {
+	if path == "" || path == "-" {
+		return &output{Writer: w}, nil
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return nil, outputFault(path, err)
+		}
+		return &output{Writer: f, file: f}, nil
+	}
+	var random [6]byte
+	rand.Read(random[:])
+	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+hex.EncodeToString(random[:]))
+	f, err := os.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
+	if err != nil {
+		return nil, outputFault(path, err)
+	}
+	return &output{Writer: f, file: f, path: path}, nil
+}
+
+// Write implements [io.Writer].
+func (o *output) Write(b []byte) (int, error) {
+	n, err := o.Writer.Write(b)
+	if err != nil {
+		o.werr = err
+	}
+	return n, err
+}
+
+// keep gives the file its name.
+func (o *output) keep() error {
+	if o.file == nil {
+		return nil
+	}
+	f := o.file
+	o.file = nil
+	err := f.Close()
+	if err == nil && o.path != "" {
+		err = os.Rename(f.Name(), o.path)
+	}
+	if err != nil && o.path != "" {
+		_ = os.Remove(f.Name())
+	}
+	return outputFault(f.Name(), err)
+}
+
+// discard drops the file, unless it was kept.
+func (o *output) discard() {
+	if o.file == nil {
+		return
+	}
+	o.file.Close()
+	if o.path != "" {
+		_ = os.Remove(o.file.Name())
+	}
+	o.file = nil
+}
+
+// explain turns an error of the copy into the writer's fault or the network's.
+func (o *output) explain(err error, resp *http.Response) error {
+	if o.werr != nil {
+		return outputFault(o.path, o.werr)
+	}
+	if errors.Is(err, context.Canceled) {
+		return Explain(err)
+	}
+	return fault.New(CodeNetwork, "try again", "%s: the answer broke off: %w", resp.Request.URL.Redacted(), err)
+}
+
+func outputFault(path string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fault.New("disk_full", "free some space, then try again", "write output: %w", err)
+	case errors.Is(err, syscall.EPIPE):
+		return fault.New(CodeOutput, "", "write output: %w", err)
+	}
+	return fault.New(CodeOutput, "check the folder of the output file", "write output %q: %w", path, err)
+}
+
+// watched is a body that fails when it stays silent for too long.
+type watched struct {
+	body  io.ReadCloser
+	limit time.Duration
+	timer *time.Timer
+	late  atomic.Bool
+}
+
+func newWatched(body io.ReadCloser, limit time.Duration) *watched {
+	w := &watched{body: body, limit: limit}
+	w.timer = time.AfterFunc(limit, func() {
+		w.late.Store(true)
+		body.Close()
+	})
+	return w
+}
+
+// Read implements [io.Reader].
+func (w *watched) Read(b []byte) (int, error) {
+	n, err := w.body.Read(b)
+	w.timer.Reset(w.limit)
+	return n, err
+}
+
+func (w *watched) stop() { w.timer.Stop() }
+
+func (w *watched) err(err error) error {
+	if w.late.Load() {
+		return fmt.Errorf("nothing came for %s", w.limit)
+	}
+	return err
+}

@@ -1,0 +1,99 @@
+package fetch
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/lightningnetwork/lnd/lntypes"
+	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/leydenln/leyden/l402"
+	"github.com/leydenln/leyden/l402/l402http"
+)
+
+// recordVersion is the version of the file format.
+const recordVersion = 1
+
+// maxRecord bounds a record's file, in bytes; tokens and invoice have bounds
+// of their own that keep every honest one far below.
+const maxRecord = 64 << 10
+
+// record is a purchase as a file: JSON, amounts in msat, times RFC 3339,
+// hashes in hex, tokens in base64.
+type record struct {
+	Version     int          `json:"version"`
+	State       string       `json:"state"`
+	Origin      string       `json:"origin"`
+	Path        string       `json:"path"`
+	Scheme      string       `json:"scheme"`
+	Tokens      []l402.Token `json:"tokens"`
+	Invoice     string       `json:"invoice"`
+	PaymentHash string       `json:"payment_hash"`
+	Preimage    string       `json:"preimage,omitempty"`
+	AmountMsat  uint64       `json:"amount_msat"`
+	FeeMsat     uint64       `json:"fee_msat"`
+	CreatedAt   time.Time    `json:"created_at"`
+	PaidAt      time.Time    `json:"paid_at,omitzero"`
+	Reason      string       `json:"reason,omitempty"`
+}
+
+func encodeRecord(p l402http.Purchase) ([]byte, error) {
+	r := record{
+		Version: recordVersion, State: string(p.State), Origin: string(p.Origin), Path: p.Path,
+		Scheme: string(p.Scheme), Tokens: p.Credential.Tokens, Invoice: p.Invoice,
+		PaymentHash: hex.EncodeToString(p.Hash[:]), AmountMsat: uint64(p.Amount), FeeMsat: uint64(p.Fee),
+		CreatedAt: p.Created.UTC(), Reason: p.Reason,
+	}
+	if !p.Paid.IsZero() {
+		r.PaidAt = p.Paid.UTC()
+		r.Preimage = hex.EncodeToString(p.Credential.Preimage[:])
+	}
+	data, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode purchase: %w", err)
+	}
+	return append(data, '\n'), nil
+}
+
+// decodeRecord reads what encodeRecord wrote and nothing that does not hold
+// together. Its errors quote no secret.
+func decodeRecord(data []byte) (l402http.Purchase, error) {
+	if len(data) > maxRecord {
+		return l402http.Purchase{}, fmt.Errorf("over %d bytes", maxRecord)
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	var r record
+	if err := dec.Decode(&r); err != nil {
+		return l402http.Purchase{}, fmt.Errorf("malformed JSON: %w", err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return l402http.Purchase{}, errors.New("malformed JSON: more than one document")
+	}
+	if r.Version != recordVersion {
+		return l402http.Purchase{}, fmt.Errorf("version %d, want %d", r.Version, recordVersion)
+	}
+	hash, err := lntypes.MakeHashFromStr(r.PaymentHash)
+	if err != nil {
+		return l402http.Purchase{}, errors.New("malformed payment hash")
+	}
+	p := l402http.Purchase{
+		Origin: l402http.Origin(r.Origin), Path: r.Path, State: l402http.State(r.State),
+		Scheme: l402.Scheme(r.Scheme), Credential: l402.Credential{Tokens: r.Tokens}, Invoice: r.Invoice,
+		Hash: hash, Amount: lnwire.MilliSatoshi(r.AmountMsat), Fee: lnwire.MilliSatoshi(r.FeeMsat),
+		Created: r.CreatedAt, Paid: r.PaidAt, Reason: r.Reason,
+	}
+	if r.Preimage != "" {
+		preimage, err := lntypes.MakePreimageFromStr(r.Preimage)
+		if err != nil {
+			return l402http.Purchase{}, errors.New("malformed preimage")
+		}
+		p.Credential.Preimage = preimage
+	}
+	return p, p.Validate()
+}

@@ -1,0 +1,275 @@
+package fetch
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/lightningnetwork/lnd/lntypes"
+
+	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/files"
+	"github.com/leydenln/leyden/l402/l402http"
+)
+
+// CodeCorruptStore is the code of a token or payment file that cannot be read.
+const CodeCorruptStore = "corrupt_store"
+
+// FileStore is an [l402http.Store] in a folder:
+//
+//	<domain>/<payment hash>.json       a purchase under way, or a token
+//	<domain>/<payment hash>.used       the seller has accepted it
+//	<domain>/old/<payment hash>.json   failed, refused or expired
+//	<domain>/.<scheme>-<port>.lock     held by who buys from that origin
+//
+// Journal and token are one file, so that they cannot disagree. Files are
+// 0600 in folders of 0700.
+type FileStore struct{ dir string }
+
+const (
+	recordSuffix = ".json"
+	usedSuffix   = ".used"
+	oldFolder    = "old"
+)
+
+// NewFileStore makes a store in dir, which need not exist.
+func NewFileStore(dir string) *FileStore { return &FileStore{dir} }
+
+// Lock implements [l402http.Store].
+func (s *FileStore) Lock(ctx context.Context, o l402http.Origin) (func(), error) {
+	folder, err := s.makeFolder(o)
+	if err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(string(o))
+	if err != nil {
+		return nil, fmt.Errorf("origin %q: %w", o, err)
+	}
+	path := filepath.Join(folder, "."+u.Scheme+"-"+u.Port()+".lock")
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fault.New("write_failed", "check the folder's owner and mode", "lock %s: %w", o, err)
+	}
+	if err := flock(ctx, f); err != nil {
+		return nil, fmt.Errorf("wait for another purchase from %s: %w", o, err)
+	}
+	return func() { f.Close() }, nil
+}
+
+// flock takes the lock on f, and closes f when it fails. The kernel's wait
+// cannot be interrupted, so it is left behind when ctx ends first.
+func flock(ctx context.Context, f *os.File) error {
+	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+		return nil
+	}
+	done := make(chan error, 1)
+	go func() { done <- lockWait(f) }()
+	select {
+	case err := <-done:
+		if err != nil {
+			f.Close()
+		}
+		return err
+	case <-ctx.Done():
+		go func() { <-done; f.Close() }()
+		return ctx.Err()
+	}
+}
+
+func lockWait(f *os.File) error {
+	for {
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+	}
+}
+
+// Load implements [l402http.Store].
+func (s *FileStore) Load(o l402http.Origin) ([]l402http.Purchase, error) {
+	all, err := readFolder(s.folder(o.Host()))
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(p l402http.Purchase) bool {
+		return p.Origin != o || !p.State.Active()
+	}), nil
+}
+
+// Save implements [l402http.Store].
+func (s *FileStore) Save(p l402http.Purchase) error {
+	folder, err := s.makeFolder(p.Origin)
+	if err != nil {
+		return err
+	}
+	data, err := encodeRecord(p)
+	if err != nil {
+		return err
+	}
+	name := hex.EncodeToString(p.Hash[:])
+	active := filepath.Join(folder, name+recordSuffix)
+	if p.State.Active() {
+		return files.Write(active, data, 0o600)
+	}
+	old := filepath.Join(folder, oldFolder)
+	if err := s.makeDir(old); err != nil {
+		return err
+	}
+	if err := files.Write(filepath.Join(old, name+recordSuffix), data, 0o600); err != nil {
+		return err
+	}
+	return remove(active, filepath.Join(folder, name+usedSuffix))
+}
+
+// MarkUsed implements [l402http.Store].
+func (s *FileStore) MarkUsed(p l402http.Purchase) error {
+	path := filepath.Join(s.folder(p.Origin.Host()), hex.EncodeToString(p.Hash[:])+usedSuffix)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// All returns every purchase of every origin, also those set aside, in the
+// order of the folders' and files' names.
+func (s *FileStore) All() ([]l402http.Purchase, error) {
+	domains, err := os.ReadDir(s.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read tokens: %w", err)
+	}
+	var all []l402http.Purchase
+	for _, d := range domains {
+		if !d.IsDir() {
+			continue
+		}
+		for _, folder := range []string{d.Name(), filepath.Join(d.Name(), oldFolder)} {
+			some, err := readFolder(filepath.Join(s.dir, folder))
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, some...)
+		}
+	}
+	return all, nil
+}
+
+// Remove deletes a purchase that is not pending, wherever it lies.
+func (s *FileStore) Remove(p l402http.Purchase) error {
+	if p.State == l402http.StatePending {
+		return fault.New("payment_unresolved", "lnget payments recover",
+			"the payment to %s is not resolved: its journal stays", p.Origin)
+	}
+	folder, name := s.folder(p.Origin.Host()), hex.EncodeToString(p.Hash[:])
+	return remove(filepath.Join(folder, name+recordSuffix), filepath.Join(folder, name+usedSuffix),
+		filepath.Join(folder, oldFolder, name+recordSuffix))
+}
+
+// readFolder reads the records of one folder; none if it does not exist.
+func readFolder(folder string) ([]l402http.Purchase, error) {
+	entries, err := os.ReadDir(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("read tokens: %w", err)
+	}
+	var all []l402http.Purchase
+	used := map[lntypes.Hash]bool{}
+	for _, e := range entries {
+		name := e.Name()
+		if strings.HasPrefix(name, ".") || e.IsDir() {
+			continue
+		}
+		if text, ok := strings.CutSuffix(name, usedSuffix); ok {
+			if hash, err := lntypes.MakeHashFromStr(text); err == nil {
+				used[hash] = true
+			}
+			continue
+		}
+		p, err := readRecord(filepath.Join(folder, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // set aside meanwhile
+		} else if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	for i := range all {
+		all[i].Used = used[all[i].Hash]
+	}
+	return all, nil
+}
+
+func readRecord(path string) (l402http.Purchase, error) {
+	data, err := files.ReadSecret(path)
+	if err != nil {
+		return l402http.Purchase{}, err
+	}
+	p, err := decodeRecord(data)
+	if err == nil && filepath.Base(path) != hex.EncodeToString(p.Hash[:])+recordSuffix {
+		err = errors.New("the file's name is not its payment hash")
+	}
+	if err != nil {
+		return l402http.Purchase{}, fault.New(CodeCorruptStore,
+			"restore it from a backup, or look up the payment by the hash in its name, then move it away",
+			"token file %q is damaged: %w", path, err)
+	}
+	return p, nil
+}
+
+func (s *FileStore) folder(host string) string { return filepath.Join(s.dir, folderName(host)) }
+
+// makeFolder makes the folder of an origin so that it survives a crash.
+func (s *FileStore) makeFolder(o l402http.Origin) (string, error) {
+	folder := s.folder(o.Host())
+	return folder, s.makeDir(folder)
+}
+
+func (s *FileStore) makeDir(dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	if err := files.MkdirPrivate(dir); err != nil {
+		return err
+	}
+	for parent := filepath.Dir(dir); ; parent = filepath.Dir(parent) {
+		if err := files.SyncDir(parent); err != nil {
+			return err
+		}
+		if len(parent) <= len(s.dir) {
+			return nil
+		}
+	}
+}
+
+// folderName is the host in letters, digits, dots and dashes, the rest as %xx;
+// it never begins with a dot.
+func folderName(host string) string {
+	var b strings.Builder
+	for i := range len(host) {
+		c := host[i]
+		switch {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '_', c == '.' && i > 0:
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, "%%%02x", c)
+		}
+	}
+	return b.String()
+}
+
+func remove(paths ...string) error {
+	for _, path := range paths {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove token: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,127 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/lightningnetwork/lnd/lntypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/lightning"
+	"github.com/leydenln/leyden/l402/l402http"
+)
+
+// wallet pays with an lnd that is dialled when there is something to pay.
+type wallet struct {
+	cfg    LNDConfig
+	once   sync.Once
+	client *lightning.Client
+	err    error
+}
+
+func newWallet(c LNDConfig) *wallet { return &wallet{cfg: c} }
+
+func (w *wallet) dial() (*lightning.Client, error) {
+	w.once.Do(func() { w.client, w.err = Dial(w.cfg) })
+	return w.client, w.err
+}
+
+func (w *wallet) close() {
+	w.once.Do(func() {})
+	if w.client != nil {
+		_ = w.client.Close()
+	}
+}
+
+// Dial prepares a connection to the configured node; it sends nothing.
+func Dial(c LNDConfig) (*lightning.Client, error) {
+	return lightning.Dial(lightning.Config{Host: c.Host, TLSCertPath: c.TLSCert, MacaroonPath: c.Macaroon})
+}
+
+// Warm implements [l402http.Warmer]: TLS with the node takes longer than
+// reading and journalling a challenge.
+func (w *wallet) Warm() {
+	if c, err := w.dial(); err == nil {
+		c.Connect()
+	}
+}
+
+// Pay implements [l402http.Wallet].
+func (w *wallet) Pay(ctx context.Context, p l402http.Payment) (l402http.Receipt, error) {
+	c, err := w.dial()
+	if err != nil {
+		return l402http.Receipt{}, kind(l402http.ErrNothingSent, err)
+	}
+	paid, err := c.SendPayment(ctx, lightning.SendPayment{Invoice: p.Invoice, MaxFee: p.MaxFee, Timeout: p.Timeout})
+	if err != nil {
+		return l402http.Receipt{}, w.classify(ctx, p.Hash, err)
+	}
+	return l402http.Receipt{Preimage: paid.Preimage, Fee: paid.Fee}, nil
+}
+
+// Track implements [l402http.Wallet].
+func (w *wallet) Track(ctx context.Context, hash lntypes.Hash) (l402http.Receipt, error) {
+	c, err := w.dial()
+	if err != nil {
+		return l402http.Receipt{}, err
+	}
+	p, err := c.TrackPayment(ctx, hash)
+	switch {
+	case fault.Code(err) == lightning.CodeNotFound:
+		return l402http.Receipt{}, kind(l402http.ErrPaymentUnknown, err)
+	case err != nil:
+		return l402http.Receipt{}, err
+	case p.State == lightning.PaymentFailed:
+		return l402http.Receipt{}, kind(l402http.ErrNothingSent,
+			fault.New(lightning.CodePaymentFailed, "", "payment failed: %s", p.Reason))
+	}
+	return l402http.Receipt{Preimage: p.Preimage, Fee: p.Fee}, nil
+}
+
+// classify says what an error of SendPayment proves.
+func (w *wallet) classify(ctx context.Context, hash lntypes.Hash, err error) error {
+	switch code := fault.Code(err); {
+	case lightning.NotSent(err), code == lightning.CodePaymentFailed:
+		return kind(l402http.ErrNothingSent, err)
+	case code == lightning.CodeAlreadyPaid, code == lightning.CodeInFlight:
+		return kind(l402http.ErrPaymentKnown, err)
+	case !answered(err):
+		return err
+	case code == lightning.CodePermissionDenied, code == lightning.CodeBadMacaroon,
+		code == lightning.CodeLocked, code == lightning.CodeStarting:
+		return kind(l402http.ErrNothingSent, err)
+	}
+	// The node ended the call with an error of its own. If it does not know
+	// the hash either, the call came to nothing.
+	if _, trackErr := w.Track(ctx, hash); errors.Is(trackErr, l402http.ErrPaymentUnknown) {
+		return kind(l402http.ErrNothingSent, err)
+	}
+	return err
+}
+
+// answered reports whether the node ended the call itself, rather than a
+// broken connection, a time-out or a front that lost its node.
+func answered(err error) bool {
+	st, ok := status.FromError(err)
+	if !ok {
+		return false
+	}
+	switch st.Code() {
+	case codes.Unknown, codes.InvalidArgument, codes.NotFound, codes.AlreadyExists, codes.PermissionDenied,
+		codes.Unauthenticated, codes.ResourceExhausted, codes.FailedPrecondition, codes.Unimplemented:
+		return true
+	}
+	return false
+}
+
+// kindError is a node's error, worded as the node did, that is also one of the
+// wallet's certainties.
+type kindError struct{ kind, err error }
+
+func kind(k, err error) error { return &kindError{k, err} }
+
+func (e *kindError) Error() string   { return e.err.Error() }
+func (e *kindError) Unwrap() []error { return []error{e.err, e.kind} }
