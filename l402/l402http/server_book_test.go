@@ -291,10 +291,13 @@ func TestClientGoesAway(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		synctest.Wait()
+		if s.seller.OpenInvoices() != 1 {
+			t.Error("the books were closed before the node had answered")
+		}
 		close(s.node.hold)
 		wg.Wait()
-		if got := invoice(t, ask(h, alice, "L402-Client", nonce(1))); got != "lnbcrt1" {
-			t.Errorf("the invoice was lost, got %s", got)
+		if got := invoice(t, ask(h, alice, "L402-Client", nonce(1))); got != "lnbcrt1" || s.node.added != 1 || s.seller.OpenInvoices() != 1 {
+			t.Errorf("got %s, %d made, %d open", got, s.node.added, s.seller.OpenInvoices())
 		}
 	})
 }
