@@ -7,7 +7,7 @@ COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 INFO    := github.com/leydenln/leyden/internal/buildinfo
 LDFLAGS := -s -w -X $(INFO).version=$(VERSION) -X $(INFO).commit=$(COMMIT)
 GO      := CGO_ENABLED=0 go
-BUILD   := $(GO) build -trimpath -tags "$(TAGS)"
+BUILD   := $(GO) build -tags "$(TAGS)"
 # lnget links no lnd, and leaves gRPC's debug pages out: they are 0.4 MB.
 LNGET   := $(GO) build -trimpath -tags grpcnotrace
 
@@ -21,7 +21,11 @@ help: ## list the targets
 build: ## build bin/leyden, bin/lnget and bin/btcd (the test chain)
 	$(BUILD) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/leyden
 	$(LNGET) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/lnget
-	$(GO) build -trimpath -ldflags '-s -w' -o bin/ github.com/btcsuite/btcd
+	$(GO) build -ldflags '-s -w' -o bin/ github.com/btcsuite/btcd
+
+.PHONY: release
+release: ## dist/leyden and dist/lnget, without this machine's paths
+	$(BUILD) -trimpath -ldflags '$(LDFLAGS)' -o dist/ ./cmd/leyden ./cmd/lnget
 
 .PHONY: demo
 demo: build ## the whole commerce loop on a private network: real lnd, real payments
