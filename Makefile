@@ -9,7 +9,7 @@ LDFLAGS := -s -w -X $(INFO).version=$(VERSION) -X $(INFO).commit=$(COMMIT)
 GO      := CGO_ENABLED=0 go
 BUILD   := $(GO) build -tags "$(TAGS)"
 # lnget links no lnd, and leaves gRPC's debug pages out: they are 0.4 MB.
-LNGET   := $(GO) build -trimpath -tags grpcnotrace
+LNGET   := $(GO) build -tags grpcnotrace
 
 export GOTOOLCHAIN := local
 
@@ -25,7 +25,8 @@ build: ## build bin/leyden, bin/lnget and bin/btcd (the test chain)
 
 .PHONY: release
 release: ## dist/leyden and dist/lnget, without this machine's paths
-	$(BUILD) -trimpath -ldflags '$(LDFLAGS)' -o dist/ ./cmd/leyden ./cmd/lnget
+	$(BUILD) -trimpath -ldflags '$(LDFLAGS)' -o dist/ ./cmd/leyden
+	$(LNGET) -trimpath -ldflags '$(LDFLAGS)' -o dist/ ./cmd/lnget
 
 .PHONY: demo
 demo: build ## the whole commerce loop on a private network: real lnd, real payments
