@@ -9,11 +9,11 @@ import (
 	"crypto/tls"
 	"net/http"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/devnet"
 	"github.com/leydenln/leyden/internal/devnet/chain"
 	"github.com/leydenln/leyden/internal/devnet/owned"
@@ -44,9 +44,12 @@ type Service struct {
 
 // GateOptions say what gate to open.
 type GateOptions struct {
-	// Node sells: its home holds the gate's configuration and state, and its
-	// invoice.macaroon makes the invoices.
+	// Node sells: its invoice.macaroon makes the invoices.
 	Node *devnet.Node
+
+	// Home is the Leyden home that holds the gate's configuration and state;
+	// empty means the node's own.
+	Home config.Home
 
 	// Leyden is the program.
 	Leyden string
@@ -87,6 +90,9 @@ func OpenGate(ctx context.Context, o GateOptions) (*Gate, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Home == "" {
+		o.Home = o.Node.Home()
+	}
 	g := &Gate{URL: "http://" + addr, opts: o}
 	if o.TLS {
 		g.URL = "https://" + addr
@@ -98,10 +104,10 @@ func OpenGate(ctx context.Context, o GateOptions) (*Gate, error) {
 }
 
 // ConfigFile is the gate's configuration.
-func (g *Gate) ConfigFile() string { return filepath.Join(g.opts.Node.Home().Gate(), "gate.yaml") }
+func (g *Gate) ConfigFile() string { return filepath.Join(g.opts.Home.Gate(), "gate.yaml") }
 
-// Home is the Leyden home of the gate, which is its node's.
-func (g *Gate) Home() string { return string(g.opts.Node.Home()) }
+// Home is the Leyden home of the gate, for --home.
+func (g *Gate) Home() string { return string(g.opts.Home) }
 
 func (g *Gate) configure(addr string) error {
 	node := g.opts.Node
@@ -117,7 +123,7 @@ func (g *Gate) configure(addr string) error {
 	if err != nil {
 		return err
 	}
-	if err := files.MkdirPrivate(node.Home().Gate()); err != nil {
+	if err := files.MkdirPrivate(g.opts.Home.Gate()); err != nil {
 		return err
 	}
 	return files.Write(g.ConfigFile(), text, 0o600)
@@ -170,9 +176,3 @@ func (g *Gate) Stop(ctx context.Context) error {
 
 // Kill ends the gate at once.
 func (g *Gate) Kill() error { return g.process.Kill() }
-
-// Host is the URL's host:port.
-func (g *Gate) Host() string {
-	_, host, _ := strings.Cut(g.URL, "://")
-	return host
-}

@@ -1,0 +1,41 @@
+package itest
+
+import (
+	"encoding/hex"
+	"testing"
+
+	"github.com/lightningnetwork/lnd/lnrpc"
+	"github.com/lightningnetwork/lnd/lnrpc/routerrpc"
+)
+
+// pay pays a fresh invoice of the seller's node, in sat.
+func (w *world) pay(t *testing.T, sat int64) {
+	t.Helper()
+	invoice, err := w.sellerNode().Lightning().AddInvoice(t.Context(), &lnrpc.Invoice{Value: sat})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.payInvoice(t, invoice.PaymentRequest)
+}
+
+// payInvoice pays from the buyer's node and returns the preimage, hex.
+func (w *world) payInvoice(t *testing.T, invoice string) string {
+	t.Helper()
+	stream, err := routerrpc.NewRouterClient(w.buyerNode().Conn()).SendPaymentV2(t.Context(), &routerrpc.SendPaymentRequest{
+		PaymentRequest: invoice, TimeoutSeconds: 30, FeeLimitSat: 10, NoInflightUpdates: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	payment, err := stream.Recv()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if payment.Status != lnrpc.Payment_SUCCEEDED {
+		t.Fatalf("payment %s: %s", payment.Status, payment.FailureReason)
+	}
+	if _, err := hex.DecodeString(payment.PaymentPreimage); err != nil {
+		t.Fatal(err)
+	}
+	return payment.PaymentPreimage
+}
