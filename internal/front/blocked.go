@@ -11,6 +11,12 @@ const (
 	unlockerService  = "/lnrpc.WalletUnlocker/"
 )
 
+// wellFormed says whether method is "/service/method" and nothing else, so that
+// no two readings of it can name different methods.
+func wellFormed(method string) bool {
+	return strings.HasPrefix(method, "/") && strings.Count(method, "/") == 2
+}
+
 // blocked refuses the methods that could undo the front. Wallets are created and
 // unlocked by our own commands over the private socket.
 func (s *Server) blocked(method string) *Refusal {

@@ -126,7 +126,10 @@ func TestCutOffWhileTheHookThinks(t *testing.T) {
 	b := newBed(t, withHook(func(context.Context, *Call) (Decision, error) {
 		close(asked)
 		<-answer
-		return Decision{}, nil
+		return Decision{Answer: func(context.Context, *Stream) error {
+			t.Error("the hook's answer ran")
+			return nil
+		}}, nil
 	}))
 	done := make(chan error, 1)
 	go func() {
@@ -137,9 +140,6 @@ func TestCutOffWhileTheHookThinks(t *testing.T) {
 	b.CutOff(frozen, nil)
 	close(answer)
 	wantRefusal(t, wait(t, done, "the call's end"), &frozen)
-	if len(b.lnd.seen) != 0 {
-		t.Error("the call reached lnd")
-	}
 }
 
 func TestReady(t *testing.T) {
@@ -186,6 +186,18 @@ func TestBlocked(t *testing.T) {
 	}
 	if len(b.lnd.seen) != 0 {
 		t.Error("a blocked method reached lnd")
+	}
+}
+
+func TestMalformedMethod(t *testing.T) {
+	b := newBed(t, nil)
+	cc := b.dial(t, "")
+	for _, method := range []string{"//lnrpc.WalletUnlocker/UnlockWallet", "/x/lnrpc.WalletUnlocker/UnlockWallet", "/lnrpc.WalletUnlocker/UnlockWallet/"} {
+		_, err := ask(testContext(t), cc, method, "x")
+		wantRefusal(t, err, &Refusal{Code: codes.Unimplemented, Reason: "unknown_method"})
+	}
+	if len(b.lnd.seen) != 0 {
+		t.Error("a malformed method reached lnd")
 	}
 }
 
@@ -275,7 +287,7 @@ func TestPeers(t *testing.T) {
 			t.Errorf("lnd saw %v, want %s", got, from)
 		}
 	}
-	for _, from := range []string{"127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.1", "127.0.0.4"} {
+	for _, from := range []string{"127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.1", "127.0.0.4"} {
 		check(from)
 	}
 	b.calls.wait()

@@ -224,3 +224,17 @@ func TestSlowReader(t *testing.T) {
 		t.Errorf("%d messages, %v", len(msgs), err)
 	}
 }
+
+func TestOutgoingMetadata(t *testing.T) {
+	in := metadata.MD{
+		":authority": {"node:10009"}, "content-type": {"application/grpc"}, "user-agent": {"tester/1"},
+		"te": {"trailers"}, "grpc-accept-encoding": {"gzip"}, "macaroon": {"aa"}, "x-one": {"1", "2"},
+	}
+	want := metadata.MD{"macaroon": {"aa"}, "x-one": {"1", "2"}, "x-forwarded-user-agent": {"tester/1"}}
+	if got := outgoing(in, nil); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if in["user-agent"] == nil {
+		t.Error("the client's metadata was changed")
+	}
+}

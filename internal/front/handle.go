@@ -29,6 +29,9 @@ func (s *Server) handle(_ any, client grpc.ServerStream) error {
 
 // take sees one call through, whichever way it came in.
 func (s *Server) take(client grpc.ServerStream, method string, addr netip.Addr) error {
+	if !wellFormed(method) {
+		return refuse(codes.Unimplemented, "unknown_method", "", "malformed method %q", method)
+	}
 	if r := s.blocked(method); r != nil {
 		return r
 	}

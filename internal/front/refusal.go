@@ -2,7 +2,6 @@ package front
 
 import (
 	"fmt"
-	"log/slog"
 	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -70,11 +69,6 @@ func (r *Refusal) GRPCStatus() *status.Status {
 		return st
 	}
 	return detailed
-}
-
-// LogValue keeps log lines to code, reason and id.
-func (r *Refusal) LogValue() slog.Value {
-	return slog.StringValue(fmt.Sprintf("%s %s %s", r.Code, r.Reason, r.ID))
 }
 
 func refuse(code codes.Code, reason, hint, format string, args ...any) *Refusal {

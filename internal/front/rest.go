@@ -15,7 +15,10 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-const headerTimeout = 10 * time.Second
+const (
+	headerTimeout = 10 * time.Second
+	idleTimeout   = 3 * time.Minute
+)
 
 type httpPeerKey struct{}
 
@@ -30,6 +33,7 @@ func (s *Server) newHTTP(opts *REST) (*http.Server, error) {
 		Handler:           handler,
 		TLSConfig:         tls,
 		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, httpPeerKey{}, clientAddr(c.RemoteAddr()))
