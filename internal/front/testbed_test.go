@@ -56,9 +56,7 @@ type fakeLnd struct {
 	peers  sync.Map      // method → address of its last call
 	hold   chan struct{} // closed: Hold answers
 
-	mu      sync.Mutex
-	states  []byte // what GetState answers
-	changed chan struct{}
+	states []byte // what GetState answers
 }
 
 func newFakeLnd(t testing.TB) *fakeLnd {
@@ -71,7 +69,7 @@ func newFakeLnd(t testing.TB) *fakeLnd {
 	f := &fakeLnd{
 		socket: filepath.Join(dir, "s"), cert: filepath.Join(dir, "tls.cert"), key: filepath.Join(dir, "tls.key"),
 		seen: make(chan string, 1024), ended: make(chan error, 1024), hold: make(chan struct{}),
-		states: []byte{8, 4}, changed: make(chan struct{}),
+		states: []byte{8, 4},
 	}
 	f.start(t)
 	t.Cleanup(f.stop)
