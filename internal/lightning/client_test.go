@@ -103,6 +103,7 @@ func TestErrorsHaveCodes(t *testing.T) {
 		"unavailable":  {status.Error(codes.Unavailable, "gone"), "node_unreachable"},
 		"not found":    {status.Error(codes.NotFound, "unable to locate invoice"), "not_found"},
 		"front":        {status.Error(codes.ResourceExhausted, "leyden: limit_day:abc: spent"), "limit_day"},
+		"front away":   {status.Error(codes.Unavailable, "leyden: lnd_down: lnd is down (try: leyden node status)"), "node_unreachable"},
 		"no front":     {status.Error(codes.Unknown, "leyden: Limit Day: spent"), "node_error"},
 		"other":        {status.Error(codes.Unknown, "strange"), "node_error"},
 	}
@@ -114,6 +115,9 @@ func TestErrorsHaveCodes(t *testing.T) {
 			_, err := c.GetInfo(t.Context())
 			if fault.Code(err) != tc.code {
 				t.Errorf("got %q (%v), want %q", fault.Code(err), err, tc.code)
+			}
+			if name == "front away" && fault.Hint(err) != "leyden node status" {
+				t.Errorf("hint %q", fault.Hint(err))
 			}
 			if st, ok := status.FromError(errors.Unwrap(err)); !ok || st.Message() != status.Convert(tc.answer).Message() {
 				t.Errorf("the node's status is lost: %v", st)

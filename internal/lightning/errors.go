@@ -69,8 +69,8 @@ func classify(st *status.Status) (code, hint string) {
 		}
 		return false
 	}
-	if reason, ok := frontReason(st.Message()); ok {
-		return reason, ""
+	if reason, hint, ok := frontReason(st.Message()); ok {
+		return reason, hint
 	}
 	switch {
 	case st.Code() == codes.Canceled:
@@ -103,21 +103,27 @@ func classify(st *status.Status) (code, hint string) {
 	return CodeNode, ""
 }
 
-// frontReason reads the stable reason from a refusal of a Leyden front:
-// "leyden: <reason>[:<id>]: <sentence>" (design decision 11).
-func frontReason(message string) (string, bool) {
+// frontReason reads the stable reason from a refusal of a Leyden front, and
+// the command that it says to try:
+// "leyden: <reason>[:<id>]: <sentence> [(try: <command>)]". What a front says
+// of an lnd that is away gets the code that an lnd's own port would have.
+func frontReason(message string) (reason, hint string, ok bool) {
 	rest, ok := strings.CutPrefix(message, "leyden: ")
 	if !ok {
-		return "", false
+		return "", "", false
 	}
-	reason, _, ok := strings.Cut(rest, ":")
-	if !ok || reason == "" {
-		return "", false
+	reason, rest, ok = strings.Cut(rest, ":")
+	if !ok || reason == "" || strings.Trim(reason, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
+		return "", "", false
 	}
-	for _, r := range reason {
-		if (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_' {
-			return "", false
-		}
+	if _, after, ok := strings.Cut(rest, " (try: "); ok {
+		hint = strings.TrimSuffix(after, ")")
 	}
-	return reason, true
+	switch reason {
+	case "starting":
+		reason = CodeStarting
+	case "lnd_down", "node_down", "stopping":
+		reason = CodeUnreachable
+	}
+	return reason, hint, true
 }
