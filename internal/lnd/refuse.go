@@ -2,6 +2,7 @@ package lnd
 
 import (
 	"strings"
+	"time"
 
 	"github.com/leydenln/leyden/internal/fault"
 )
@@ -21,8 +22,19 @@ type FrontOptions struct {
 	// TLSAutoRefresh makes a new certificate when addresses or names change.
 	TLSAutoRefresh bool
 
+	// TLSCertDuration is how long a new certificate is good for; 0 means the
+	// front's default.
+	TLSCertDuration time.Duration
+
 	// RESTCORS are the origins that browsers may call REST from.
 	RESTCORS []string
+
+	// NoRESTTLS serves REST in plain text.
+	NoRESTTLS bool
+
+	// WSPingInterval and WSPongWait keep REST's WebSockets alive; 0 means the
+	// front's defaults.
+	WSPingInterval, WSPongWait time.Duration
 }
 
 // refused are options that would undo the front or what we rely on, each with
@@ -36,11 +48,9 @@ var refused = map[string]string{
 	"tlscertpath":                 "the certificate is tls.cert in the node's folder: remove it",
 	"tlskeypath":                  "the key is tls.key in the node's folder: remove it",
 	"tlsencryptkey":               "the key lies in a private folder, mode 0600: remove it",
-	"tlscertduration":             "the front renews its certificate by itself: remove it",
 	"adminmacaroonpath":           "macaroons are where lncli looks for them: remove it",
 	"readonlymacaroonpath":        "macaroons are where lncli looks for them: remove it",
 	"invoicemacaroonpath":         "macaroons are where lncli looks for them: remove it",
-	"no-rest-tls":                 "REST is always served with TLS: remove it",
 	"letsencryptdir":              "put a TLS proxy before the REST port instead",
 	"letsencryptlisten":           "put a TLS proxy before the REST port instead",
 	"letsencryptdomain":           "put a TLS proxy before the REST port instead",
@@ -70,28 +80,34 @@ func refuse(options []Option) error {
 // splitFront takes the front's options out.
 func splitFront(options []Option) (front FrontOptions, rest []Option, err error) {
 	noREST := false
-	switches := map[string]*bool{
-		"norest": &noREST, "tlsdisableautofill": &front.TLSDisableAutofill,
-		"tlsautorefresh": &front.TLSAutoRefresh,
-	}
 	lists := map[string]*[]string{
 		"rpclisten": &front.RPCListen, "restlisten": &front.RESTListen,
 		"tlsextraip": &front.TLSExtraIPs, "tlsextradomain": &front.TLSExtraDomains,
 		"restcors": &front.RESTCORS,
 	}
+	switches := map[string]*bool{
+		"norest": &noREST, "no-rest-tls": &front.NoRESTTLS,
+		"tlsdisableautofill": &front.TLSDisableAutofill, "tlsautorefresh": &front.TLSAutoRefresh,
+	}
+	durations := map[string]*time.Duration{
+		"tlscertduration":  &front.TLSCertDuration,
+		"ws-ping-interval": &front.WSPingInterval, "ws-pong-wait": &front.WSPongWait,
+	}
 	for _, o := range options {
-		if list, ok := lists[o.Name]; ok {
+		ok := true
+		if list := lists[o.Name]; list != nil {
 			*list = append(*list, o.Value)
-			continue
-		}
-		target, ok := switches[o.Name]
-		if !ok {
+		} else if target := switches[o.Name]; target != nil {
+			*target, ok = parseSwitch(o.Value)
+		} else if target := durations[o.Name]; target != nil {
+			*target, err = time.ParseDuration(o.Value)
+			ok = err == nil
+		} else {
 			rest = append(rest, o)
-			continue
 		}
-		if *target, ok = parseSwitch(o.Value); !ok {
-			return front, nil, fault.New("bad_option", "use true or false",
-				"%s: %q is not a switch's value: %q", o.Origin, o.Name, o.Value)
+		if !ok {
+			return front, nil, fault.New("bad_option", "see lnd's documentation of "+o.Name,
+				"%s: malformed value %q of %q", o.Origin, o.Value, o.Name)
 		}
 	}
 	if noREST {

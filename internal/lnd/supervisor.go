@@ -189,7 +189,13 @@ func (s *Supervisor) open(ctx context.Context, conn *grpc.ClientConn, settled bo
 	if err == nil {
 		err = unlock(ctx, conn, password, s.cfg.RecoveryWindow)
 	}
-	if err == nil || fault.Code(err) == "already_unlocked" || ctx.Err() != nil {
+	if ctx.Err() != nil {
+		return nil
+	}
+	switch fault.Code(err) {
+	case "", "already_unlocked":
+		return nil
+	case "node_unreachable": // how the child ended says more
 		return nil
 	}
 	if s.status.get().Restarts == 0 && !settled {

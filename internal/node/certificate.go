@@ -17,7 +17,8 @@ func (p *plan) certificate(log *slog.Logger) (*tls.Config, error) {
 	keeper, err := cert.Open(cert.Options{
 		CertPath: certFile(p.home), KeyPath: filepath.Join(p.home.Node(), "tls.key"),
 		ExtraIPs: f.TLSExtraIPs, ExtraDomains: f.TLSExtraDomains,
-		DisableAutofill: f.TLSDisableAutofill, AutoRefresh: f.TLSAutoRefresh, Logger: log,
+		DisableAutofill: f.TLSDisableAutofill, AutoRefresh: f.TLSAutoRefresh,
+		Validity: f.TLSCertDuration, Logger: log,
 	})
 	if err != nil {
 		return nil, err

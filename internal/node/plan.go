@@ -13,6 +13,7 @@ import (
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/files"
 	"github.com/leydenln/leyden/internal/front"
+	"github.com/leydenln/leyden/internal/front/rest"
 	"github.com/leydenln/leyden/internal/lnd"
 )
 
@@ -157,10 +158,20 @@ func (p *plan) front(open ports, e lnd.Endpoint, log *slog.Logger) (*front.Serve
 	if err != nil {
 		return nil, err
 	}
-	return front.New(front.Options{
+	opts := front.Options{
 		Listeners: open.rpc, TLS: tls, Logger: log,
 		Backend: front.Backend{Socket: e.Socket, TLSCert: e.CertPath},
-	})
+	}
+	if len(open.rest) > 0 {
+		f := p.config.Front
+		opts.REST = &front.REST{
+			Listeners: open.rest, NoTLS: f.NoRESTTLS,
+			Handler: rest.Handler(rest.Options{
+				CORS: f.RESTCORS, PingInterval: f.WSPingInterval, PongWait: f.WSPongWait,
+			}),
+		}
+	}
+	return front.New(opts)
 }
 
 // Files of the node's folder and of the folder of pid files.

@@ -1,0 +1,295 @@
+package lnd
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/leydenln/leyden/internal/fault"
+)
+
+const patience = 20 * time.Second
+
+// newFake makes a supervisor of a fake child with the script.
+func newFake(t *testing.T, script string, change func(*SupervisorConfig)) *Supervisor {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "script"), []byte(script), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := SupervisorConfig{
+		Runner: fakeRunner(dir), Password: rightPassword,
+		MinPause: time.Millisecond, MaxPause: 10 * time.Millisecond, StopTime: patience,
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	return NewSupervisor(cfg)
+}
+
+// supervise runs one. stop ends it and may be called once.
+func supervise(t *testing.T, script string, change func(*SupervisorConfig)) (s *Supervisor, stop func() error) {
+	t.Helper()
+	s = newFake(t, script, change)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	stop = sync.OnceValue(func() error {
+		cancel()
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(patience):
+			return errors.New("the supervisor does not end")
+		}
+	})
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s, stop
+}
+
+// awaitStatus waits until the status is as wanted.
+func awaitStatus(t *testing.T, s *Supervisor, what string, want func(Status) bool) Status {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var found *Status
+	s.Watch(ctx, func(st Status) {
+		if found == nil && want(st) {
+			found = &st
+			cancel()
+		}
+	})
+	if found == nil {
+		t.Fatalf("never %s; now %+v", what, s.Status())
+	}
+	return *found
+}
+
+func active(st Status) bool { return st.State == Active }
+
+func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }
+
+func TestRunAndStop(t *testing.T) {
+	s, stop := supervise(t, "serve", nil)
+	st := awaitStatus(t, s, "active", active)
+	if st.PID == 0 || !alive(st.PID) {
+		t.Errorf("status %+v", st)
+	}
+	if err := Unlock(t.Context(), s.Endpoint(), []byte("wrong password"), 0); fault.Code(err) != "wrong_password" {
+		t.Errorf("unlock: %v", err)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if alive(st.PID) {
+		t.Error("the child lives on")
+	}
+	if got := s.Status(); got != (Status{}) {
+		t.Errorf("after stop: %+v", got)
+	}
+	if _, err := os.Stat(s.cfg.Runtime); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket's folder is still there: %v", err)
+	}
+}
+
+// killActive waits until the child serves for the given time, and kills it.
+func killActive(t *testing.T, s *Supervisor, restarts int) {
+	t.Helper()
+	st := awaitStatus(t, s, "active", func(st Status) bool { return st.State == Active && st.Restarts == restarts })
+	if st.Err != nil {
+		t.Errorf("the error outlives the cure: %v", st.Err)
+	}
+	if err := syscall.Kill(st.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRestart(t *testing.T) {
+	s, _ := supervise(t, "serve", nil)
+	for n := range 3 {
+		killActive(t, s, n)
+	}
+	awaitStatus(t, s, "active", func(st Status) bool { return st.State == Active && st.Restarts == 3 })
+}
+
+func TestDownIsTold(t *testing.T) {
+	s, _ := supervise(t, "serve die die die serve", func(c *SupervisorConfig) { c.MinPause = 50 * time.Millisecond })
+	killActive(t, s, 0)
+	st := awaitStatus(t, s, "down", func(st Status) bool { return fault.Code(st.Err) == "backend_unreachable" })
+	if st.State != Down || st.PID != 0 || st.NextStart.IsZero() {
+		t.Errorf("status %+v", st)
+	}
+	awaitStatus(t, s, "active again", func(st Status) bool { return st.State == Active && st.Restarts == 4 })
+}
+
+// TestFirstStartFails: what the operator must put right is not retried.
+func TestFirstStartFails(t *testing.T) {
+	cases := map[string]struct {
+		script string
+		change func(*SupervisorConfig)
+		code   string
+		part   string
+	}{
+		"configuration":  {"config serve", nil, "bad_lnd_conf", "our default: unknown option: nosuch"},
+		"dies":           {"die serve", nil, "backend_unreachable", "unable to reach btcd"},
+		"no wallet":      {"nowallet serve", nil, "no_wallet", "no wallet yet"},
+		"wrong password": {"serve", func(c *SupervisorConfig) { c.Password = password("wrong") }, "wrong_password", "does not open"},
+		"no binary":      {"serve", func(c *SupervisorConfig) { c.Self = "/nonexistent" }, "start_failed", "start lnd"},
+		"peer address":   {"serve", withOption("listen", "127.0.0.256:1"), "bad_address", "127.0.0.256"},
+		"peer port":      {"serve", withOption("listen", taken(t)), "port_in_use", "taken by another program"},
+		"backend":        {"serve", withBackend("btcd", free(t)), "backend_unreachable", "chain backend btcd"},
+		"lnddir":         {"serve", func(c *SupervisorConfig) { c.Dir = "/dev/null/node" }, "write_failed", "/dev/null"},
+	}
+	for name, c := range cases {
+		t.Run("fail/"+name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			err := newFake(t, c.script, c.change).Run(ctx)
+			if fault.Code(err) != c.code || !strings.Contains(err.Error(), c.part) {
+				t.Errorf("got %q %v, want %q %q", fault.Code(err), err, c.code, c.part)
+			}
+		})
+	}
+}
+
+func password(p string) func() ([]byte, error) {
+	return func() ([]byte, error) { return []byte(p), nil }
+}
+
+func withOption(name, value string) func(*SupervisorConfig) {
+	return func(c *SupervisorConfig) {
+		c.Config = mustBuild(Settings{Network: "regtest", Conf: []Option{{Name: name, Value: value}}})
+	}
+}
+
+func withBackend(backend, addr string) func(*SupervisorConfig) {
+	return func(c *SupervisorConfig) {
+		c.Config = mustBuild(Settings{Network: "regtest", Backend: backend, Conf: []Option{
+			{Name: "nolisten", Value: "true"}, {Name: backend + ".rpchost", Value: addr}}})
+	}
+}
+
+func mustBuild(s Settings) *Config {
+	c, err := Build(s)
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
+
+// taken returns an address that somebody listens on.
+func taken(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l.Addr().String()
+}
+
+// free returns an address that nobody listens on.
+func free(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// TestWaitsForOperator: without a password the wallet stays locked until it is
+// opened over the socket.
+func TestWaitsForOperator(t *testing.T) {
+	s, _ := supervise(t, "serve", func(c *SupervisorConfig) { c.Password = nil })
+	awaitStatus(t, s, "locked", func(st Status) bool { return st.State == Locked })
+	if err := Unlock(t.Context(), s.Endpoint(), []byte(fakePassword), 0); err != nil {
+		t.Fatal(err)
+	}
+	awaitStatus(t, s, "active", active)
+}
+
+// TestPasswordChangedMeanwhile: a password that was right once leaves a
+// restarted node locked, and says why.
+func TestPasswordChangedMeanwhile(t *testing.T) {
+	var calls atomic.Int32
+	s, _ := supervise(t, "serve", func(c *SupervisorConfig) {
+		c.Password = func() ([]byte, error) {
+			if calls.Add(1) == 1 {
+				return rightPassword()
+			}
+			return []byte("wrong"), nil
+		}
+	})
+	killActive(t, s, 0)
+	awaitStatus(t, s, "locked", func(st Status) bool {
+		return st.State == Locked && fault.Code(st.Err) == "wrong_password"
+	})
+}
+
+// TestStubbornChildIsKilled: stop is bounded.
+func TestStubbornChildIsKilled(t *testing.T) {
+	s, stop := supervise(t, "stubborn", func(c *SupervisorConfig) { c.StopTime = 50 * time.Millisecond })
+	st := awaitStatus(t, s, "active", active)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if alive(st.PID) {
+		t.Error("the child lives on")
+	}
+}
+
+// TestNoOrphan: the child ends when its parent is killed, and a new parent
+// takes over what was left behind.
+func TestNoOrphan(t *testing.T) {
+	dir := t.TempDir()
+	parent := exec.Command(os.Args[0], "parent", dir)
+	parent.Stderr = os.Stderr
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	spec := fakeRunner(dir).spec(false)
+	awaitHeld(t, spec, true)
+	if err := parent.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = parent.Wait()
+	s, _ := supervise(t, "serve", func(c *SupervisorConfig) { c.Runner = fakeRunner(dir) })
+	st := awaitStatus(t, s, "active", active)
+	if st.Restarts != 0 {
+		t.Errorf("it took several starts: %+v", st)
+	}
+}
+
+// awaitHeld waits until a child holds the folder, or none does.
+func awaitHeld(t *testing.T, spec ChildSpec, want bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		lock, err := spec.Lock()
+		if err == nil {
+			lock.Close()
+		}
+		if held := errors.Is(err, syscall.EWOULDBLOCK); held == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("never held=%t: %v", want, err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
