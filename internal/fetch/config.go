@@ -114,15 +114,24 @@ func Default() Config {
 // in capitals, such as LNGET_L402_MAX_COST_SATS. Errors have the code
 // bad_config and name file and line, or the variable.
 func LoadConfig(path string, environ func(string) (string, bool)) (Config, error) {
-	cfg, optional := Default(), path == ""
+	optional := path == ""
 	if optional {
 		dir, err := Dir()
 		if err != nil {
-			return cfg, err
+			return Config{}, err
 		}
 		path = filepath.Join(dir, "config.yaml")
 	}
-	if err := config.LoadStrictYAML(path, &cfg); err != nil && !(optional && errors.Is(err, os.ErrNotExist)) {
+	data, err := os.ReadFile(path)
+	if err != nil && !(optional && errors.Is(err, os.ErrNotExist)) {
+		return Config{}, fault.New("bad_config", "check the path and its mode", "read configuration: %w", err)
+	}
+	return parseConfig(path, data, environ)
+}
+
+func parseConfig(path string, data []byte, environ func(string) (string, bool)) (Config, error) {
+	cfg := Default()
+	if err := config.ParseStrictYAML(path, data, &cfg); err != nil {
 		return cfg, err
 	}
 	if err := override(reflect.ValueOf(&cfg).Elem(), "LNGET", environ); err != nil {

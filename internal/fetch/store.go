@@ -216,6 +216,9 @@ func readRecord(path string) (l402http.Purchase, error) {
 	if err == nil && filepath.Base(path) != hex.EncodeToString(p.Hash[:])+recordSuffix {
 		err = errors.New("the file's name is not its payment hash")
 	}
+	if domain := filepath.Base(strings.TrimSuffix(filepath.Dir(path), "/"+oldFolder)); err == nil && domain != folderName(p.Origin.Host()) {
+		err = fmt.Errorf("it is of %s", p.Origin)
+	}
 	if err != nil {
 		return l402http.Purchase{}, fault.New(CodeCorruptStore,
 			"restore it from a backup, or look up the payment by the hash in its name, then move it away",
