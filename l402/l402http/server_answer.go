@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
@@ -74,7 +75,11 @@ func (h *Handler) explain(w http.ResponseWriter, r *http.Request, err error) {
 	case r.Context().Err() != nil && errors.Is(err, context.Cause(r.Context())):
 		// The client has gone.
 	default:
-		h.seller.log.Warn("no challenge", "service", h.sale.Service, "err", err)
+		level := slog.LevelWarn
+		if _, known := errors.AsType[*notReadyError](err); known {
+			level = slog.LevelDebug // one line a request would fill the log
+		}
+		h.seller.log.Log(r.Context(), level, "no challenge", "service", h.sale.Service, "err", err)
 		answerUnavailable(w)
 	}
 }

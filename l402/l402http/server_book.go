@@ -65,7 +65,7 @@ func (b *book) challenge(ctx context.Context, sale Sale, client who) (OpenChalle
 	}
 	if r, ok := b.invoicer.(Readier); ok {
 		if err := r.Ready(); err != nil {
-			return OpenChallenge{}, err
+			return OpenChallenge{}, &notReadyError{err}
 		}
 	}
 	e, preimage, err := b.prepare(sale, client, time.Now())
@@ -273,11 +273,20 @@ func (b *book) restore(open []OpenChallenge) {
 		if c.Invoice == "" {
 			c.Client = nil
 		}
+		if old := b.byHash[c.Hash]; old != nil {
+			if old.busy || old.Invoice != "" {
+				continue
+			}
+			b.remove(old)
+		}
 		e := &entry{OpenChallenge: c, done: make(chan struct{})}
 		close(e.done)
 		b.insert(e)
 	}
 }
+
+// notReadyError is why the node is known to be away.
+type notReadyError struct{ error }
 
 // tooManyError says that a network has its share of the open invoices.
 type tooManyError struct {

@@ -318,7 +318,14 @@ func TestRestore(t *testing.T) {
 		open = append(open, c)
 	}
 	second := newShop(t, l402http.SellerConfig{Keys: keys, MaxOpen: 3, Invoicer: first.node})
+	var unknown []l402http.OpenChallenge
+	for _, c := range open {
+		c.Invoice = ""
+		unknown = append(unknown, c)
+	}
+	second.seller.Restore(unknown)
 	second.seller.Restore(open)
+	second.seller.Restore(unknown)
 	if second.seller.OpenInvoices() != 2 {
 		t.Errorf("%d open", second.seller.OpenInvoices())
 	}

@@ -192,9 +192,9 @@ func (s *Seller) Handler(sale Sale, next http.Handler) (*Handler, error) {
 	return &Handler{seller: s, sale: sale, next: next}, nil
 }
 
-// Restore puts challenges that a journal kept back into the book, before the
-// first request. Ones without an Invoice count against the bound but are not
-// given out again.
+// Restore puts challenges that a journal kept back into the book. Ones without
+// an Invoice count against the bound but are not given out again, until they
+// are restored once more with it.
 func (s *Seller) Restore(open []OpenChallenge) { s.book.restore(open) }
 
 // Settled says that an invoice has been paid, or is gone: its challenge is not

@@ -1,0 +1,174 @@
+package gate
+
+import (
+	"fmt"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// laterKey is a key of aperture's, or of ours to come, that the gate does not
+// have. It is read so that turning it on can be refused by name; turned off it
+// is fine.
+type laterKey struct{ line int }
+
+func (k *laterKey) UnmarshalYAML(n *yaml.Node) error {
+	if !isOff(n) {
+		k.line = n.Line
+	}
+	return nil
+}
+
+// isOff reports whether a value asks for nothing: empty, false, 0, "off" or
+// "l402", a list or mapping of such, or a mapping with `enabled: false`.
+func isOff(n *yaml.Node) bool {
+	switch n.Kind {
+	case yaml.ScalarNode:
+		switch strings.ToLower(n.Value) {
+		case "", "0", "false", "no", "off", "null", "~", "l402":
+			return true
+		}
+		return false
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if n.Content[i].Value == "enabled" && isOff(n.Content[i+1]) {
+				return true
+			}
+		}
+		for i := 1; i < len(n.Content); i += 2 {
+			if !isOff(n.Content[i]) {
+				return false
+			}
+		}
+		return true
+	case yaml.SequenceNode:
+		return len(n.Content) == 0
+	}
+	return false
+}
+
+// later are top-level keys that the gate does not have.
+type later struct {
+	AutoCert         laterKey `yaml:"autocert"`
+	BlockList        laterKey `yaml:"blocklist"`
+	RateLimits       laterKey `yaml:"ratelimits"`
+	Etcd             laterKey `yaml:"etcd"`
+	Postgres         laterKey `yaml:"postgres"`
+	Tor              laterKey `yaml:"tor"`
+	HashMail         laterKey `yaml:"hashmail"`
+	StrictVerify     laterKey `yaml:"strictverify"`
+	InvoiceBatchSize laterKey `yaml:"invoicebatchsize"`
+	Profile          laterKey `yaml:"profile"`
+	Prometheus       laterKey `yaml:"prometheus"`
+	Admin            laterKey `yaml:"admin"`
+	Logging          laterKey `yaml:"logging"`
+	ConfigFile       laterKey `yaml:"configfile"`
+	WSPingInterval   laterKey `yaml:"wspinginterval"`
+	WSPongWait       laterKey `yaml:"wspongwait"`
+}
+
+// laterAuthenticator are keys under authenticator that the gate does not have.
+type laterAuthenticator struct {
+	Passphrase               laterKey `yaml:"passphrase"`
+	MailboxAddress           laterKey `yaml:"mailboxaddress"`
+	DevServer                laterKey `yaml:"devserver"`
+	EnableMPP                laterKey `yaml:"enablempp"`
+	MPPRealm                 laterKey `yaml:"mpprealm"`
+	EnableSessions           laterKey `yaml:"enablesessions"`
+	SessionDepositMultiplier laterKey `yaml:"sessiondepositmultiplier"`
+	SessionIdleTimeout       laterKey `yaml:"sessionidletimeout"`
+}
+
+// laterService are keys of a service that the gate does not have.
+type laterService struct {
+	RateLimits                   laterKey `yaml:"ratelimits"`
+	DynamicPrice                 laterKey `yaml:"dynamicprice"`
+	Rewrite                      laterKey `yaml:"rewrite"`
+	Capabilities                 laterKey `yaml:"capabilities"`
+	Constraints                  laterKey `yaml:"constraints"`
+	AuthScheme                   laterKey `yaml:"authscheme"`
+	AuthSkipInvoiceCreationPaths laterKey `yaml:"authskipinvoicecreationpaths"`
+}
+
+// Why a key is refused, where "not available yet" does not say what to do.
+const (
+	onlySQLite  = "the gate keeps its records in sqlite"
+	onlyL402    = "the gate sells by L402 alone so far"
+	onlyDirect  = "the gate reaches its node by lndhost, tlspath and macdir so far"
+	needsNoRead = "the gate verifies tokens without reading invoices; drop it"
+)
+
+// refusedKey is a key with what to say when it is on.
+type refusedKey struct {
+	name string
+	key  laterKey
+	why  string
+}
+
+func (l later) refused() []refusedKey {
+	return []refusedKey{
+		{"autocert", l.AutoCert, "use tlscertpath and tlskeypath"},
+		{"blocklist", l.BlockList, "block addresses in front of the gate"},
+		{"ratelimits", l.RateLimits, "limit rates in front of the gate"},
+		{"etcd", l.Etcd, onlySQLite},
+		{"postgres", l.Postgres, onlySQLite},
+		{"tor", l.Tor, "point an onion service of your own at listenaddr"},
+		{"hashmail", l.HashMail, "the mailbox relay is no part of the gate"},
+		{"strictverify", l.StrictVerify, needsNoRead},
+		{"invoicebatchsize", l.InvoiceBatchSize, needsNoRead},
+		{"profile", l.Profile, ""},
+		{"prometheus", l.Prometheus, ""},
+		{"admin", l.Admin, ""},
+		{"logging", l.Logging, "use debuglevel"},
+		{"configfile", l.ConfigFile, "pass --config"},
+		{"wspinginterval", l.WSPingInterval, ""},
+		{"wspongwait", l.WSPongWait, ""},
+	}
+}
+
+func (l laterAuthenticator) refused() []refusedKey {
+	return []refusedKey{
+		{"authenticator.passphrase", l.Passphrase, onlyDirect},
+		{"authenticator.mailboxaddress", l.MailboxAddress, onlyDirect},
+		{"authenticator.devserver", l.DevServer, onlyDirect},
+		{"authenticator.enablempp", l.EnableMPP, onlyL402},
+		{"authenticator.mpprealm", l.MPPRealm, onlyL402},
+		{"authenticator.enablesessions", l.EnableSessions, onlyL402},
+		{"authenticator.sessiondepositmultiplier", l.SessionDepositMultiplier, onlyL402},
+		{"authenticator.sessionidletimeout", l.SessionIdleTimeout, onlyL402},
+	}
+}
+
+func (l laterService) refused() []refusedKey {
+	return []refusedKey{
+		{"ratelimits", l.RateLimits, "limit rates in front of the gate"},
+		{"dynamicprice", l.DynamicPrice, "use price"},
+		{"rewrite", l.Rewrite, "have the backend serve the path that is asked for"},
+		{"capabilities", l.Capabilities, ""},
+		{"constraints", l.Constraints, "use timeout for an end of validity"},
+		{"authscheme", l.AuthScheme, onlyL402},
+		{"authskipinvoicecreationpaths", l.AuthSkipInvoiceCreationPaths, ""},
+	}
+}
+
+// refuseLater returns an error that names the first key that is on and that
+// the gate does not have.
+func (c *Config) refuseLater() error {
+	keys := append(c.later.refused(), c.Authenticator.refused()...)
+	keys = append(keys, refusedKey{"sqlite.skipmigrations", c.SQLite.SkipMigrations, "the gate's database is its own"})
+	for _, s := range c.Services {
+		if s != nil {
+			keys = append(keys, s.refused()...)
+		}
+	}
+	for _, k := range keys {
+		if k.key.line == 0 {
+			continue
+		}
+		if k.why == "" {
+			return fmt.Errorf("line %d: %s is not available yet", k.key.line, k.name)
+		}
+		return fmt.Errorf("line %d: %s is not available yet: %s", k.key.line, k.name, k.why)
+	}
+	return nil
+}

@@ -1,0 +1,108 @@
+package gate
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+
+	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/l402/l402http"
+)
+
+// router sends a request to the service that it is for.
+type router struct {
+	routes []*route
+	static http.Handler // nil for none
+}
+
+// route is a service with its two ways in.
+type route struct {
+	*Service
+	paid http.Handler
+	free http.Handler
+}
+
+// newRouter makes the services' handlers. seller is nil when nothing is
+// charged for.
+func newRouter(c *Config, seller *l402http.Seller, proxies *proxies) (*router, error) {
+	r := &router{}
+	for _, s := range c.Services {
+		backend, err := proxies.to(s)
+		if err != nil {
+			return nil, err
+		}
+		free := l402http.Anonymous(backend)
+		paid := free
+		if !s.Auth.off && seller != nil {
+			sale := l402http.Sale{Service: string(s.Name), Price: s.Price.msat(), TokenLife: s.Timeout.duration()}
+			if paid, err = seller.Handler(sale, backend); err != nil {
+				return nil, fault.New(CodeBadConfig, "", "service %q: %w", s.Name, err)
+			}
+		}
+		r.routes = append(r.routes, &route{s, paid, free})
+	}
+	if c.ServeStatic {
+		root, err := os.OpenRoot(c.StaticRoot)
+		if err != nil {
+			return nil, fault.New(CodeBadConfig, "", "staticroot: %w", err)
+		}
+		r.static = l402http.Anonymous(http.FileServerFS(root.FS()))
+	}
+	return r, nil
+}
+
+// ServeHTTP matches the request by the path and host that the backend gets.
+func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := plainPath(r); err != nil {
+		writeError(w, http.StatusBadRequest, "bad_path", err.Error())
+		return
+	}
+	r.URL.RawPath = "" // one spelling from here on
+	if h := rt.find(plainHost(r.Host), r.URL.Path); h != nil {
+		h.ServeHTTP(w, r)
+		return
+	}
+	if rt.static != nil {
+		rt.static.ServeHTTP(w, r)
+		return
+	}
+	writeError(w, http.StatusNotFound, "no_service", fmt.Sprintf("there is no service at %q", r.URL.Path))
+}
+
+// find returns the way into the first service that host and path match, or,
+// when there is none, the free way into the first that whitelists the path.
+func (rt *router) find(host, path string) http.Handler {
+	for _, r := range rt.routes {
+		if r.HostRegexp.match(host) && r.PathRegexp.match(path) {
+			if r.whitelists(path) {
+				return r.free
+			}
+			return r.paid
+		}
+	}
+	for _, r := range rt.routes {
+		if r.HostRegexp.match(host) && r.whitelists(path) {
+			return r.free
+		}
+	}
+	return nil
+}
+
+func (r *route) whitelists(path string) bool {
+	for _, p := range r.AuthWhitelistPaths {
+		if p.re != nil && p.match(path) {
+			return true
+		}
+	}
+	return false
+}
+
+// writeError answers in the form of the seller's own answers.
+func writeError(w http.ResponseWriter, status int, code, message string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	// An error here means that the client has gone.
+	_ = json.NewEncoder(w).Encode(map[string]any{"error": map[string]string{"code": code, "message": message}})
+}

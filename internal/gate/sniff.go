@@ -1,0 +1,82 @@
+package gate
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// tlsRecord is the first byte of a TLS connection (RFC 8446 section 5.1,
+// "handshake").
+const tlsRecord = 0x16
+
+// How long and how much of what a misled client still sends is read.
+const (
+	lingerTime  = time.Second
+	lingerBytes = 64 << 10
+)
+
+var errWrongScheme = errors.New("the client speaks the other of http and https")
+
+// schemeListener answers clients that speak TLS to a plain port, or HTTP to a
+// TLS port, in words.
+type schemeListener struct {
+	net.Listener
+	tls bool
+}
+
+func (l schemeListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &schemeConn{Conn: c, tls: l.tls}, nil
+}
+
+// schemeConn looks at the first byte that is read from it.
+type schemeConn struct {
+	net.Conn
+	tls  bool
+	once sync.Once
+}
+
+func (c *schemeConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.once.Do(func() {
+			if (p[0] == tlsRecord) != c.tls {
+				c.explain()
+				n, err = 0, errWrongScheme
+			}
+		})
+	}
+	return n, err
+}
+
+// explain says which scheme the port speaks. A TLS client shows it as an HTTP
+// answer to its handshake.
+func (c *schemeConn) explain() {
+	right, wrong := "http", "https"
+	if c.tls {
+		right, wrong = wrong, right
+	}
+	text := fmt.Sprintf("this port speaks %s, not %s: use %s://%s\n", right, wrong, right, c.LocalAddr())
+	// Nothing can be done for a client that does not listen.
+	_, _ = fmt.Fprintf(c.Conn, "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"+
+		"Content-Length: %d\r\nConnection: close\r\n\r\n%s", len(text), text)
+	c.linger()
+}
+
+// linger closes so that the client still reads what was written: a close with
+// unread bytes resets the connection.
+func (c *schemeConn) linger() {
+	defer c.Close()
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil || c.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes)
+}

@@ -1,0 +1,149 @@
+package gate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/leydenln/leyden/internal/config"
+	"github.com/leydenln/leyden/internal/daemon"
+	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/lightning"
+	"github.com/leydenln/leyden/internal/store/gatedb"
+)
+
+// Status is what `leyden gate status` says.
+type Status struct {
+	Running bool       `json:"running"`
+	PID     int        `json:"pid,omitempty"`
+	Since   *time.Time `json:"since,omitempty"`
+
+	// Listen is the address listened on, or to be; URL how to reach it.
+	Listen string `json:"listen"`
+	URL    string `json:"url"`
+	Config string `json:"config"`
+
+	Services []ServiceStatus `json:"services"`
+
+	OpenInvoices int64  `json:"open_invoices"`
+	Settled      int64  `json:"settled"`
+	ReceivedMsat uint64 `json:"received_msat"`
+
+	Node NodeStatus `json:"node"`
+}
+
+// ServiceStatus is a service as configured.
+type ServiceStatus struct {
+	Name     string `json:"name"`
+	Address  string `json:"address"`
+	PriceSat int64  `json:"price_sat"` // 0: free
+}
+
+// NodeStatus says whether the node that is paid answers.
+type NodeStatus struct {
+	Host      string `json:"host,omitempty"`
+	Network   string `json:"network,omitempty"`
+	Reachable bool   `json:"reachable"`
+
+	// Error and Code say why not.
+	Error string `json:"error,omitempty"`
+	Code  string `json:"code,omitempty"`
+}
+
+// ReadStatus looks at the configuration, the records and the node. It changes
+// nothing.
+func ReadStatus(ctx context.Context, home config.Home, configFlag string) (Status, error) {
+	var s Status
+	record, on, err := readRecord(home)
+	if err != nil {
+		return s, err
+	}
+	if on && configFlag == "" {
+		configFlag = record.Config
+	}
+	path, err := Find(configFlag, home.Gate())
+	if err != nil {
+		return s, err
+	}
+	cfg, err := Load(path, home.Gate())
+	if err != nil {
+		return s, err
+	}
+	s.Listen, s.Config = cfg.ListenAddr, path
+	if on {
+		s.Running, s.PID, s.Listen, s.Since = true, record.PID, record.Listen, &record.Started
+	}
+	s.URL = "https://" + s.Listen
+	if cfg.Insecure {
+		s.URL = "http://" + s.Listen
+	}
+	for _, service := range cfg.Services {
+		status := ServiceStatus{string(service.Name), service.Address, int64(service.Price)}
+		if service.Auth.off || cfg.Authenticator.Disable {
+			status.PriceSat = 0
+		}
+		s.Services = append(s.Services, status)
+	}
+	if err := s.readTotals(ctx, cfg.SQLite.DBFile); err != nil {
+		return s, err
+	}
+	s.Node = cfg.Authenticator.status(ctx)
+	return s, nil
+}
+
+// readRecord returns what the running gate wrote, and whether one runs.
+func readRecord(home config.Home) (running, bool, error) {
+	var r running
+	pid, on := daemon.Running(pidFile(home))
+	if !on {
+		return r, false, nil
+	}
+	text, err := os.ReadFile(recordFile(home))
+	if err == nil {
+		err = json.Unmarshal(text, &r)
+	}
+	if errors.Is(err, fs.ErrNotExist) || err == nil && r.PID != pid {
+		return r, false, nil // it is starting, or left by one that was killed
+	}
+	if err != nil {
+		return r, false, fault.New("no_status", "leyden gate stop", "status of the gate in %q: %w", recordFile(home), err)
+	}
+	return r, true, nil
+}
+
+// readTotals counts the transactions; there are none before the first start.
+func (s *Status) readTotals(ctx context.Context, path string) error {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	db, err := gatedb.Open(ctx, path)
+	if err != nil {
+		return err
+	}
+	totals, err := db.Totals(ctx)
+	s.OpenInvoices, s.Settled, s.ReceivedMsat = totals.Open, totals.Settled, uint64(totals.Received)
+	return errors.Join(err, db.Close())
+}
+
+// status asks the node as the gate does.
+func (a Authenticator) status(ctx context.Context) NodeStatus {
+	if a.Disable {
+		return NodeStatus{}
+	}
+	s := NodeStatus{Host: a.LndHost, Network: string(a.Network)}
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	l := &link{dial: func() (Node, error) { return dialLnd(a) }}
+	err := errors.Join(l.probe(ctx), l.close())
+	s.Reachable = err == nil
+	if err != nil {
+		s.Error, s.Code = err.Error(), fault.Code(err)
+		if s.Code == lightning.CodeTimeout {
+			s.Code = lightning.CodeUnreachable
+		}
+	}
+	return s
+}
