@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/daemon"
@@ -104,4 +105,19 @@ func Serve(ctx context.Context, o Options) error {
 		err = n.Err()
 	}
 	return errors.Join(err, n.Stop(context.WithoutCancel(ctx)))
+}
+
+// KeepCommand is the hidden command of `leyden devnet` that calls Keep.
+const KeepCommand = "keep-chain"
+
+// Keep runs the btcd of the network in the home until ctx ends and its nodes
+// have ended.
+func Keep(ctx context.Context, h config.Home, dir, btcd string) error {
+	return chain.Keep(ctx, dir, btcd, func() bool {
+		s, err := loadState(h)
+		return err == nil && slices.ContainsFunc(s.Nodes, func(n NodeInfo) bool {
+			_, running := daemon.Running(nodePidFile(NodeHome(h, n.Name)))
+			return running
+		})
+	})
 }

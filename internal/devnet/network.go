@@ -143,6 +143,7 @@ func (n *Network) startChain(ctx context.Context) (err error) {
 	n.chain, err = chain.Start(ctx, chain.Options{
 		Dir: filepath.Join(n.opts.Home.Devnet(), "chain"), Btcd: n.opts.Btcd,
 		RPC: n.state.Btcd.RPC, P2P: n.state.Btcd.P2P,
+		Keeper: []string{n.opts.Leyden, "--home", string(n.opts.Home), "devnet", KeepCommand},
 	})
 	if err == nil {
 		n.state.Btcd = n.chain.Access()

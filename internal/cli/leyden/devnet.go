@@ -30,7 +30,8 @@ func newDevnetCmd(app *App) *cobra.Command {
   leyden devnet status
   leyden devnet down --clean`,
 	}
-	cmd.AddCommand(devnetUpCmd(app), devnetServeCmd(app), devnetStatusCmd(app), devnetMineCmd(app), devnetDownCmd(app))
+	cmd.AddCommand(devnetUpCmd(app), devnetServeCmd(app), devnetKeepCmd(app),
+		devnetStatusCmd(app), devnetMineCmd(app), devnetDownCmd(app))
 	return cmd
 }
 

@@ -87,6 +87,18 @@ func devnetServeCmd(app *App) *cobra.Command {
 	return cmd
 }
 
+// devnetKeepCmd is the process between a network and its btcd.
+func devnetKeepCmd(app *App) *cobra.Command {
+	return &cobra.Command{
+		Use:    devnet.KeepCommand,
+		Hidden: true,
+		Args:   voice.Args(cobra.ExactArgs(2)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return devnet.Keep(cmd.Context(), app.Home, args[0], args[1])
+		},
+	}
+}
+
 // detachDevnet checks what can be checked here, then starts the process in
 // the background and copies its progress.
 func (app *App) detachDevnet(ctx context.Context, d devnetFlags, progress io.Writer) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -50,16 +51,25 @@ func executable(path string) bool {
 // a file and not from its arguments.
 func startBtcd(o Options, mining btcutil.Address) (*owned.Process, Access, error) {
 	a := Access{RPC: o.RPC, P2P: o.P2P, Cert: filepath.Join(o.Dir, "rpc.cert"), User: "devnet", Pass: rand.Text()}
-	conf := filepath.Join(o.Dir, "btcd.conf")
-	if err := files.Write(conf, []byte(btcdConf(o, a, mining)), 0o600); err != nil {
+	if err := files.Write(confFile(o.Dir), []byte(btcdConf(o, a, mining)), 0o600); err != nil {
 		return nil, a, err
 	}
-	p, err := owned.Start(owned.Command{
-		Path: o.Btcd, Args: []string{"--configfile=" + conf}, LogFile: filepath.Join(o.Dir, "btcd.log"),
-		OnOurDeath: syscall.SIGKILL, // its database is made anew anyway
-	})
+	c := btcdCommand(o.Dir, o.Btcd)
+	if len(o.Keeper) > 0 {
+		c = owned.Command{Path: o.Keeper[0], Args: append(slices.Clone(o.Keeper[1:]), o.Dir, o.Btcd), LogFile: c.LogFile}
+	}
+	p, err := owned.Start(c)
 	return p, a, err
 }
+
+func btcdCommand(dir, btcd string) owned.Command {
+	return owned.Command{
+		Path: btcd, Args: []string{"--configfile=" + confFile(dir)}, LogFile: filepath.Join(dir, "btcd.log"),
+		OnOurDeath: syscall.SIGKILL, // its database is made anew anyway
+	}
+}
+
+func confFile(dir string) string { return filepath.Join(dir, "btcd.conf") }
 
 func btcdConf(o Options, a Access, mining btcutil.Address) string {
 	return strings.Join([]string{

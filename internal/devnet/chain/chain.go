@@ -43,6 +43,10 @@ type Options struct {
 
 	// RPC and P2P are the addresses (host:port) btcd listens on.
 	RPC, P2P string
+
+	// Keeper is the command, if any, that runs btcd by way of Keep; it gets
+	// Dir and Btcd as two more arguments.
+	Keeper []string
 }
 
 // Chain is a running chain. Safe for concurrent use.
@@ -73,6 +77,9 @@ func Start(ctx context.Context, o Options) (*Chain, error) {
 		return nil, err
 	}
 	c := &Chain{faucet: faucet, connected: make(chan struct{}, 1), follower: make(chan struct{})}
+	if err := awaitKeeper(ctx, o.Dir); err != nil {
+		return nil, err
+	}
 	if c.process, c.access, err = startBtcd(o, faucet.address); err != nil {
 		return nil, err
 	}
