@@ -152,15 +152,16 @@ func (n *Network) awaitMempool(ctx context.Context, transactions int) error {
 	})
 }
 
-// awaitChannels waits until every channel is active on both sides, mining now
-// and then while one is pending.
+// awaitChannels waits until payments can be made: every channel is active on
+// both sides, and every node knows both ends' terms for all of them, without
+// which it finds no route. It mines now and then while a channel is pending.
 func (n *Network) awaitChannels(ctx context.Context) error {
 	remind := time.NewTicker(remindEvery)
 	defer remind.Stop()
 	err := Poll(ctx, func(ctx context.Context) (bool, error) {
-		active, pending, err := n.countChannels(ctx)
-		if err != nil || active {
-			return active, err
+		ready, pending, err := n.channelsReady(ctx)
+		if err != nil || ready {
+			return ready, err
 		}
 		select {
 		case <-remind.C:
@@ -177,10 +178,10 @@ func (n *Network) awaitChannels(ctx context.Context) error {
 	return nil
 }
 
-// countChannels says whether both ends of all channels are active, and whether
-// some are not confirmed yet.
-func (n *Network) countChannels(ctx context.Context) (active, pending bool, err error) {
-	active = true
+// channelsReady says whether awaitChannels is done, and whether some channels
+// are not confirmed yet.
+func (n *Network) channelsReady(ctx context.Context) (ready, pending bool, err error) {
+	ready = true
 	for i, node := range n.Nodes {
 		info, err := node.Lightning().GetInfo(ctx, &lnrpc.GetInfoRequest{})
 		if err != nil {
@@ -190,10 +191,29 @@ func (n *Network) countChannels(ctx context.Context) (active, pending bool, err 
 		if i == 0 {
 			want = len(n.Nodes) - 1
 		}
-		active = active && int(info.NumActiveChannels) >= want
+		routable, err := node.routableChannels(ctx)
+		if err != nil {
+			return false, false, err
+		}
+		ready = ready && int(info.NumActiveChannels) >= want && routable >= len(n.Nodes)-1
 		pending = pending || info.NumPendingChannels > 0
 	}
-	return active, pending, nil
+	return ready, pending, nil
+}
+
+// routableChannels counts the channels in the node's graph that have both
+// ends' terms.
+func (n *Node) routableChannels(ctx context.Context) (count int, err error) {
+	graph, err := n.Lightning().DescribeGraph(ctx, &lnrpc.ChannelGraphRequest{IncludeUnannounced: true})
+	if err != nil {
+		return 0, err
+	}
+	for _, edge := range graph.Edges {
+		if edge.Node1Policy != nil && edge.Node2Policy != nil {
+			count++
+		}
+	}
+	return count, nil
 }
 
 // connectPeer connects two nodes; being connected already is fine.
