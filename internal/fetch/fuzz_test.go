@@ -1,11 +1,8 @@
 package fetch
 
 import (
-	"bytes"
 	"strings"
 	"testing"
-
-	"gopkg.in/macaroon.v2"
 
 	"github.com/leydenln/leyden/internal/fetch/fetchtest"
 	"github.com/leydenln/leyden/l402"
@@ -82,7 +79,7 @@ func FuzzConfig(f *testing.F) {
 }
 
 func FuzzMacaroonPower(f *testing.F) {
-	f.Add(lndMacaroon(f, nil, op{"offchain", "write"}, op{"uri", "/routerrpc.Router/SendPaymentV2"}))
+	f.Add(fetchtest.Macaroon(nil, [2]string{"offchain", "write"}, [2]string{"uri", "/routerrpc.Router/SendPaymentV2"}))
 	f.Add([]byte{2, 3})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		p, err := readPower(data)
@@ -90,37 +87,4 @@ func FuzzMacaroonPower(f *testing.F) {
 			t.Fatalf("pays with rank 0: %+v", p)
 		}
 	})
-}
-
-// lndMacaroon makes a macaroon as lnd's bakery does.
-func lndMacaroon(t testing.TB, caveats []string, ops ...op) []byte {
-	t.Helper()
-	field := func(b *bytes.Buffer, number byte, value []byte) {
-		b.WriteByte(number<<3 | 2)
-		b.WriteByte(byte(len(value)))
-		b.Write(value)
-	}
-	id := bytes.NewBuffer([]byte{3})
-	field(id, 1, []byte("nonce"))
-	field(id, 2, []byte("0"))
-	for _, o := range ops {
-		var b bytes.Buffer
-		field(&b, 1, []byte(o.entity))
-		field(&b, 2, []byte(o.action))
-		field(id, 3, b.Bytes())
-	}
-	m, err := macaroon.New([]byte("root"), id.Bytes(), "lnd", macaroon.V2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range caveats {
-		if err := m.AddFirstPartyCaveat([]byte(c)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	raw, err := m.MarshalBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw
 }

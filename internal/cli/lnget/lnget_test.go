@@ -1,0 +1,164 @@
+package lnget_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/leydenln/leyden/internal/cli/lnget"
+	"github.com/leydenln/leyden/internal/fetch/fetchtest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"lnget": func() {
+		app := &lnget.App{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.LookupEnv}
+		os.Exit(lnget.Run(context.Background(), app, os.Args[1:]))
+	}})
+}
+
+type worldKey struct{}
+
+// world is what a script's lnget lives in.
+type world struct {
+	ledger fetchtest.Ledger
+	seller *fetchtest.Seller
+	node   *fetchtest.Node
+}
+
+// TestScripts runs the sessions of testdata. They find a seller at $SELLER
+// and, with TLS, at $SELLER_TLS, another origin at $OTHER, and a node in $NODE.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{Dir: "testdata", Setup: setup, Cmds: map[string]func(*testscript.TestScript, bool, []string){
+		"exits":    exits,
+		"payments": payments,
+		"calls":    calls,
+		"nodestop": func(ts *testscript.TestScript, _ bool, _ []string) { worldOf(ts).node.Stop() },
+		"mode":     mode,
+	}})
+}
+
+func worldOf(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }
+
+func setup(env *testscript.Env) error {
+	for _, dir := range []string{"ledger", "node", "home"} {
+		if err := os.Mkdir(filepath.Join(env.WorkDir, dir), 0o700); err != nil {
+			return err
+		}
+	}
+	w := &world{ledger: fetchtest.Ledger(filepath.Join(env.WorkDir, "ledger"))}
+	w.seller = fetchtest.NewSeller(w.ledger)
+	node, err := fetchtest.StartNode(filepath.Join(env.WorkDir, "node"), w.ledger)
+	if err != nil {
+		return err
+	}
+	w.node = node
+	plain := httptest.NewServer(pages(w.seller))
+	secure := httptest.NewTLSServer(pages(w.seller))
+	other := httptest.NewServer(pages(fetchtest.NewSeller(w.ledger)))
+	env.Defer(func() { plain.Close(); secure.Close(); other.Close(); node.Stop() })
+	env.Values[worldKey{}] = w
+	env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
+	env.Setenv("NODE", node.Dir)
+	env.Setenv("NODE_ADDR", node.Addr)
+	env.Setenv("SELLER", plain.URL)
+	env.Setenv("SELLER_TLS", secure.URL)
+	env.Setenv("OTHER", other.URL)
+	env.Setenv("HOST", strings.TrimPrefix(plain.URL, "http://"))
+	return nil
+}
+
+// pages adds to the seller's goods what every web server has.
+func pages(seller http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", seller)
+	mux.HandleFunc("/missing", func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "no such page", http.StatusNotFound)
+	})
+	mux.HandleFunc("/to", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, r.URL.Query().Get("url"), http.StatusFound)
+	})
+	mux.HandleFunc("/then", func(w http.ResponseWriter, r *http.Request) { // a redirect that costs
+		answer := httptest.NewRecorder()
+		seller.ServeHTTP(answer, r)
+		if answer.Code == http.StatusOK {
+			http.Redirect(w, r, r.URL.Query().Get("url"), http.StatusFound)
+			return
+		}
+		w.Header()["Www-Authenticate"] = answer.Header()["Www-Authenticate"]
+		w.WriteHeader(answer.Code)
+	})
+	mux.HandleFunc("/loop", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "/loop", http.StatusFound)
+	})
+	mux.HandleFunc("/cut", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		fmt.Fprint(w, "half")
+	})
+	mux.HandleFunc("/card", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("WWW-Authenticate", `Payment method="card"`)
+		w.WriteHeader(http.StatusPaymentRequired)
+	})
+	mux.HandleFunc("/show", func(w http.ResponseWriter, r *http.Request) {
+		for _, name := range []string{"Accept", "User-Agent", "Content-Type", "X-Key", "Authorization", "Cookie", "Referer"} {
+			fmt.Fprintf(w, "%s %s=%s\n", r.Method, name, r.Header.Get(name))
+		}
+		fmt.Fprintf(w, "host=%s\n", r.Host)
+	})
+	return mux
+}
+
+// exits runs a program and checks its exit status: exits 2 lnget …
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits STATUS PROGRAM [ARG…]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+// payments checks how many payments were made: payments 1
+func payments(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	if got := worldOf(ts).ledger.Payments(); got != want {
+		ts.Fatalf("%d payments, want %d", got, want)
+	}
+}
+
+// calls checks how often the node was called so far: calls 0
+func calls(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.ParseInt(args[0], 10, 64)
+	ts.Check(err)
+	if got := worldOf(ts).node.Calls.Load(); got != want {
+		ts.Fatalf("%d calls of the node, want %d", got, want)
+	}
+}
+
+// mode checks a file's mode: mode 600 FILE
+func mode(ts *testscript.TestScript, _ bool, args []string) {
+	info, err := os.Stat(ts.MkAbs(args[1]))
+	ts.Check(err)
+	if got := fmt.Sprintf("%o", info.Mode().Perm()); got != args[0] {
+		ts.Fatalf("%s has mode %s, want %s", args[1], got, args[0])
+	}
+}
