@@ -30,8 +30,12 @@ type Node interface {
 
 // dialLnd reads the node's certificate and macaroon.
 func dialLnd(a Authenticator) (Node, error) {
-	return lightning.Dial(lightning.Config{
+	client, err := lightning.Dial(lightning.Config{
 		Host: a.LndHost, TLSCertPath: a.TLSPath, MacaroonPath: filepath.Join(a.MacDir, invoiceMacaroon)})
+	if err != nil {
+		return nil, err // not a nil *Client in a Node
+	}
+	return client, nil
 }
 
 // link is the connection to the node: who to call, and why not, if not. It is
@@ -66,8 +70,11 @@ func (l *link) current() (Node, error) {
 		return l.node, nil
 	}
 	node, err := l.dial()
+	if err != nil {
+		return nil, err
+	}
 	l.node = node
-	return node, err
+	return node, nil
 }
 
 // report says whether the node answers. After an error that new files may

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/daemon"
+	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/files"
 )
 
@@ -49,15 +51,30 @@ func Run(ctx context.Context, home config.Home, configFlag string, logTo io.Writ
 	if err != nil {
 		return errors.Join(err, lock.Release())
 	}
-	err = g.record(home)
-	if err == nil {
-		status, statusErr := ReadStatus(ctx, home, configFlag)
-		if err = statusErr; err == nil {
-			ready(status)
-			err = g.wait(ctx)
-		}
+	record := running{
+		PID: os.Getpid(), Listen: g.Addr().String(), Config: cfg.Path(), Started: time.Now().Truncate(time.Second)}
+	err = g.serveUntil(ctx, home, record, ready)
+	if gone := os.Remove(recordFile(home)); !errors.Is(gone, fs.ErrNotExist) {
+		err = errors.Join(err, gone)
 	}
-	return errors.Join(err, g.Stop(), os.Remove(recordFile(home)), lock.Release())
+	return errors.Join(err, g.Stop(), lock.Release())
+}
+
+// serveUntil writes down where the gate listens, tells ready and waits.
+func (g *Gate) serveUntil(ctx context.Context, home config.Home, r running, ready func(Status)) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	if err := files.Write(recordFile(home), append(text, '\n'), 0o600); err != nil {
+		return err
+	}
+	s, err := g.status(ctx, r)
+	if err != nil {
+		return err
+	}
+	ready(s)
+	return g.wait(ctx)
 }
 
 func (g *Gate) wait(ctx context.Context) error {
@@ -71,16 +88,6 @@ func (g *Gate) wait(ctx context.Context) error {
 	}
 }
 
-// record writes down where the gate listens.
-func (g *Gate) record(home config.Home) error {
-	text, err := json.Marshal(running{
-		PID: os.Getpid(), Listen: g.Addr().String(), Config: g.cfg.Path(), Started: time.Now().Truncate(time.Second)})
-	if err != nil {
-		return err
-	}
-	return files.Write(recordFile(home), append(text, '\n'), 0o600)
-}
-
 func newLogger(w io.Writer, cfg *Config) *slog.Logger {
 	level := slog.LevelInfo
 	if cfg.DebugLevel.set {
@@ -90,4 +97,10 @@ func newLogger(w io.Writer, cfg *Config) *slog.Logger {
 }
 
 // Stop ends the running gate in order, within ctx. Code not_running.
-func Stop(ctx context.Context, home config.Home) error { return daemon.Stop(ctx, pidFile(home)) }
+func Stop(ctx context.Context, home config.Home) error {
+	err := daemon.Stop(ctx, pidFile(home))
+	if fault.Code(err) == "not_running" {
+		return fault.New("not_running", "leyden gate start", "no gate is running for %q", string(home))
+	}
+	return err
+}

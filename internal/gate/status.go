@@ -6,12 +6,12 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/daemon"
 	"github.com/leydenln/leyden/internal/fault"
-	"github.com/leydenln/leyden/internal/lightning"
 	"github.com/leydenln/leyden/internal/store/gatedb"
 )
 
@@ -72,13 +72,24 @@ func ReadStatus(ctx context.Context, home config.Home, configFlag string) (Statu
 	if err != nil {
 		return s, err
 	}
-	s.Listen, s.Config = cfg.ListenAddr, path
+	s = describe(cfg)
 	if on {
-		s.Running, s.PID, s.Listen, s.Since = true, record.PID, record.Listen, &record.Started
+		s.runs(record)
 	}
-	s.URL = "https://" + s.Listen
-	if cfg.Insecure {
-		s.URL = "http://" + s.Listen
+	if err := s.readTotals(ctx, cfg.SQLite.DBFile); err != nil {
+		return s, err
+	}
+	if !cfg.Authenticator.Disable {
+		s.Node.set(cfg.Authenticator.probe(ctx))
+	}
+	return s, nil
+}
+
+// describe is what the configuration says.
+func describe(cfg *Config) Status {
+	s := Status{Listen: cfg.ListenAddr, URL: cfg.url(cfg.ListenAddr), Config: cfg.path}
+	if !cfg.Authenticator.Disable {
+		s.Node = NodeStatus{Host: cfg.Authenticator.LndHost, Network: string(cfg.Authenticator.Network)}
 	}
 	for _, service := range cfg.Services {
 		status := ServiceStatus{string(service.Name), service.Address, int64(service.Price)}
@@ -87,11 +98,33 @@ func ReadStatus(ctx context.Context, home config.Home, configFlag string) (Statu
 		}
 		s.Services = append(s.Services, status)
 	}
-	if err := s.readTotals(ctx, cfg.SQLite.DBFile); err != nil {
-		return s, err
+	return s
+}
+
+func (c *Config) url(listen string) string {
+	if c.Insecure {
+		return "http://" + listen
 	}
-	s.Node = cfg.Authenticator.status(ctx)
-	return s, nil
+	return "https://" + listen
+}
+
+// runs adds what the running gate wrote down.
+func (s *Status) runs(r running) {
+	s.Running, s.PID, s.Since = true, r.PID, &r.Started
+	s.URL = strings.TrimSuffix(s.URL, s.Listen) + r.Listen
+	s.Listen = r.Listen
+}
+
+// status is the same as ReadStatus gives, from what the gate knows already.
+func (g *Gate) status(ctx context.Context, r running) (Status, error) {
+	s := describe(g.cfg)
+	s.runs(r)
+	if g.link != nil {
+		s.Node.set(g.link.Ready())
+	}
+	totals, err := g.db.Totals(ctx)
+	s.set(totals)
+	return s, err
 }
 
 // readRecord returns what the running gate wrote, and whether one runs.
@@ -124,26 +157,25 @@ func (s *Status) readTotals(ctx context.Context, path string) error {
 		return err
 	}
 	totals, err := db.Totals(ctx)
-	s.OpenInvoices, s.Settled, s.ReceivedMsat = totals.Open, totals.Settled, uint64(totals.Received)
+	s.set(totals)
 	return errors.Join(err, db.Close())
 }
 
-// status asks the node as the gate does.
-func (a Authenticator) status(ctx context.Context) NodeStatus {
-	if a.Disable {
-		return NodeStatus{}
-	}
-	s := NodeStatus{Host: a.LndHost, Network: string(a.Network)}
+func (s *Status) set(t gatedb.Totals) {
+	s.OpenInvoices, s.Settled, s.ReceivedMsat = t.Open, t.Settled, uint64(t.Received)
+}
+
+// probe asks the node as the gate does.
+func (a Authenticator) probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	l := &link{dial: func() (Node, error) { return dialLnd(a) }}
-	err := errors.Join(l.probe(ctx), l.close())
-	s.Reachable = err == nil
+	return errors.Join(l.probe(ctx), l.close())
+}
+
+func (n *NodeStatus) set(err error) {
+	n.Reachable = err == nil
 	if err != nil {
-		s.Error, s.Code = err.Error(), fault.Code(err)
-		if s.Code == lightning.CodeTimeout {
-			s.Code = lightning.CodeUnreachable
-		}
+		n.Error, n.Code = err.Error(), fault.Code(err)
 	}
-	return s
 }

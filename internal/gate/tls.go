@@ -67,7 +67,7 @@ func (c *Config) ensureSelfSigned(certPath, keyPath string) error {
 	switch {
 	case err == nil && !c.outdated(parsed):
 		return nil
-	case err == nil, errors.Is(err, os.ErrNotExist):
+	case err == nil, missing(certPath) && missing(keyPath):
 	default:
 		return fault.New(codeBadTLS, "remove both to have new ones made", "TLS certificate %s: %w", certPath, err)
 	}
@@ -89,4 +89,9 @@ func (c *Config) outdated(have *x509.Certificate) bool {
 	}
 	lacksName := c.ServerName != "" && have.VerifyHostname(c.ServerName) != nil
 	return lacksName || time.Until(have.NotAfter) < certRenewBefore
+}
+
+func missing(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, os.ErrNotExist)
 }
