@@ -2,7 +2,6 @@ package lnd
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -86,7 +85,7 @@ func ChangePassword(ctx context.Context, r Runner, old, changed []byte) error {
 
 // withWallet runs a wallet-only child and hands over a connection to it once
 // lnd knows whether there is a wallet.
-func (r Runner) withWallet(ctx context.Context, do func(context.Context, *grpc.ClientConn, State) error) (err error) {
+func (r Runner) withWallet(ctx context.Context, do func(context.Context, *grpc.ClientConn, State) error) error {
 	ctx, cancel := context.WithTimeout(ctx, walletTimeout)
 	defer cancel()
 	defer r.cleanUp()
@@ -95,27 +94,40 @@ func (r Runner) withWallet(ctx context.Context, do func(context.Context, *grpc.C
 		return err
 	}
 	defer p.stop(walletStop)
-	ctx, died := context.WithCancelCause(ctx)
-	defer died(nil)
+	err = r.useWallet(ctx, p, do)
+	if err == nil || fault.Code(err) != "node_unreachable" && fault.Code(err) != fault.Internal {
+		return err
+	}
+	// The child went away under a call: how it ended says more.
+	if ctx.Err() == nil && p.wait(walletStop) {
+		return p.exitError(r.Config)
+	}
+	return fault.New("start_timeout", "see logs in the node's folder", "lnd does not answer: %w", err)
+}
+
+// useWallet is withWallet for a started child.
+func (r Runner) useWallet(ctx context.Context, p *process, do func(context.Context, *grpc.ClientConn, State) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	go func() {
 		<-p.done
-		died(p.exitError(r.Config))
+		cancel()
 	}()
 	conn, err := r.Endpoint().awaitSocket(ctx)
 	if err != nil {
-		return causeOr(ctx, err)
+		return err
 	}
 	defer conn.Close()
 	state, err := awaitState(ctx, conn, NoWallet)
 	if err != nil {
-		return causeOr(ctx, err)
+		return err
 	}
 	if err := do(ctx, conn, state); err != nil {
-		return causeOr(ctx, err)
+		return err
 	}
 	// Past this state lnd has written its macaroons.
 	if _, err := awaitState(ctx, conn, Unlocked); err != nil {
-		return causeOr(ctx, err)
+		return err
 	}
 	return r.tightenMacaroons()
 }
@@ -137,16 +149,4 @@ func awaitState(ctx context.Context, conn grpc.ClientConnInterface, least State)
 			return state, nil
 		}
 	}
-}
-
-// causeOr prefers why the child died over what the death did to a call.
-func causeOr(ctx context.Context, err error) error {
-	cause := context.Cause(ctx)
-	if cause == nil || errors.Is(cause, context.Canceled) {
-		return err
-	}
-	if errors.Is(cause, context.DeadlineExceeded) {
-		return fault.New("start_timeout", "see logs in the node's folder", "lnd does not answer: %w", cause)
-	}
-	return cause
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/files"
@@ -141,7 +142,7 @@ func render(options []Option) []byte {
 // password and that others can read has the code insecure_file.
 func LoadConf(path string) ([]Option, error) {
 	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil, nil
 	}
 	if err != nil {

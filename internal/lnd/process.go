@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/leydenln/leyden/internal/fault"
@@ -94,10 +95,19 @@ func (p *process) stop(within time.Duration) {
 	}
 }
 
+// wait says whether the child has ended, after waiting at most the given time.
+func (p *process) wait(within time.Duration) bool {
+	select {
+	case <-p.done:
+		return true
+	case <-time.After(within):
+		return false
+	}
+}
+
 // exitError says why the child ended, from its last words; call it after done.
 func (p *process) exitError(c *Config) error {
 	words := p.lastWords()
-	see := "see " + p.log
 	switch code := p.cmd.ProcessState.ExitCode(); {
 	case code == 0:
 		return fault.New("lnd_stopped", "see logs in the node's folder", "lnd ended by itself")
@@ -106,9 +116,26 @@ func (p *process) exitError(c *Config) error {
 			"lnd refuses its configuration: %s", c.explain(words))
 	case code == ExitFailed && words != "":
 		return classify(words)
+	case diskFull(p.log):
+		return fault.New("disk_full", "free some space, then try again",
+			"lnd ended, and the disk is full: %s", p.cmd.ProcessState)
 	default:
-		return fault.New("lnd_failed", see, "lnd ended: %s", p.cmd.ProcessState)
+		return fault.New("lnd_failed", "see "+p.log, "lnd ended: %s", p.cmd.ProcessState)
 	}
+}
+
+// minDisk is the space in bytes below which a disk counts as full: lnd's
+// databases grow in steps of this order.
+const minDisk = 256 << 10
+
+// diskFull says whether there is next to no space left beside the file. A
+// child that dies of that may have no space for its last words either.
+func diskFull(path string) bool {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(filepath.Dir(path), &st); err != nil {
+		return false
+	}
+	return int64(st.Bavail)*int64(st.Bsize) < minDisk
 }
 
 // lastWords returns the last line that this run wrote.
@@ -137,6 +164,9 @@ func classify(words string) error {
 		{"no space left on device", "disk_full", "free some space, then try again"},
 		{"address already in use", "port_in_use", "choose another with --listen"},
 		{"status code: 401", "backend_refused", "check rpcuser and rpcpass in lnd.conf"},
+		// What lnd makes of any failure of its first question to btcd or bitcoind.
+		{"node backend does not support taproot", "backend_refused",
+			"check rpcuser and rpcpass in lnd.conf, and that the chain backend is not older than taproot"},
 		{"connection refused", "backend_unreachable", "start the chain backend, or use --backend neutrino"},
 	} {
 		if strings.Contains(words, known.part) {

@@ -1,0 +1,145 @@
+package node_test
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/leydenln/leyden/internal/devnet/chain"
+	"github.com/leydenln/leyden/internal/lnd"
+	"github.com/leydenln/leyden/internal/node"
+)
+
+// TestLifecycle takes one node from its wallet to its end.
+func TestLifecycle(t *testing.T) {
+	access := backend(t)
+	m := newMachine(t)
+	m.create()
+	checkFiles(t, m)
+	if _, code := m.run("node", "create", "--network", "regtest"); code != "wallet_exists" {
+		t.Errorf("second create: %q", code)
+	}
+
+	r := m.start()
+	if r.State != "active" || r.Network != "regtest" || r.Backend != "btcd" {
+		t.Errorf("started: %+v", r)
+	}
+	if _, code := m.run(m.startArgs()...); code != "already_running" {
+		t.Errorf("second start: %q", code)
+	}
+	checkSecrets(t, m, r, access)
+	key := identity(t, m)
+	checkLncli(t, m)
+
+	t.Run("lnd killed", func(t *testing.T) {
+		kill(t, m.status().LndPID)
+		back := m.await("active again", func(r node.Running) bool { return r.State == "active" && r.Restarts == 1 })
+		if back.PID != r.PID || identity(t, m) != key {
+			t.Errorf("after the restart: %+v", back)
+		}
+	})
+	t.Run("parent killed", func(t *testing.T) {
+		r := m.status()
+		kill(t, r.PID)
+		awaitEnd(t, r.LndPID)
+		if _, code := m.run("node", "status"); code != "not_running" {
+			t.Errorf("status of the dead: %q", code)
+		}
+		log, err := os.ReadFile(m.lndDir("logs", "bitcoin", "regtest", "lnd.log"))
+		if err != nil || !strings.HasSuffix(strings.TrimSpace(string(log)), "Shutdown complete") {
+			t.Errorf("lnd did not end in order: %v", err)
+		}
+		m.start()
+	})
+
+	r = m.status()
+	m.must("node", "stop")
+	awaitEnd(t, r.LndPID)
+	for _, addr := range []string{m.rpc, m.p2p} {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			t.Errorf("after stop: %v", err)
+			continue
+		}
+		l.Close()
+	}
+	if _, code := m.run("node", "stop"); code != "not_running" {
+		t.Errorf("second stop: %q", code)
+	}
+}
+
+// checkFiles: all that create leaves behind is for us alone.
+func checkFiles(t *testing.T, m *machine) {
+	err := filepath.WalkDir(m.home, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has mode %v", path, info.Mode())
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	seed, err := os.ReadFile(m.lndDir("seed.txt"))
+	if err != nil || len(strings.Fields(string(seed))) != lnd.SeedWords {
+		t.Errorf("seed: %d words, %v", len(strings.Fields(string(seed))), err)
+	}
+	for _, name := range []string{"admin", "readonly", "invoice"} {
+		if _, err := os.Stat(m.lndDir("data", "chain", "bitcoin", "regtest", name+".macaroon")); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// checkSecrets: no password is on a command line, in a log or in the status.
+func checkSecrets(t *testing.T, m *machine, r node.Running, a chain.Access) {
+	password, err := os.ReadFile(m.lndDir("wallet-password.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	where := map[string]string{"status": string(m.must("node", "status"))}
+	for _, path := range []string{
+		"/proc/" + strconv.Itoa(r.PID) + "/cmdline", "/proc/" + strconv.Itoa(r.LndPID) + "/cmdline",
+		m.lndDir("logs", "leyden-node.log"), m.lndDir("logs", "lnd-child.log"), m.lndDir("logs", "bitcoin", "regtest", "lnd.log"),
+	} {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Error(err)
+		}
+		where[path] = string(data)
+	}
+	for path, text := range where {
+		for _, secret := range []string{strings.TrimSpace(string(password)), a.Pass} {
+			if strings.Contains(text, secret) {
+				t.Errorf("%s shows a password", path)
+			}
+		}
+	}
+}
+
+// identity returns the node's key, asked for with `leyden lncli`.
+func identity(t *testing.T, m *machine) string {
+	t.Helper()
+	var info struct {
+		Key string `json:"identity_pubkey"`
+	}
+	if err := json.Unmarshal(m.must("lncli", "getinfo"), &info); err != nil {
+		t.Fatal(err)
+	}
+	if raw, err := hex.DecodeString(info.Key); err != nil || len(raw) != 33 {
+		t.Fatalf("identity key %q", info.Key)
+	}
+	return info.Key
+}

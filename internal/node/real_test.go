@@ -1,0 +1,222 @@
+package node_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/leydenln/leyden/internal/devnet/chain"
+	"github.com/leydenln/leyden/internal/devnet/port"
+	"github.com/leydenln/leyden/internal/node"
+	"github.com/leydenln/leyden/internal/testbin"
+)
+
+// patience bounds every wait of these tests.
+const patience = time.Minute
+
+// testChain is one btcd for all tests of this binary.
+var testChain struct {
+	once sync.Once
+	*chain.Chain
+	dir string
+	err error
+}
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	if testChain.Chain != nil {
+		if err := testChain.Stop(context.Background()); err != nil {
+			fmt.Fprintln(os.Stderr, "stop btcd:", err)
+			status = 1
+		}
+	}
+	if err := os.RemoveAll(testChain.dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	os.Exit(status)
+}
+
+// backend starts the chain once and returns how to reach it.
+func backend(t *testing.T) chain.Access {
+	t.Helper()
+	testChain.once.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if testChain.dir, testChain.err = os.MkdirTemp("", "node-test"); testChain.err != nil {
+			return
+		}
+		testChain.Chain, testChain.err = chain.Start(ctx, chain.Options{
+			Dir: testChain.dir, Btcd: filepath.Join(testbin.Dir(t), "btcd"), RPC: freePort(t), P2P: freePort(t),
+		})
+	})
+	if testChain.err != nil {
+		t.Fatalf("start the chain: %v", testChain.err)
+	}
+	return testChain.Access()
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	addr, err := port.Reserve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addr
+}
+
+// machine is one home folder and the program.
+type machine struct {
+	t        *testing.T
+	bin      string
+	home     string
+	rpc, p2p string
+}
+
+func newMachine(t *testing.T) *machine {
+	t.Helper()
+	m := &machine{t: t, bin: filepath.Join(testbin.Dir(t), "leyden"), home: filepath.Join(t.TempDir(), "home"),
+		rpc: freePort(t), p2p: freePort(t)}
+	t.Cleanup(func() {
+		if _, code := m.run("node", "status"); code == "" {
+			m.must("node", "stop")
+		}
+	})
+	return m
+}
+
+func (m *machine) lndDir(elem ...string) string {
+	return filepath.Join(append([]string{m.home, "node"}, elem...)...)
+}
+
+// run runs leyden and returns its output, and the error's code if it failed.
+func (m *machine) run(args ...string) (out []byte, code string) {
+	m.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, m.bin, append([]string{"--home", m.home}, args...)...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err == nil {
+		return out, ""
+	}
+	var exit *exec.ExitError
+	var voiced struct {
+		Error struct{ Code, Message, Hint string }
+	}
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || json.Unmarshal(stderr.Bytes(), &voiced) != nil || voiced.Error.Code == "" {
+		m.t.Fatalf("leyden %q: %v\n%s%s", args, err, out, stderr.Bytes())
+	}
+	if voiced.Error.Message == "" || voiced.Error.Hint == "" || strings.Contains(voiced.Error.Message, "\n") {
+		m.t.Errorf("leyden %q: poor error %+v", args, voiced.Error)
+	}
+	m.t.Logf("leyden %q: %+v", args, voiced.Error)
+	return stderr.Bytes(), voiced.Error.Code
+}
+
+// must runs leyden and fails the test if that fails.
+func (m *machine) must(args ...string) []byte {
+	m.t.Helper()
+	out, code := m.run(args...)
+	if code != "" {
+		m.t.Fatalf("leyden %q: %s", args, out)
+	}
+	return out
+}
+
+// create makes the wallet and an lnd.conf that knows the chain.
+func (m *machine) create(args ...string) {
+	m.t.Helper()
+	m.must(append([]string{"node", "create", "--network", "regtest"}, args...)...)
+	m.write("lnd.conf", m.conf(backend(m.t)), 0o600)
+}
+
+func (m *machine) conf(a chain.Access) string {
+	return fmt.Sprintf("btcd.rpchost=%s\nbtcd.rpcuser=%s\nbtcd.rpcpass=%s\nbtcd.rpccert=%s\n", a.RPC, a.User, a.Pass, a.Cert)
+}
+
+func (m *machine) write(name, text string, mode os.FileMode) {
+	m.t.Helper()
+	path := m.lndDir(name)
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		m.t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+func (m *machine) startArgs(more ...string) []string {
+	return append([]string{"node", "start", "--detach", "--backend", "btcd", "--rpclisten", m.rpc, "--listen", m.p2p}, more...)
+}
+
+// start starts the node on the chain, in the background.
+func (m *machine) start(more ...string) node.Running {
+	m.t.Helper()
+	return m.parse(m.must(m.startArgs(more...)...))
+}
+
+func (m *machine) status() node.Running {
+	m.t.Helper()
+	return m.parse(m.must("node", "status"))
+}
+
+func (m *machine) parse(out []byte) (r node.Running) {
+	m.t.Helper()
+	if err := json.Unmarshal(out, &r); err != nil {
+		m.t.Fatalf("%v in %s", err, out)
+	}
+	return r
+}
+
+// await waits until the status is as wanted.
+func (m *machine) await(what string, want func(node.Running) bool) node.Running {
+	m.t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		r := m.status()
+		if want(r) {
+			return r
+		}
+		if time.Now().After(deadline) {
+			m.t.Fatalf("never %s; now %+v", what, r)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// awaitEnd waits until the process has ended: gone, or a zombie nobody reaps.
+func awaitEnd(t *testing.T, pid int) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil || bytes.Contains(stat, []byte(") Z ")) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("process %d never ends", pid)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func kill(t *testing.T, pid int) {
+	t.Helper()
+	if pid <= 1 {
+		t.Fatalf("no process %d", pid)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+}
