@@ -132,6 +132,25 @@ func (w *world) payments(t *testing.T) (expect func(more int)) {
 	}
 }
 
+// stopNode stops the node; the returned function starts it again and waits
+// for its channel, as the end of the test does at the latest.
+func (w *world) stopNode(t *testing.T, n *devnet.Node) (startAgain func()) {
+	t.Helper()
+	if err := n.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	start := sync.OnceFunc(func() {
+		if err := n.Start(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.AwaitChannels(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	t.Cleanup(start)
+	return start
+}
+
 // await polls cond, for what can only be asked for.
 func await(t *testing.T, what string, cond func() bool) {
 	t.Helper()

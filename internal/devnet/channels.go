@@ -38,8 +38,6 @@ const remindEvery = time.Second
 // ensureChannels gives the first node a channel to each other node that has
 // none, and waits until all are active on both sides.
 func (n *Network) ensureChannels(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, channelTime)
-	defer cancel()
 	first, others := n.Nodes[0], n.Nodes[1:]
 	missing, err := n.withoutChannel(ctx)
 	if err != nil {
@@ -66,7 +64,7 @@ func (n *Network) ensureChannels(ctx context.Context) error {
 			return err
 		}
 	}
-	return n.awaitChannels(ctx)
+	return n.AwaitChannels(ctx)
 }
 
 // withoutChannel returns the nodes to which the first has no channel, not
@@ -146,16 +144,20 @@ func (n *Network) fund(ctx context.Context, channels int) error {
 }
 
 func (n *Network) awaitMempool(ctx context.Context, transactions int) error {
+	ctx, cancel := context.WithTimeout(ctx, channelTime)
+	defer cancel()
 	return Poll(ctx, func(ctx context.Context) (bool, error) {
 		ids, err := n.chain.Mempool(ctx)
 		return len(ids) >= transactions, err
 	})
 }
 
-// awaitChannels waits until payments can be made: every channel is active on
+// AwaitChannels waits until payments can be made: every channel is active on
 // both sides, and every node knows both ends' terms for all of them, without
 // which it finds no route. It mines now and then while a channel is pending.
-func (n *Network) awaitChannels(ctx context.Context) error {
+func (n *Network) AwaitChannels(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, channelTime)
+	defer cancel()
 	remind := time.NewTicker(remindEvery)
 	defer remind.Stop()
 	err := Poll(ctx, func(ctx context.Context) (bool, error) {
@@ -178,7 +180,7 @@ func (n *Network) awaitChannels(ctx context.Context) error {
 	return nil
 }
 
-// channelsReady says whether awaitChannels is done, and whether some channels
+// channelsReady says whether AwaitChannels is done, and whether some channels
 // are not confirmed yet.
 func (n *Network) channelsReady(ctx context.Context) (ready, pending bool, err error) {
 	ready = true

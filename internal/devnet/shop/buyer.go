@@ -40,6 +40,9 @@ type Buyer struct {
 	// Macaroon is what lnget pays with: it can pay and look up payments, and
 	// nothing else.
 	Macaroon string
+
+	// Env are more variables for every run: "LNGET_…=value".
+	Env []string
 }
 
 type buyerConfig struct {
@@ -106,7 +109,7 @@ func (b *Buyer) Run(ctx context.Context, args ...string) (Result, error) {
 // Command is a run of lnget that has not started.
 func (b *Buyer) Command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, b.Lnget, args...)
-	cmd.Env = []string{"HOME=" + b.Home, "PATH=" + os.Getenv("PATH")}
+	cmd.Env = append([]string{"HOME=" + b.Home, "PATH=" + os.Getenv("PATH")}, b.Env...)
 	return cmd
 }
 
