@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -28,6 +29,7 @@ type fakeNode struct {
 	invoices  map[lntypes.Hash]*lightning.Invoice
 	preimages map[string]lntypes.Preimage
 	down      error
+	addErr    error
 	listeners map[int]chan lightning.Invoice
 	cut       chan struct{} // closed to break the streams
 	dials     int
@@ -59,8 +61,8 @@ func (n *fakeNode) setDown(err error) {
 func (n *fakeNode) AddInvoice(_ context.Context, in lightning.NewInvoice) (lightning.Invoice, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.down != nil {
-		return lightning.Invoice{}, n.down
+	if err := cmp.Or(n.down, n.addErr); err != nil {
+		return lightning.Invoice{}, err
 	}
 	hash := in.Preimage.Hash()
 	inv := lightning.Invoice{Hash: hash, PaymentRequest: fmt.Sprintf("%s%dn1%x", n.prefix, in.Value/100, hash[:8]),

@@ -113,7 +113,8 @@ func (g *Gate) openSeller(ctx context.Context, dial func() (Node, error)) (*l402
 	if err := g.watcher.loadRevocations(ctx); err != nil || g.cfg.Authenticator.Disable {
 		return nil, err
 	}
-	g.link = &link{dial: dial, network: g.cfg.Authenticator.Network, settled: g.watcher.settle, log: g.log}
+	g.link = &link{dial: dial, network: g.cfg.Authenticator.Network, settled: g.watcher.settle, log: g.log,
+		broken: make(chan error, 1)}
 	g.watcher.link = g.link
 	seller, err := l402http.NewSeller(l402http.SellerConfig{
 		Keys: keys, Invoicer: g.link, Revoked: g.watcher.isRevoked, Journal: journal{g.db},

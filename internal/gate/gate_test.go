@@ -157,6 +157,19 @@ func TestNodeGoesAndComes(t *testing.T) {
 	if resp := get(t, g, "/news/1", token...); resp.StatusCode != http.StatusOK {
 		t.Errorf("a valid token while the node is away: %d", resp.StatusCode)
 	}
+	node.setDown(nil)
+	eventually(t, "the gate sells again", func() bool { return get(t, g, "/news/1").StatusCode == http.StatusPaymentRequired })
+	node.mu.Lock()
+	node.addErr = fault.New(lightning.CodeTimeout, "", "no answer")
+	node.mu.Unlock()
+	if resp := get(t, g, "/news/1"); resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("a node that hangs: %d", resp.StatusCode)
+	}
+	node.mu.Lock()
+	node.addErr = nil
+	node.mu.Unlock()
+	eventually(t, "the stream is opened again", func() bool { return get(t, g, "/news/1").StatusCode == http.StatusPaymentRequired })
+
 	before := node.dials
 	node.setDown(fault.New(lightning.CodeBadCertificate, "", "another certificate"))
 	eventually(t, "certificate and macaroon are read again", func() bool {

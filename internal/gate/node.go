@@ -46,6 +46,10 @@ type link struct {
 	settled func(context.Context, lightning.Invoice) error
 	log     *slog.Logger
 
+	// broken gets the error of a call that the node did not answer, so that
+	// the stream, which may hang as well, is opened again. Buffered by one.
+	broken chan error
+
 	mu     sync.Mutex
 	node   Node
 	down   error // nil: the node answers
@@ -126,12 +130,26 @@ func (l *link) AddInvoice(ctx context.Context, n l402http.NewInvoice) (string, e
 	made, err := node.AddInvoice(ctx, lightning.NewInvoice{
 		Memo: n.Memo, Value: n.Amount, Expiry: n.Expiry, Preimage: n.Preimage})
 	if err != nil {
+		l.suspect(err)
 		return "", err
 	}
 	if !l.network.owns(made.PaymentRequest) {
 		return "", l.stray(made.PaymentRequest)
 	}
 	return made.PaymentRequest, nil
+}
+
+// suspect stops new sales after a call that the node did not answer, until it
+// answers a probe.
+func (l *link) suspect(err error) {
+	switch fault.Code(err) {
+	case lightning.CodeTimeout, lightning.CodeUnreachable:
+		l.report(err)
+		select {
+		case l.broken <- err:
+		default:
+		}
+	}
 }
 
 // stray remembers that the node is on another network than configured.

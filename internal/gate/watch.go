@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -79,6 +80,10 @@ func (w *watcher) follow(ctx context.Context) {
 // while nobody listened is found by looking every open invoice up: at once,
 // and once more for what came between that and the stream.
 func (w *watcher) subscribe(ctx context.Context) error {
+	select {
+	case <-w.link.broken: // said before the probe that now follows
+	default:
+	}
 	probe, cancel := context.WithTimeout(ctx, probeTimeout)
 	err := w.link.probe(probe)
 	cancel()
@@ -93,19 +98,39 @@ func (w *watcher) subscribe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel = context.WithCancel(ctx)
-	again := make(chan error, 1)
-	go func() {
+	return w.listen(ctx, node)
+}
+
+// listen records settlements until the stream breaks, ctx ends, or another
+// call finds that the node does not answer.
+func (w *watcher) listen(parent context.Context, node Node) error {
+	ctx, cancel := context.WithCancelCause(parent)
+	var helpers sync.WaitGroup
+	defer helpers.Wait()
+	defer cancel(nil)
+	helpers.Go(func() {
+		select {
+		case err := <-w.link.broken:
+			cancel(err)
+		case <-ctx.Done():
+		}
+	})
+	helpers.Go(func() {
 		pause(ctx, maxBackoff)
-		again <- w.reconcile(ctx, time.Time{})
-	}()
-	defer func() { cancel(); <-again }()
-	return node.SubscribeInvoices(ctx, 0, 0, func(inv lightning.Invoice) error {
+		if err := w.reconcile(ctx, time.Time{}); err != nil {
+			cancel(err)
+		}
+	})
+	err := node.SubscribeInvoices(ctx, 0, 0, func(inv lightning.Invoice) error {
 		if inv.State != lightning.InvoiceSettled {
 			return nil
 		}
 		return w.settle(ctx, inv)
 	})
+	if cause := context.Cause(ctx); cause != nil && parent.Err() == nil {
+		return cause
+	}
+	return err
 }
 
 // sweep looks at intervals for open invoices that have expired, for new
@@ -142,24 +167,34 @@ func (w *watcher) reconcile(ctx context.Context, expired time.Time) error {
 		if !expired.IsZero() && t.Expires.After(expired) {
 			continue
 		}
-		inv, err := node.LookupInvoice(ctx, t.Hash)
-		switch {
-		case fault.Code(err) == lightning.CodeNotFound:
-			if t.Created.Before(w.started) || time.Since(t.Created) > mintGrace {
-				err = w.gone(ctx, t.Hash)
-			} else {
-				err = nil
-			}
-		case err == nil && inv.State == lightning.InvoiceSettled:
-			err = w.settle(ctx, inv)
-		case err == nil && inv.State == lightning.InvoiceCanceled:
-			err = w.gone(ctx, t.Hash)
-		case err == nil && t.Created.Before(w.started):
-			w.seller.Restore([]l402http.OpenChallenge{openChallenge(t, inv.PaymentRequest)})
-		}
-		if err != nil {
+		if err := w.lookUp(ctx, node, t); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// lookUp brings one open transaction up to date.
+func (w *watcher) lookUp(ctx context.Context, node Node, t gatedb.Transaction) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	inv, err := node.LookupInvoice(ctx, t.Hash)
+	if fault.Code(err) == lightning.CodeNotFound {
+		if t.Created.Before(w.started) || time.Since(t.Created) > mintGrace {
+			return w.gone(ctx, t.Hash)
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	switch {
+	case inv.State == lightning.InvoiceSettled:
+		return w.settle(ctx, inv)
+	case inv.State == lightning.InvoiceCanceled:
+		return w.gone(ctx, t.Hash)
+	case t.Created.Before(w.started):
+		w.seller.Restore([]l402http.OpenChallenge{openChallenge(t, inv.PaymentRequest)})
 	}
 	return nil
 }

@@ -99,8 +99,10 @@ func writeAnswer(w http.ResponseWriter, status int, a answer) {
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
+	body := json.NewEncoder(w)
+	body.SetEscapeHTML(false)
 	// An error here means that the client has gone.
-	_ = json.NewEncoder(w).Encode(a)
+	_ = body.Encode(a)
 }
 
 func noStore(h http.Header) { h.Set("Cache-Control", "no-store") }

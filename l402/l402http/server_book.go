@@ -17,8 +17,9 @@ import (
 
 // How long the node may take, and how exact its clock is taken to be.
 const (
-	mintTimeout = 15 * time.Second
-	clockGrace  = 5 * time.Second
+	mintTimeout   = 8 * time.Second
+	cancelTimeout = 2 * time.Second
+	clockGrace    = 5 * time.Second
 )
 
 // book is what the seller knows of its unpaid invoices: at most maxOpen, each
@@ -187,7 +188,7 @@ func (b *book) replace(ctx context.Context, victim, e *entry) error {
 
 // cancel makes sure that an invoice cannot be paid any more, and records it.
 func (b *book) cancel(ctx context.Context, hash lntypes.Hash) error {
-	ctx, cancel := context.WithTimeout(ctx, mintTimeout)
+	ctx, cancel := context.WithTimeout(ctx, cancelTimeout)
 	defer cancel()
 	if err := b.invoicer.CancelInvoice(ctx, hash); err != nil {
 		return err
