@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/btcsuite/btcd/chaincfg"
 	"github.com/lightningnetwork/lnd/lntypes"
 	"github.com/lightningnetwork/lnd/lnwire"
@@ -167,6 +168,15 @@ func checkPrefix(invoice, want string) (network string, err error) {
 		return "", fail(CodeBadInvoice, "ask the seller", "malformed invoice %q: amount", shorten(invoice))
 	}
 	return network, nil
+}
+
+// warmCurve makes the tables that the check of a first signature would wait 5 ms
+// for. They are made once.
+func warmCurve() {
+	var one btcec.ModNScalar
+	one.SetInt(1)
+	var point btcec.JacobianPoint
+	btcec.ScalarBaseMultNonConst(&one, &point)
 }
 
 // shorten keeps what a stranger wrote from filling the screen.

@@ -225,6 +225,9 @@ func (x *exchange) send(token *Purchase) (*http.Response, error) {
 	if token != nil {
 		req.Header.Set(l402.HeaderAuthorization, token.Credential.Authorization(token.Scheme))
 	}
+	if token == nil && x.t.Wallet != nil {
+		go warmCurve() // while the server thinks
+	}
 	start := time.Now()
 	resp, err := x.t.base().RoundTrip(req)
 	x.t.traced(start, Event{Step: "request", Purchase: token, Err: err})

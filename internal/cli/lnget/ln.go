@@ -70,9 +70,12 @@ func (app *App) lnStatus(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	if app.asJSON(cfg) {
-		voice.PrintJSON(app.Out, map[string]any{"mode": cfg.LN.Mode, "host": client.Host(), "state": state,
-			"network": cfg.LN.LND.Network, "connected": true, "pubkey": info.Pubkey, "synced": info.SyncedToChain,
-			"active_channels": info.ActiveChannels})
+		out := map[string]any{"mode": cfg.LN.Mode, "host": client.Host(), "state": state,
+			"network": cfg.LN.LND.Network, "connected": true}
+		if err == nil {
+			out["pubkey"], out["synced"], out["active_channels"] = info.Pubkey, info.SyncedToChain, info.ActiveChannels
+		}
+		voice.PrintJSON(app.Out, out)
 		return nil
 	}
 	fmt.Fprintf(app.Out, "node %s: %s\n", client.Host(), state)
