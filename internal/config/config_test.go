@@ -42,6 +42,7 @@ func TestParseStrictYAML(t *testing.T) {
 		"ok/empty":          {"", ""},
 		"fail/unknown key":  {"name: a\nprize: 3\n", `f.yaml: line 2: unknown key "prize"`},
 		"fail/wrong type":   {"price: many\n", "f.yaml: line 1: cannot unmarshal"},
+		"fail/no section":   {"3\n", "f.yaml: line 1: cannot unmarshal !!int `3` here"},
 		"fail/repeated":     {"name: a\nname: b\n", "f.yaml: line 2: mapping key \"name\" already defined"},
 		"fail/syntax":       {"name: [\n", "f.yaml: line"},
 		"fail/two document": {"name: a\n---\nname: b\n", "f.yaml: more than one document"},

@@ -49,6 +49,9 @@ func badYAML(path string, err error) error {
 			name, _, _ := strings.Cut(field, " not found in type ")
 			line = strings.TrimSuffix(line, afterLine(line)) + "unknown key \"" + name + "\""
 		}
+		if head, typ, ok := strings.Cut(line, " into "); ok && strings.Contains(typ, ".") && typ != "time.Duration" {
+			line = head + " here"
+		}
 		lines = append(lines, line)
 	}
 	return fault.New("bad_config", "correct or remove it", "%s: %s", path, strings.Join(lines, "; "))
