@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -61,6 +62,9 @@ func start(self string, spec ChildSpec) (*process, error) {
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{r}
 	cmd.SysProcAttr = childAttr()
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(kv string) bool {
+		return strings.HasPrefix(kv, "NOTIFY_SOCKET=") // systemd asks us, not lnd
+	})
 	p := &process{cmd: cmd, lifeline: w, log: log.Name(), logStart: size, done: make(chan struct{})}
 
 	started := make(chan error)

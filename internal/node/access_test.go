@@ -2,8 +2,12 @@ package node_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
+	"encoding/json"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -79,6 +83,53 @@ func TestAddressCaveats(t *testing.T) {
 				t.Errorf("refused for another reason: %v", err)
 			}
 		})
+	}
+}
+
+// TestREST: REST is off unless asked for, and then answers as the front.
+func TestREST(t *testing.T) {
+	m := newMachine(t)
+	m.create("--profile", "debug")
+	if r := m.start(); len(r.REST) != 0 {
+		t.Errorf("REST is on: %+v", r)
+	}
+	m.must("node", "stop")
+	rest := freePort(t)
+	r := m.start("--restlisten", rest)
+	if len(r.REST) != 1 || r.REST[0] != rest {
+		t.Fatalf("REST at %q", r.REST)
+	}
+	pem, err := os.ReadFile(r.TLSCert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(r.Macaroon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
+	defer client.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+rest+"/v1/getinfo", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Grpc-Metadata-Macaroon", hex.EncodeToString(raw))
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var info struct {
+		Key string `json:"identity_pubkey"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&info); err != nil || info.Key != identity(t, m) {
+		t.Errorf("%s %q, %v", resp.Status, info.Key, err)
+	}
+	log, err := os.ReadFile(m.lndDir("logs", "bitcoin", "regtest", "lnd.log"))
+	if err != nil || !strings.Contains(string(log), "[DBG]") {
+		t.Errorf("the profile given to create does nothing: %v", err)
 	}
 }
 

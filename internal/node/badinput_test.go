@@ -170,6 +170,46 @@ func TestPasswords(t *testing.T) {
 	}
 }
 
+// TestChangePassword: the old one stops to open the wallet, the new one does,
+// and a refused change leaves everything as it was.
+func TestChangePassword(t *testing.T) {
+	m := newMachine(t)
+	if _, code := m.run("node", "change-password"); code != "no_wallet" {
+		t.Errorf("without wallet: %q", code)
+	}
+	m.create()
+	read := func() string {
+		data, err := os.ReadFile(m.lndDir("wallet-password.txt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	old := read()
+	m.write("typed", "this is not it\n", 0o600)
+	if _, code := m.run("node", "change-password", "--password-file", m.lndDir("typed")); code != "wrong_password" {
+		t.Errorf("wrong password: %q", code)
+	}
+	if read() != old {
+		t.Error("a refused change changed the file")
+	}
+	m.must("node", "change-password")
+	if read() == old {
+		t.Error("the password is the old one")
+	}
+	m.write("typed", "chosen by the operator\n", 0o600)
+	m.must("node", "change-password", "--new-password-file", m.lndDir("typed"))
+	if _, code := m.run(m.startArgs("--password-file", m.lndDir("wallet-password.txt"))...); code != "wrong_password" {
+		t.Errorf("the password before: %q", code)
+	}
+	if r := m.start(); r.State != "active" {
+		t.Errorf("with the remembered file: %+v", r)
+	}
+	if _, code := m.run("node", "change-password"); code != "already_running" {
+		t.Errorf("while running: %q", code)
+	}
+}
+
 // TestRestore: the seed that create wrote down gives the same node again.
 func TestRestore(t *testing.T) {
 	first := newMachine(t)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -86,28 +85,18 @@ func Create(ctx context.Context, home config.Home, n NewNode, log *slog.Logger) 
 	if err := createWallet(ctx, home, built, wallet, log); err != nil {
 		return nil, err
 	}
-	created := &Created{
-		Network: kept.Network, Dir: home.Node(), PasswordFile: kept.PasswordFile, SeedFile: n.SeedFile,
+	return &Created{
+		Network: kept.Network, Dir: home.Node(), PasswordFile: kept.passwordFile(home), SeedFile: n.SeedFile,
 		Macaroon: filepath.Join(networkDir(home, kept.Network), "admin.macaroon"),
-	}
-	if created.PasswordFile == "" {
-		created.PasswordFile = passwordFile(home)
-	}
-	return created, nil
+	}, nil
 }
 
 func createWallet(ctx context.Context, home config.Home, built *lnd.Config, w lnd.NewWallet, log *slog.Logger) error {
-	runtime, err := lnd.RuntimeDir(home.Node())
+	r, err := newRunner(home, built, log)
 	if err != nil {
 		return err
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return fault.New("start_failed", "", "find our own binary: %w", err)
-	}
-	return lnd.CreateWallet(ctx, lnd.Runner{
-		Dir: home.Node(), Runtime: runtime, Config: built, Self: self, Log: log,
-	}, w)
+	return lnd.CreateWallet(ctx, r, w)
 }
 
 func checkMode(mode string) error {

@@ -58,6 +58,16 @@ func TestLifecycle(t *testing.T) {
 		m.start()
 	})
 
+	t.Run("stopped by a client", func(t *testing.T) {
+		r := m.status()
+		m.must("lncli", "stop")
+		awaitEnd(t, r.PID)
+		if _, code := m.run("node", "status"); code != "not_running" {
+			t.Errorf("started again: %q", code)
+		}
+		m.start()
+	})
+
 	r = m.status()
 	m.must("node", "stop")
 	awaitEnd(t, r.LndPID)

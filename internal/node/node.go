@@ -12,7 +12,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -72,6 +71,8 @@ type Node struct {
 	log        *slog.Logger
 	syncGrace  time.Duration
 	locked     bool // nobody gave us the wallet's password
+
+	stopped chan struct{} // closed when a client has stopped lnd
 }
 
 // New checks everything that can be checked, takes the pid file and opens the
@@ -82,13 +83,9 @@ func New(home config.Home, opts Options, log *slog.Logger) (n *Node, err error) 
 	if err != nil {
 		return nil, err
 	}
-	runtime, err := lnd.RuntimeDir(home.Node())
+	runner, err := newRunner(home, plan.config, log)
 	if err != nil {
 		return nil, err
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fault.New("start_failed", "", "find our own binary: %w", err)
 	}
 	lock, err := daemon.Acquire(pidFile(home))
 	if err != nil {
@@ -96,16 +93,17 @@ func New(home config.Home, opts Options, log *slog.Logger) (n *Node, err error) 
 	}
 	n = &Node{
 		home: home, lock: lock, log: log, syncGrace: opts.SyncGrace, locked: plan.password == nil,
+		stopped: make(chan struct{}),
 		supervisor: lnd.NewSupervisor(lnd.SupervisorConfig{
-			Runner:   lnd.Runner{Dir: home.Node(), Runtime: runtime, Config: plan.config, Self: self, Log: log},
-			Password: plan.password, RecoveryWindow: plan.recoveryWindow,
+			Runner: runner, Password: plan.password, RecoveryWindow: plan.recoveryWindow,
 		}),
 	}
 	ports, err := plan.open()
 	if err != nil {
 		return nil, errors.Join(err, lock.Release())
 	}
-	if n.front, err = plan.front(ports, n.supervisor.Endpoint(), log); err != nil {
+	hook := stopHook{stop: sync.OnceFunc(func() { close(n.stopped) })}
+	if n.front, err = plan.front(ports, n.supervisor.Endpoint(), hook, log); err != nil {
 		ports.close()
 		return nil, errors.Join(err, lock.Release())
 	}
@@ -113,7 +111,7 @@ func New(home config.Home, opts Options, log *slog.Logger) (n *Node, err error) 
 	return n, nil
 }
 
-// Run serves until ctx ends, then stops the front, then lnd, and returns nil.
+// Run serves until ctx ends or a client has stopped lnd, then stops the front, then lnd, and returns nil.
 // ready is called once, when the node is synced, or answers calls and SyncGrace
 // has passed, or waits for a password nobody gave it. An error of lnd's first
 // start ends Run with that error.
@@ -135,6 +133,7 @@ func (n *Node) Run(ctx context.Context, ready func(Running)) error {
 	ended := false
 	select {
 	case <-ctx.Done():
+	case <-n.stopped:
 	case failed = <-lndDone:
 		ended = true
 	case err := <-n.front.Failed():

@@ -30,8 +30,7 @@ type plan struct {
 func makePlan(home config.Home, opts Options) (*plan, error) {
 	kept, err := loadRemembered(home)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.New("no_wallet", "leyden node create --mode standalone",
-			"there is no node yet in %q", home.Node())
+		return nil, noNode(home)
 	}
 	if err != nil {
 		return nil, err
@@ -48,13 +47,15 @@ func makePlan(home config.Home, opts Options) (*plan, error) {
 	}
 	file, must := opts.PasswordFile, true
 	if file == "" {
-		file, must = kept.PasswordFile, false
-	}
-	if file == "" {
-		file = passwordFile(home)
+		file, must = kept.passwordFile(home), false
 	}
 	p.password, err = passwordFrom(file, must)
 	return p, err
+}
+
+func noNode(home config.Home) error {
+	return fault.New("no_wallet", "leyden node create --mode standalone",
+		"there is no node yet in %q", home.Node())
 }
 
 // build makes lnd's configuration of options over what was remembered.
@@ -81,6 +82,18 @@ func build(home config.Home, opts Options, kept remembered) (*lnd.Config, error)
 		s.Profiles = kept.Profiles
 	}
 	return lnd.Build(s)
+}
+
+// newRunner says how our binary runs lnd for this home.
+func newRunner(home config.Home, built *lnd.Config, log *slog.Logger) (r lnd.Runner, err error) {
+	r = lnd.Runner{Dir: home.Node(), Config: built, Log: log}
+	if r.Runtime, err = lnd.RuntimeDir(home.Node()); err != nil {
+		return r, err
+	}
+	if r.Self, err = os.Executable(); err != nil {
+		return r, fault.New("start_failed", "", "find our own binary: %w", err)
+	}
+	return r, nil
 }
 
 func firstOf(lists ...[]string) []string {
@@ -153,13 +166,13 @@ func listenAll(addrs []string, port, flag string) ([]net.Listener, error) {
 }
 
 // front makes the server before lnd.
-func (p *plan) front(open ports, e lnd.Endpoint, log *slog.Logger) (*front.Server, error) {
+func (p *plan) front(open ports, e lnd.Endpoint, hook front.Hook, log *slog.Logger) (*front.Server, error) {
 	tls, err := p.certificate(log)
 	if err != nil {
 		return nil, err
 	}
 	opts := front.Options{
-		Listeners: open.rpc, TLS: tls, Logger: log,
+		Listeners: open.rpc, TLS: tls, Hook: hook, Logger: log,
 		Backend: front.Backend{Socket: e.Socket, TLSCert: e.CertPath},
 	}
 	if len(open.rest) > 0 {

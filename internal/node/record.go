@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -12,8 +11,6 @@ import (
 	"time"
 
 	"github.com/leydenln/leyden/internal/config"
-	"github.com/leydenln/leyden/internal/daemon"
-	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/files"
 	"github.com/leydenln/leyden/internal/lnd"
 )
@@ -112,102 +109,4 @@ func (r *recorder) remove() error {
 		return nil
 	}
 	return err
-}
-
-// Status returns what the running node has written down. Nobody there:
-// not_running.
-func Status(home config.Home) (Running, error) {
-	var r Running
-	pid, ok := daemon.Running(pidFile(home))
-	if !ok {
-		return r, notRunning(home)
-	}
-	data, err := os.ReadFile(recordFile(home))
-	if errors.Is(err, fs.ErrNotExist) {
-		return Running{PID: pid, Dir: home.Node(), State: lnd.Down.String()}, nil
-	}
-	if err != nil {
-		return r, fault.New("no_status", "check the file's owner and mode", "status of the node: %w", err)
-	}
-	if err := json.Unmarshal(data, &r); err != nil {
-		return r, fault.New("no_status", "leyden node stop", "status of the node in %q is malformed: %w", recordFile(home), err)
-	}
-	if r.PID != pid {
-		// Left behind by a node that was killed; this one has yet to write.
-		return Running{PID: pid, Dir: home.Node(), State: lnd.Down.String()}, nil
-	}
-	return r, nil
-}
-
-func notRunning(home config.Home) error {
-	return fault.New("not_running", "leyden node start", "no node is running for %q", string(home))
-}
-
-// Stop ends the running node in order, within ctx.
-func Stop(ctx context.Context, home config.Home) error {
-	err := daemon.Stop(ctx, pidFile(home))
-	if fault.Code(err) == "not_running" {
-		return notRunning(home)
-	}
-	return err
-}
-
-// Unlock opens the running node's wallet and waits until it serves.
-func Unlock(ctx context.Context, home config.Home, password []byte) (Running, error) {
-	r, err := Status(home)
-	if err != nil {
-		return r, err
-	}
-	kept, err := loadRemembered(home)
-	if err != nil {
-		return r, err
-	}
-	e := lnd.Endpoint{Socket: r.Socket, CertPath: r.SocketCert}
-	if err := lnd.Unlock(ctx, e, password, kept.RecoveryWindow); err != nil {
-		return r, err
-	}
-	for {
-		r, err := Status(home)
-		if err != nil {
-			return r, err
-		}
-		if r.State == lnd.RPCActive.String() || r.State == lnd.Active.String() {
-			return r, nil
-		}
-		select {
-		case <-ctx.Done():
-			return r, fault.New("start_timeout", "leyden node status", "the wallet is open but lnd is not ready: %w", ctx.Err())
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-}
-
-// Lncli returns the flags that point lncli at the node.
-func Lncli(home config.Home) ([]string, error) {
-	r, err := Status(home)
-	network, addr := r.Network, DefaultRPC
-	if err != nil || network == "" {
-		kept, err := loadRemembered(home)
-		if err != nil {
-			return nil, fault.New("no_wallet", "leyden node create --mode standalone",
-				"there is no node yet in %q", home.Node())
-		}
-		network = kept.Network
-	}
-	if len(r.RPC) > 0 {
-		addr = dialable(r.RPC[0])
-	}
-	return []string{"--lnddir=" + home.Node(), "--network=" + network, "--rpcserver=" + addr}, nil
-}
-
-// dialable turns an address listened on into one to connect to.
-func dialable(addr string) string {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return addr
-	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		host = "localhost"
-	}
-	return net.JoinHostPort(host, port)
 }

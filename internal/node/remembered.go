@@ -33,6 +33,14 @@ func loadRemembered(h config.Home) (r remembered, err error) {
 	return r, err
 }
 
+// passwordFile is where a start looks for the wallet's password.
+func (r remembered) passwordFile(h config.Home) string {
+	if r.PasswordFile != "" {
+		return r.PasswordFile
+	}
+	return passwordFile(h)
+}
+
 func (r remembered) save(h config.Home) error {
 	data, err := yaml.Marshal(r)
 	if err != nil {

@@ -13,6 +13,6 @@ func newNodeCmd(app *App) *cobra.Command {
   leyden node status
   leyden node stop`,
 	}
-	cmd.AddCommand(nodeCreateCmd(app), nodeStartCmd(app), nodeStopCmd(app), nodeStatusCmd(app), nodeUnlockCmd(app))
+	cmd.AddCommand(nodeCreateCmd(app), nodeStartCmd(app), nodeStopCmd(app), nodeStatusCmd(app), nodeUnlockCmd(app), nodeChangePasswordCmd(app))
 	return cmd
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"time"
 
@@ -79,6 +80,31 @@ func nodeUnlockCmd(app *App) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&file, "password-file", "", "file with the password, mode 0600 (default: ask)")
+	return cmd
+}
+
+func nodeChangePasswordCmd(app *App) *cobra.Command {
+	var oldFile, newFile string
+	cmd := &cobra.Command{
+		Use:   "change-password",
+		Short: "Give the wallet of a stopped node another password",
+		Args:  voice.Args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			path, err := node.ChangePassword(cmd.Context(), app.Home, oldFile, newFile, slog.New(slog.DiscardHandler))
+			if err != nil {
+				return err
+			}
+			if app.JSON {
+				voice.PrintJSON(app.Out, map[string]string{"password_file": path})
+				return nil
+			}
+			fmt.Fprintf(app.Out, "the wallet now opens with the password in %s\n", path)
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&oldFile, "password-file", "", "file with the present password, mode 0600 (default: the one a start uses)")
+	f.StringVar(&newFile, "new-password-file", "", "file with the new password, mode 0600 (default: make one)")
 	return cmd
 }
 
