@@ -49,7 +49,7 @@ type entry struct {
 	done chan struct{}
 	err  error
 
-	// busy: a request is making or cancelling its invoice.
+	// busy: a request is making its invoice.
 	busy bool
 	// doomed: making it failed and nobody knows whether the invoice exists.
 	doomed bool
@@ -80,7 +80,7 @@ func (b *book) challenge(ctx context.Context, sale Sale, client who) (OpenChalle
 		return found.wait(ctx)
 	}
 	victim, err := b.room(client.prefix, time.Now())
-	if err == nil && victim == nil {
+	if err == nil {
 		b.insert(e)
 	}
 	b.mu.Unlock()
@@ -92,8 +92,9 @@ func (b *book) challenge(ctx context.Context, sale Sale, client who) (OpenChalle
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), mintTimeout)
 	defer cancel()
 	if victim != nil {
-		if err := b.replace(ctx, victim, e); err != nil {
-			return OpenChallenge{}, err
+		if err := b.cancel(ctx, victim.Hash); err != nil {
+			b.giveBack(victim, e, fmt.Errorf("cancel the oldest unpaid invoice: %w", err))
+			return OpenChallenge{}, e.err
 		}
 	}
 	b.mint(ctx, e, NewInvoice{Memo: sale.Memo, Amount: sale.Price, Expiry: e.Expires.Sub(e.Created), Preimage: preimage})
@@ -172,18 +173,14 @@ func (b *book) finish(e *entry, bolt11 string, err error, doomed bool) {
 	close(e.done)
 }
 
-// replace cancels the victim's invoice and gives its place to e.
-func (b *book) replace(ctx context.Context, victim, e *entry) error {
-	err := b.cancel(ctx, victim.Hash)
+// giveBack undoes the exchange of a victim, whose invoice could not be
+// cancelled, for e.
+func (b *book) giveBack(victim, e *entry, err error) {
+	b.finish(e, "", err, false)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	victim.busy = false
-	if err != nil {
-		return fmt.Errorf("cancel the oldest unpaid invoice: %w", err)
-	}
-	b.remove(victim)
-	b.insert(e)
-	return nil
+	victim.Client = nil
+	b.insert(victim)
 }
 
 // cancel makes sure that an invoice cannot be paid any more, and records it.
@@ -299,4 +296,4 @@ func (e *tooManyError) Error() string {
 	return fmt.Sprintf("%d unpaid invoices, ask again in %v", e.open, e.retryAfter)
 }
 
-var errAllBusy = errors.New("every open invoice is being made or cancelled")
+var errAllBusy = errors.New("every open invoice is being made")

@@ -12,8 +12,8 @@ const (
 )
 
 // room makes sure that one more invoice may be made for somebody in the
-// network. nil, nil: there is room. An entry: it is now busy, and its invoice
-// must be cancelled first. A *tooManyError: the book is full and the network
+// network. nil, nil: there is room. An entry: its place is free, but its invoice
+// must be cancelled before another is made. A *tooManyError: the book is full and the network
 // has its share, which is the same for every network that has any.
 //
 // The victim is the oldest of the network that has most, so a flood from a few
@@ -36,8 +36,7 @@ func (b *book) room(from netip.Prefix, now time.Time) (*entry, error) {
 	if victim == nil {
 		return nil, errAllBusy
 	}
-	victim.busy = true
-	b.unclaim(victim)
+	b.remove(victim)
 	return victim, nil
 }
 
