@@ -137,6 +137,25 @@ func TestGivenUpWhenExpired(t *testing.T) {
 	}
 }
 
+// TestJustExpired: the wallet is asked once more, refuses, and only then
+// another invoice is bought.
+func TestJustExpired(t *testing.T) {
+	m := newMarket(t)
+	old := pendingFrom(t, m, time.Now().Add(-time.Hour-30*time.Second))
+	asked := 0
+	m.wallet.Before = func(context.Context) error {
+		if asked++; asked == 1 {
+			return l402http.ErrNothingSent // as lnd does with an expired one
+		}
+		return nil
+	}
+	m.mustGet(t, "/a")
+	m.wantPayments(t, 1)
+	if _, err := m.Ledger.Track(old); err == nil || asked != 2 {
+		t.Errorf("asked %d times, old one paid: %t", asked, err == nil)
+	}
+}
+
 // pendingFrom leaves a purchase behind that never reached the wallet.
 func pendingFrom(t *testing.T, m *market, created time.Time) lntypes.Hash {
 	t.Helper()

@@ -111,6 +111,23 @@ func TestPaysOnceAndKeepsTheToken(t *testing.T) {
 	}
 }
 
+func TestNoCredentialLeavesThroughTheResponse(t *testing.T) {
+	m := newMarket(t)
+	m.mustGet(t, "/a")
+	req, err := http.NewRequest(http.MethodGet, m.url+"/a", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := m.buyer.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if len(resp.Request.Header) != 0 || len(req.Header) != 0 {
+		t.Errorf("headers %v, %v", resp.Request.Header, req.Header)
+	}
+}
+
 func TestFreeIsFree(t *testing.T) {
 	m := newMarket(t)
 	m.buyer.Wallet = nil
