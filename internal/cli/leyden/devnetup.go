@@ -94,7 +94,10 @@ func devnetKeepCmd(app *App) *cobra.Command {
 		Hidden: true,
 		Args:   voice.Args(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return devnet.Keep(cmd.Context(), app.Home, args[0], args[1])
+			if err := devnet.Keep(cmd.Context(), app.Home, args[0], args[1]); err != nil {
+				return voice.ErrSilent // btcd has said why, in the same log
+			}
+			return nil
 		},
 	}
 }

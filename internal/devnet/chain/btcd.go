@@ -56,7 +56,7 @@ func startBtcd(o Options, mining btcutil.Address) (*owned.Process, Access, error
 	}
 	c := btcdCommand(o.Dir, o.Btcd)
 	if len(o.Keeper) > 0 {
-		c = owned.Command{Path: o.Keeper[0], Args: append(slices.Clone(o.Keeper[1:]), o.Dir, o.Btcd), LogFile: c.LogFile}
+		c = owned.Command{Name: "btcd", Path: o.Keeper[0], Args: append(slices.Clone(o.Keeper[1:]), o.Dir, o.Btcd), LogFile: c.LogFile}
 	}
 	p, err := owned.Start(c)
 	return p, a, err
@@ -64,7 +64,7 @@ func startBtcd(o Options, mining btcutil.Address) (*owned.Process, Access, error
 
 func btcdCommand(dir, btcd string) owned.Command {
 	return owned.Command{
-		Path: btcd, Args: []string{"--configfile=" + confFile(dir)}, LogFile: filepath.Join(dir, "btcd.log"),
+		Name: "btcd", Path: btcd, Args: []string{"--configfile=" + confFile(dir)}, LogFile: filepath.Join(dir, "btcd.log"),
 		OnOurDeath: syscall.SIGKILL, // its database is made anew anyway
 	}
 }

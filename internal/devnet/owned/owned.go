@@ -21,6 +21,9 @@ import (
 
 // Command is a program to run.
 type Command struct {
+	// Name is what errors call the program; empty: its path.
+	Name string
+
 	// Path is the program's file, Args what follows its name.
 	Path string
 	Args []string
@@ -37,6 +40,7 @@ type Command struct {
 
 // Process is a program that was started.
 type Process struct {
+	name     string
 	cmd      *exec.Cmd
 	log      string
 	logStart int64
@@ -60,7 +64,7 @@ func Start(c Command) (*Process, error) {
 	cmd.Env = c.Env
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = attr(cmp.Or(c.OnOurDeath, syscall.SIGTERM))
-	p := &Process{cmd: cmd, log: c.LogFile, logStart: size, done: make(chan struct{})}
+	p := &Process{name: cmp.Or(c.Name, c.Path), cmd: cmd, log: c.LogFile, logStart: size, done: make(chan struct{})}
 
 	started := make(chan error)
 	go func() {
@@ -76,7 +80,7 @@ func Start(c Command) (*Process, error) {
 		}
 	}()
 	if err := <-started; err != nil {
-		return nil, fault.New("start_failed", "", "start %s: %w", c.Path, err)
+		return nil, fault.New("start_failed", "", "start %s: %w", p.name, err)
 	}
 	return p, nil
 }
@@ -108,7 +112,7 @@ func (p *Process) Stop(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return errors.Join(
-			fault.New("stop_timeout", "see "+p.log, "%s did not end in time: %w", p.cmd.Path, ctx.Err()),
+			fault.New("stop_timeout", "see "+p.log, "%s did not end in time: %w", p.name, ctx.Err()),
 			p.Kill())
 	}
 }
@@ -123,7 +127,7 @@ func (p *Process) Kill() error {
 // Signal sends s; a program that has ended is no error.
 func (p *Process) Signal(s syscall.Signal) error {
 	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fault.New("stop_failed", "", "signal %s: %w", p.cmd.Path, err)
+		return fault.New("stop_failed", "", "signal %s: %w", p.name, err)
 	}
 	return nil
 }
@@ -134,7 +138,7 @@ func (p *Process) Exit() error {
 	if words == "" {
 		words = "it said nothing"
 	}
-	return fault.New("ended", "see "+p.log, "%s ended (%s): %s", p.cmd.Path, p.cmd.ProcessState, words)
+	return fault.New("ended", "see "+p.log, "%s ended (%s): %s", p.name, p.cmd.ProcessState, words)
 }
 
 // lastWords returns the end of what this run wrote, on one line.
