@@ -30,6 +30,10 @@ type Request struct {
 	// Output is the file to write; Out is written when it is empty.
 	Output string
 	Out    io.Writer
+
+	// Progress, if set, hears how many bytes of how many (-1: not known) have
+	// come, a few times a second.
+	Progress func(done, total int64)
 }
 
 // Result is what became of a fetch.
@@ -106,11 +110,11 @@ func (c *Client) Do(ctx context.Context, r Request) (*Result, error) {
 		return res, Explain(err)
 	}
 	defer resp.Body.Close()
-	return res, c.finish(ctx, res, resp, out)
+	return res, c.finish(res, resp, out, r.Progress)
 }
 
 // finish reads the answer.
-func (c *Client) finish(_ context.Context, res *Result, resp *http.Response, out *output) error {
+func (c *Client) finish(res *Result, resp *http.Response, out *output, progress func(done, total int64)) error {
 	res.URL, res.Status = resp.Request.URL.Redacted(), resp.StatusCode
 	res.ContentType = resp.Header.Get("Content-Type")
 	if resp.StatusCode == http.StatusPaymentRequired {
@@ -121,7 +125,7 @@ func (c *Client) finish(_ context.Context, res *Result, resp *http.Response, out
 		res.Output = ""
 		return httpError(resp)
 	}
-	body := newWatched(resp.Body, c.cfg.HTTP.Timeout)
+	body := newWatched(resp, c.cfg.HTTP.Timeout, progress)
 	n, err := io.Copy(out, body)
 	body.stop()
 	res.Size = n

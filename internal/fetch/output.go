@@ -5,14 +5,11 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/leydenln/leyden/internal/fault"
 )
@@ -107,37 +104,4 @@ func outputFault(path string, err error) error {
 		return fault.New(CodeOutput, "", "write output: %w", err)
 	}
 	return fault.New(CodeOutput, "check the folder of the output file", "write output %q: %w", path, err)
-}
-
-// watched is a body that fails when it stays silent for too long.
-type watched struct {
-	body  io.ReadCloser
-	limit time.Duration
-	timer *time.Timer
-	late  atomic.Bool
-}
-
-func newWatched(body io.ReadCloser, limit time.Duration) *watched {
-	w := &watched{body: body, limit: limit}
-	w.timer = time.AfterFunc(limit, func() {
-		w.late.Store(true)
-		body.Close()
-	})
-	return w
-}
-
-// Read implements [io.Reader].
-func (w *watched) Read(b []byte) (int, error) {
-	n, err := w.body.Read(b)
-	w.timer.Reset(w.limit)
-	return n, err
-}
-
-func (w *watched) stop() { w.timer.Stop() }
-
-func (w *watched) err(err error) error {
-	if w.late.Load() {
-		return fmt.Errorf("nothing came for %s", w.limit)
-	}
-	return err
 }

@@ -98,6 +98,9 @@ func (app *App) fetch(cmd *cobra.Command, f fetchFlags, url string) error {
 	if f.noPay && app.json {
 		req.Output, req.Out = "", io.Discard // a question for the price
 	}
+	if f.output != "" && cfg.Output.Progress && !f.quiet && !f.noProgress && voice.IsTerminal(app.Err) {
+		req.Progress = app.progress
+	}
 	res, err := client.Do(cmd.Context(), req)
 	if res == nil {
 		return err
@@ -127,6 +130,16 @@ func (app *App) tell(res *fetch.Result, verbose, quiet bool) {
 	}
 	if res.Paid && !quiet && !app.json {
 		fmt.Fprintf(app.Err, "lnget: paid %d sat and a fee of %d sat\n", l402http.Sat(res.Amount), l402http.Sat(res.Fee))
+	}
+}
+
+// progress overwrites one line of the terminal.
+func (app *App) progress(done, total int64) {
+	const mb = 1_000_000
+	if total > 0 {
+		fmt.Fprintf(app.Err, "\r%d of %d MB\033[K\r", done/mb, total/mb)
+	} else {
+		fmt.Fprintf(app.Err, "\r%d MB\033[K\r", done/mb)
 	}
 }
 

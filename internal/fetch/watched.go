@@ -1,0 +1,55 @@
+package fetch
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// progressEvery is how often progress is told.
+const progressEvery = 200 * time.Millisecond
+
+// watched is a body that tells its progress, and fails when it stays silent
+// for too long.
+type watched struct {
+	body  io.ReadCloser
+	limit time.Duration
+	timer *time.Timer
+	late  atomic.Bool
+
+	progress    func(done, total int64)
+	done, total int64
+	told        time.Time
+}
+
+func newWatched(resp *http.Response, limit time.Duration, progress func(done, total int64)) *watched {
+	w := &watched{body: resp.Body, limit: limit, progress: progress, total: resp.ContentLength, told: time.Now()}
+	w.timer = time.AfterFunc(limit, func() {
+		w.late.Store(true)
+		resp.Body.Close()
+	})
+	return w
+}
+
+// Read implements [io.Reader].
+func (w *watched) Read(b []byte) (int, error) {
+	n, err := w.body.Read(b)
+	w.timer.Reset(w.limit)
+	w.done += int64(n)
+	if w.progress != nil && time.Since(w.told) > progressEvery {
+		w.progress(w.done, w.total)
+		w.told = time.Now()
+	}
+	return n, err
+}
+
+func (w *watched) stop() { w.timer.Stop() }
+
+func (w *watched) err(err error) error {
+	if w.late.Load() {
+		return fmt.Errorf("nothing came for %s", w.limit)
+	}
+	return err
+}
