@@ -158,6 +158,7 @@ func (l *link) stray(bolt11 string) error {
 	defer l.mu.Unlock()
 	l.strays = fault.New("wrong_network", "set authenticator.network in gate.yaml to the node's network",
 		"the node's invoices begin with %.6q, which is not for %s", bolt11, l.network)
+	l.log.Error("no tokens are sold until this is put right", "err", l.strays, "hint", fault.Hint(l.strays))
 	return l.strays
 }
 
