@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"context"
 	"encoding/hex"
 	"encoding/json"
 	"io/fs"
@@ -10,6 +11,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/lightningnetwork/lnd/lnrpc"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	"github.com/leydenln/leyden/internal/devnet/chain"
 	"github.com/leydenln/leyden/internal/lnd"
@@ -38,7 +45,10 @@ func TestLifecycle(t *testing.T) {
 	checkLncli(t, m)
 
 	t.Run("lnd killed", func(t *testing.T) {
+		conn := fromAddr(r, "127.0.0.1")(t)
+		defer conn.Close()
 		kill(t, m.status().LndPID)
+		checkAnswersMeanwhile(t, conn, r)
 		back := m.await("active again", func(r node.Running) bool { return r.State == "active" && r.Restarts == 1 })
 		if back.PID != r.PID || identity(t, m) != key {
 			t.Errorf("after the restart: %+v", back)
@@ -152,4 +162,29 @@ func identity(t *testing.T, m *machine) string {
 		t.Fatalf("identity key %q", info.Key)
 	}
 	return info.Key
+}
+
+// checkAnswersMeanwhile: while lnd is away the front itself answers, and says
+// so, until lnd is back.
+func checkAnswersMeanwhile(t *testing.T, conn *grpc.ClientConn, r node.Running) {
+	t.Helper()
+	raw, err := os.ReadFile(r.Macaroon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	ctx = metadata.AppendToOutgoingContext(ctx, "macaroon", hex.EncodeToString(raw))
+	told := false
+	for {
+		_, err := lnrpc.NewLightningClient(conn).GetInfo(ctx, &lnrpc.GetInfoRequest{})
+		if err == nil && told {
+			return
+		}
+		told = told || strings.Contains(status.Convert(err).Message(), "leyden: lnd_down: ")
+		if ctx.Err() != nil {
+			t.Fatalf("told %t, then %v", told, err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
