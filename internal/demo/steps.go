@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -164,22 +165,42 @@ func (d *Demo) refusal(ctx context.Context) (map[string]any, error) {
 	return map[string]any{"price_sat": dear, "exit_status": r.Status}, d.paidTimes(ctx, 1)
 }
 
+// settleTime bounds the wait for channel balances: they change a moment after
+// the payment is done, when both sides have signed the HTLC away (BOLT 2).
+const settleTime = 10 * time.Second
+
 func (d *Demo) balancesAfter(ctx context.Context) (map[string]any, error) {
-	after, err := d.balances(ctx)
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case after.payments != 1 || after.paidMsat != cheap*1000:
-		err = broken("the buyer made %d payments of %d msat, not one of %d sat", after.payments, after.paidMsat, cheap)
-	case after.invoices != 1 || after.earnedMsat != cheap*1000:
-		err = broken("the seller has %d paid invoices of %d msat, not one of %d sat", after.invoices, after.earnedMsat, cheap)
-	case after.seller-d.before.seller != cheap:
-		err = broken("the seller's channel balance grew by %d sat, not %d", after.seller-d.before.seller, cheap)
-	case d.before.buyer-after.buyer != cheap:
-		err = broken("the buyer's channel balance shrank by %d sat, not %d", d.before.buyer-after.buyer, cheap)
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	var after balances
+	var wrong error
+	err := devnet.Poll(ctx, func(ctx context.Context) (bool, error) {
+		now, err := d.balances(ctx)
+		if err != nil {
+			return false, err
+		}
+		after, wrong = now, d.compare(now)
+		return wrong == nil, nil
+	})
+	if wrong != nil {
+		err = wrong
 	}
 	return after.detail(), err
+}
+
+// compare insists that one fetch was paid for, once, on both sides.
+func (d *Demo) compare(after balances) error {
+	switch {
+	case after.payments != 1 || after.paidMsat != cheap*1000:
+		return broken("the buyer made %d payments of %d msat, not one of %d sat", after.payments, after.paidMsat, cheap)
+	case after.invoices != 1 || after.earnedMsat != cheap*1000:
+		return broken("the seller has %d paid invoices of %d msat, not one of %d sat", after.invoices, after.earnedMsat, cheap)
+	case after.seller-d.before.seller != cheap:
+		return broken("the seller's channel balance grew by %d sat, not %d", after.seller-d.before.seller, cheap)
+	case d.before.buyer-after.buyer != cheap:
+		return broken("the buyer's channel balance shrank by %d sat, not %d", d.before.buyer-after.buyer, cheap)
+	}
+	return nil
 }
 
 // lnget runs the buyer's lnget and insists on its exit status.
