@@ -155,6 +155,7 @@ func (c *openCall) firstError(err error) error {
 
 // nodeDown is the refusal for a call whose connection to lnd failed or broke.
 func (c *openCall) nodeDown(err error) error {
+	c.server.pool.lost(c.call.backend)
 	if r := c.server.calls.state(); r != nil {
 		return r
 	}

@@ -107,6 +107,16 @@ func (p *pool) release(c *conn) {
 	}
 }
 
+// lost takes a connection that failed a call out of the pool: its state may not
+// tell yet.
+func (p *pool) lost(c *conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !c.dropped && !p.closed {
+		p.drop(c)
+	}
+}
+
 func (p *pool) add(addr netip.Addr) (*conn, error) {
 	if len(p.conns) >= p.backend.MaxConns && !p.evict() && !addr.IsLoopback() {
 		return nil, refuse(codes.ResourceExhausted, "too_many_clients", "",

@@ -219,7 +219,9 @@ func (s *Server) stop(ctx context.Context) error {
 	case <-ctx.Done():
 		err = ctx.Err()
 		s.calls.cut(r, func(*openCall) bool { return true })
-		s.grpc.Stop()
+		// In the background: GracefulStop can hold a lock that Stop wants for as
+		// long as a hook does not return.
+		go s.grpc.Stop()
 	}
 	if s.http != nil {
 		_ = s.http.Close()

@@ -74,7 +74,7 @@ func (c *openCall) relayState(request []byte, send func([]byte) error) error {
 	ctx, attempt := withAttempt(ctx)
 	stream, err := backend.NewStream(metadata.NewOutgoingContext(ctx, outgoing(c.call.Metadata, nil)), streams, c.call.Method)
 	if err != nil {
-		return errLndAway
+		return c.lndAway(backend)
 	}
 	up := &Upstream{stream}
 	if up.Send(request) == nil {
@@ -85,13 +85,21 @@ func (c *openCall) relayState(request []byte, send func([]byte) error) error {
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
-		case err != nil && (c.ctx.Err() != nil || attempt.answered.Load()):
+		case err != nil && attempt.answered.Load():
 			return err
 		case err != nil:
-			return errLndAway
+			return c.lndAway(backend)
 		}
 		if err := send(msg); err != nil {
 			return err
 		}
 	}
+}
+
+func (c *openCall) lndAway(backend *conn) error {
+	if err := c.ctx.Err(); err != nil {
+		return err
+	}
+	c.server.pool.lost(backend)
+	return errLndAway
 }

@@ -28,7 +28,7 @@ import (
 )
 
 // patience bounds every wait of the tests.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // bytesCodec is the tests' own codec, so that the front's is not tested with
 // itself. Messages are *[]byte.

@@ -31,7 +31,7 @@ import (
 	"github.com/leydenln/leyden/internal/front/rest"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // fakeLnd answers a few methods in telling ways.
 type fakeLnd struct {
