@@ -60,6 +60,9 @@ type Step struct {
 	OK     bool           `json:"ok"`
 	MS     int64          `json:"ms"`
 	Detail map[string]any `json:"detail"`
+
+	// Words are the detail for people.
+	Words string `json:"-"`
 }
 
 // Demo is a demo whose steps have run.
@@ -110,10 +113,12 @@ func (d *Demo) Run(ctx context.Context) (Report, error) {
 	begin := time.Now()
 	report := Report{OK: true}
 	var err error
+	var found outcome
 	for i, s := range d.steps() {
 		stepBegin := time.Now()
 		step := Step{Name: s.name}
-		step.Detail, err = s.run(ctx)
+		found, err = s.run(ctx)
+		step.Detail, step.Words = found.detail, found.words
 		step.OK, step.MS = err == nil, time.Since(stepBegin).Milliseconds()
 		if step.Detail == nil {
 			step.Detail = map[string]any{}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -21,7 +22,13 @@ const overCap = 2
 
 type step struct {
 	name string
-	run  func(context.Context) (map[string]any, error)
+	run  func(context.Context) (outcome, error)
+}
+
+// outcome is what a step found: for programs, and in words.
+type outcome struct {
+	detail map[string]any
+	words  string
 }
 
 func (d *Demo) steps() []step {
@@ -42,23 +49,26 @@ func broken(format string, args ...any) error {
 	return fault.New("demo_failed", "", format, args...)
 }
 
-func (d *Demo) networkUp(ctx context.Context) (_ map[string]any, err error) {
+func (d *Demo) networkUp(ctx context.Context) (_ outcome, err error) {
 	d.network, err = devnet.Start(ctx, devnet.Options{
 		Home: d.home(), Nodes: 2, Leyden: d.opts.Leyden, Btcd: d.opts.Btcd, Progress: d.opts.OnProgress,
 	})
 	if err != nil {
-		return nil, err
+		return outcome{}, err
 	}
-	return map[string]any{
-		"buyer": d.buyerNode().Name, "buyer_pubkey": d.buyerNode().Pubkey,
-		"seller": d.sellerNode().Name, "seller_pubkey": d.sellerNode().Pubkey,
+	return outcome{
+		detail: map[string]any{
+			"buyer": d.buyerNode().Name, "buyer_pubkey": d.buyerNode().Pubkey,
+			"seller": d.sellerNode().Name, "seller_pubkey": d.sellerNode().Pubkey,
+		},
+		words: fmt.Sprintf("%s buys, %s sells, a channel between them", d.buyerNode().Name, d.sellerNode().Name),
 	}, nil
 }
 
-func (d *Demo) shopOpen(ctx context.Context) (_ map[string]any, err error) {
+func (d *Demo) shopOpen(ctx context.Context) (_ outcome, err error) {
 	addr, err := d.serveBackend()
 	if err != nil {
-		return nil, err
+		return outcome{}, err
 	}
 	d.gate, err = shop.OpenGate(ctx, shop.GateOptions{
 		Node: d.sellerNode(), Leyden: d.opts.Leyden, Services: []shop.Service{
@@ -67,14 +77,17 @@ func (d *Demo) shopOpen(ctx context.Context) (_ map[string]any, err error) {
 		},
 	})
 	if err != nil {
-		return nil, err
+		return outcome{}, err
 	}
 	d.buyer, err = shop.NewBuyer(ctx, filepath.Join(d.Dir, "buyer"), d.opts.Lnget, d.buyerNode())
 	if err != nil {
-		return nil, err
+		return outcome{}, err
 	}
-	return map[string]any{"url": d.gate.URL + cheapPath, "price_sat": cheap,
-		"dear_url": d.gate.URL + dearPath, "dear_price_sat": dear, "macaroon": d.buyer.Macaroon}, nil
+	return outcome{
+		detail: map[string]any{"url": d.gate.URL + cheapPath, "price_sat": cheap,
+			"dear_url": d.gate.URL + dearPath, "dear_price_sat": dear, "macaroon": d.buyer.Macaroon},
+		words: fmt.Sprintf("%s costs %d sat, %s costs %d", d.gate.URL+cheapPath, cheap, dearPath, dear),
+	}, nil
 }
 
 // balances are what both nodes say, in sat but for the msat.
@@ -84,10 +97,14 @@ type balances struct {
 	paidMsat, earnedMsat int64
 }
 
-func (b balances) detail() map[string]any {
-	return map[string]any{
-		"buyer_channel_sat": b.buyer, "buyer_payments": b.payments, "buyer_paid_msat": b.paidMsat,
-		"seller_channel_sat": b.seller, "seller_paid_invoices": b.invoices, "seller_earned_msat": b.earnedMsat,
+func (b balances) outcome() outcome {
+	return outcome{
+		detail: map[string]any{
+			"buyer_channel_sat": b.buyer, "buyer_payments": b.payments, "buyer_paid_msat": b.paidMsat,
+			"seller_channel_sat": b.seller, "seller_paid_invoices": b.invoices, "seller_earned_msat": b.earnedMsat,
+		},
+		words: fmt.Sprintf("buyer %d sat, %d payments made; seller %d sat, %d invoices paid",
+			b.buyer, b.payments, b.seller, b.invoices),
 	}
 }
 
@@ -108,68 +125,77 @@ func channelBalance(ctx context.Context, n *devnet.Node) (int64, error) {
 	return int64(r.GetLocalBalance().GetSat()), nil
 }
 
-func (d *Demo) balancesBefore(ctx context.Context) (map[string]any, error) {
+func (d *Demo) balancesBefore(ctx context.Context) (outcome, error) {
 	var err error
 	d.before, err = d.balances(ctx)
 	if err == nil && (d.before.payments != 0 || d.before.invoices != 0) {
 		err = broken("a new network has %d payments and %d paid invoices", d.before.payments, d.before.invoices)
 	}
-	return d.before.detail(), err
+	return d.before.outcome(), err
 }
 
-func (d *Demo) pricePreview(ctx context.Context) (map[string]any, error) {
+func (d *Demo) pricePreview(ctx context.Context) (outcome, error) {
 	r, err := d.lnget(ctx, 0, "--no-pay", "--json", d.gate.URL+cheapPath)
 	if err != nil {
-		return nil, err
+		return outcome{}, err
 	}
 	var preview struct {
 		Sat int64 `json:"invoice_amount_sat"`
 	}
 	if err := json.Unmarshal([]byte(r.Stdout), &preview); err != nil {
-		return nil, broken("lnget --no-pay --json printed no JSON: %w: %s", err, r)
+		return outcome{}, broken("lnget --no-pay --json printed no JSON: %w: %s", err, r)
 	}
 	if preview.Sat != cheap {
-		return nil, broken("the preview says %d sat, the price is %d", preview.Sat, cheap)
+		return outcome{}, broken("the preview says %d sat, the price is %d", preview.Sat, cheap)
 	}
-	return map[string]any{"invoice_amount_sat": preview.Sat}, d.paidTimes(ctx, 0)
+	return outcome{
+		detail: map[string]any{"invoice_amount_sat": preview.Sat},
+		words:  fmt.Sprintf("lnget --no-pay --json says %d sat, and pays nothing", preview.Sat),
+	}, d.paidTimes(ctx, 0)
 }
 
-func (d *Demo) paidFetch(ctx context.Context) (map[string]any, error) {
-	return d.fetch(ctx, "paid_sat", cheap)
+func (d *Demo) paidFetch(ctx context.Context) (outcome, error) {
+	return d.fetch(ctx, cheap)
 }
 
-func (d *Demo) secondFetch(ctx context.Context) (map[string]any, error) {
-	return d.fetch(ctx, "paid_sat", 0)
+func (d *Demo) secondFetch(ctx context.Context) (outcome, error) {
+	return d.fetch(ctx, 0)
 }
 
 // fetch gets the cheap page; after it, the buyer has paid exactly once.
-func (d *Demo) fetch(ctx context.Context, key string, paid int64) (map[string]any, error) {
+func (d *Demo) fetch(ctx context.Context, paid int64) (outcome, error) {
 	r, err := d.lnget(ctx, 0, "-q", d.gate.URL+cheapPath)
 	if err != nil {
-		return nil, err
+		return outcome{}, err
 	}
 	if r.Stdout != bodies[cheapPath] {
-		return nil, broken("lnget printed %q, the service says %q", r.Stdout, bodies[cheapPath])
+		return outcome{}, broken("lnget printed %q, the service says %q", r.Stdout, bodies[cheapPath])
 	}
-	return map[string]any{key: paid, "body": r.Stdout}, d.paidTimes(ctx, 1)
+	return outcome{
+		detail: map[string]any{"paid_sat": paid, "body": r.Stdout},
+		words:  fmt.Sprintf("lnget paid %d sat and got %s", paid, strings.TrimSpace(r.Stdout)),
+	}, d.paidTimes(ctx, 1)
 }
 
-func (d *Demo) refusal(ctx context.Context) (map[string]any, error) {
+func (d *Demo) refusal(ctx context.Context) (outcome, error) {
 	r, err := d.lnget(ctx, overCap, "-q", d.gate.URL+dearPath)
 	if err != nil {
-		return nil, err
+		return outcome{}, err
 	}
 	if r.Stdout != "" {
-		return nil, broken("lnget refused to pay and yet printed %q", r.Stdout)
+		return outcome{}, broken("lnget refused to pay and yet printed %q", r.Stdout)
 	}
-	return map[string]any{"price_sat": dear, "exit_status": r.Status}, d.paidTimes(ctx, 1)
+	return outcome{
+		detail: map[string]any{"price_sat": dear, "exit_status": r.Status},
+		words:  fmt.Sprintf("%d sat are over lnget's --max-cost: exit status %d, nothing paid", dear, r.Status),
+	}, d.paidTimes(ctx, 1)
 }
 
 // settleTime bounds the wait for channel balances: they change a moment after
 // the payment is done, when both sides have signed the HTLC away (BOLT 2).
 const settleTime = 10 * time.Second
 
-func (d *Demo) balancesAfter(ctx context.Context) (map[string]any, error) {
+func (d *Demo) balancesAfter(ctx context.Context) (outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()
 	var after balances
@@ -185,7 +211,7 @@ func (d *Demo) balancesAfter(ctx context.Context) (map[string]any, error) {
 	if wrong != nil {
 		err = wrong
 	}
-	return after.detail(), err
+	return after.outcome(), err
 }
 
 // compare insists that one fetch was paid for, once, on both sides.

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -85,16 +82,10 @@ func (app *App) demoOptions() demo.Options {
 		}
 	}
 	o := demo.Options{OnStep: func(number int, s demo.Step) {
-		mark := "ok"
 		if !s.OK {
-			mark = "FAILED"
+			s.Words = "FAILED " + s.Words
 		}
-		fmt.Fprintf(out, "%d. %-22s %6.2f s  %s\n", number, s.Name, seconds(s.MS), mark)
-		for _, key := range slices.Sorted(maps.Keys(s.Detail)) {
-			if key != "error" {
-				fmt.Fprintf(out, "     %s: %s\n", strings.ReplaceAll(key, "_", " "), strings.TrimSpace(fmt.Sprint(s.Detail[key])))
-			}
-		}
+		fmt.Fprintf(out, "%d. %-22s %6.2f s  %s\n", number, s.Name, seconds(s.MS), s.Words)
 	}}
 	if voice.IsTerminal(app.Err) {
 		o.OnProgress = progressTo(app.Err)
