@@ -41,8 +41,9 @@ func TestDemoStaysUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	await(t, "something to try", func() bool { return strings.Contains(said.String(), "lncli listinvoices") })
+	await(t, "something to try", func() bool { return strings.HasSuffix(said.String(), "devnet mine 1\n") })
 	checkReport(t, []byte(out.String()))
+	tryAll(t, said.String())
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
@@ -50,6 +51,25 @@ func TestDemoStaysUp(t *testing.T) {
 		t.Fatalf("%v: %s", err, said.String())
 	}
 	demoGone(t, cmd)
+}
+
+// tryAll types what the demo says one can try: the lines without a comment.
+func tryAll(t *testing.T, text string) {
+	t.Helper()
+	tried := 0
+	for line := range strings.Lines(text) {
+		line, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "  ")
+		if !ok || strings.HasPrefix(line, "#") || strings.HasPrefix(line, "curl ") {
+			continue
+		}
+		tried++
+		if out, err := exec.CommandContext(t.Context(), "sh", "-c", line).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v: %s", line, err, out)
+		}
+	}
+	if tried < 5 {
+		t.Errorf("only %d lines to try in %q", tried, text)
+	}
 }
 
 // TestDemoFailsLoudly: a buyer's program that does nothing is noticed.
