@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -14,12 +15,13 @@ import (
 // probeTimeout bounds the look whether the chain backend listens.
 const probeTimeout = 5 * time.Second
 
-// rpcPorts are the default RPC ports of btcd and bitcoind.
-var rpcPorts = map[string]map[string]string{
-	"btcd": {"mainnet": "8334", "testnet": "18334", "testnet4": "48334", "regtest": "18334",
-		"simnet": "18556", "signet": "38334"},
-	"bitcoind": {"mainnet": "8332", "testnet": "18332", "testnet4": "48332", "regtest": "18443",
-		"signet": "38332"},
+// rpcPorts are the RPC ports that lnd tries by default, the first that answers
+// being taken.
+var rpcPorts = map[string]map[string][]string{
+	"btcd": {"mainnet": {"8334"}, "testnet": {"18334"}, "testnet4": {"48334"}, "regtest": {"18334"},
+		"simnet": {"18556"}, "signet": {"38332"}},
+	"bitcoind": {"mainnet": {"8332"}, "testnet": {"18332"}, "testnet4": {"48332"},
+		"regtest": {"18332", "18443"}, "signet": {"38330", "38332"}},
 }
 
 // probe finds what lnd would find late, and say less clearly: a peer port that
@@ -35,17 +37,17 @@ func (c *Config) probe(ctx context.Context) error {
 			return err
 		}
 	}
-	addr := c.backendAddr()
-	if addr == "" {
-		return nil
-	}
+	var refusal error
 	dialer := net.Dialer{Timeout: probeTimeout}
-	conn, err := dialer.DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return fault.New("backend_unreachable", "start "+c.backend+", or use --backend neutrino",
+	for _, addr := range c.backendAddrs() {
+		conn, err := dialer.DialContext(ctx, "tcp", addr)
+		if err == nil {
+			return conn.Close()
+		}
+		refusal = fault.New("backend_unreachable", "start "+c.backend+", or use --backend neutrino",
 			"chain backend %s: %w", c.backend, err)
 	}
-	return conn.Close()
+	return refusal
 }
 
 // PortError is the fault of a listener that could not be opened: port_in_use
@@ -68,7 +70,7 @@ func (c *Config) PeerAddrs() []string {
 	var addrs []string
 	for _, o := range c.options {
 		if o.Name == "listen" {
-			addrs = append(addrs, withPort(o.Value, "9735"))
+			addrs = append(addrs, WithPort(o.Value, "9735"))
 		}
 	}
 	if len(addrs) == 0 {
@@ -77,24 +79,36 @@ func (c *Config) PeerAddrs() []string {
 	return addrs
 }
 
-// backendAddr is the RPC address of btcd or bitcoind; "" for neutrino, and
-// for a backend behind a proxy, which only lnd can reach.
-func (c *Config) backendAddr() string {
-	ports, ok := rpcPorts[c.backend]
-	if tor, set := find(c.options, "tor.active"); !ok || set && tor.Value != "false" {
-		return ""
+// backendAddrs are the RPC addresses to try of btcd or bitcoind; none for
+// neutrino, and for a backend behind a proxy, which only lnd can reach.
+func (c *Config) backendAddrs() []string {
+	if tor, set := find(c.options, "tor.active"); set {
+		if on, valid := parseSwitch(tor.Value); on || !valid {
+			return nil
+		}
 	}
 	host := "localhost"
 	if o, ok := find(c.options, c.backend+".rpchost"); ok {
 		host = o.Value
 	}
-	return withPort(host, ports[c.network])
+	var addrs []string
+	for _, port := range rpcPorts[c.backend][c.network] {
+		addrs = append(addrs, WithPort(host, port))
+	}
+	return addrs
 }
 
-// withPort adds the port to an address that has none.
-func withPort(addr, port string) string {
-	if _, _, err := net.SplitHostPort(addr); err == nil {
+// WithPort completes an address as lnd does: a bare number is a port of
+// localhost, and a host without port gets the given one.
+func WithPort(addr, port string) string {
+	if host, own, err := net.SplitHostPort(addr); err == nil {
+		if host == "" && own == "" {
+			return ":" + port
+		}
 		return addr
+	}
+	if _, err := strconv.Atoi(addr); err == nil {
+		return net.JoinHostPort("localhost", addr)
 	}
 	return net.JoinHostPort(strings.Trim(addr, "[]"), port)
 }

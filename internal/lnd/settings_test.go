@@ -140,13 +140,14 @@ func TestProbedAddresses(t *testing.T) {
 		peers   string
 		backend string
 	}{
-		"defaults":        {Settings{}, ":9735", ""},
-		"listen":          {Settings{Conf: conf("listen=127.0.0.1", "listen=[::1]:5")}, "127.0.0.1:9735 [::1]:5", ""},
-		"nolisten":        {Settings{Conf: conf("nolisten=1")}, "", ""},
-		"btcd":            {Settings{Network: "regtest", Backend: "btcd"}, ":9735", "localhost:18334"},
-		"btcd elsewhere":  {Settings{Network: "simnet", Backend: "btcd", Conf: conf("btcd.rpchost=h")}, ":9735", "h:18556"},
-		"bitcoind":        {Settings{Backend: "bitcoind", Conf: conf("bitcoind.rpchost=h:1")}, ":9735", "h:1"},
-		"bitcoind on tor": {Settings{Backend: "bitcoind", Conf: conf("tor.active=1")}, ":9735", ""},
+		"defaults":          {Settings{}, ":9735", ""},
+		"listen":            {Settings{Conf: conf("listen=127.0.0.1", "listen=[::1]:5", "listen=[::2]", "listen=:")}, "127.0.0.1:9735 [::1]:5 [::2]:9735 :9735", ""},
+		"nolisten":          {Settings{Conf: conf("nolisten=1")}, "", ""},
+		"btcd":              {Settings{Network: "regtest", Backend: "btcd"}, ":9735", "localhost:18334"},
+		"btcd elsewhere":    {Settings{Network: "simnet", Backend: "btcd", Conf: conf("btcd.rpchost=h")}, ":9735", "h:18556"},
+		"bitcoind":          {Settings{Backend: "bitcoind", Conf: conf("bitcoind.rpchost=h:1")}, ":9735", "h:1"},
+		"bitcoind, regtest": {Settings{Network: "regtest", Backend: "bitcoind", Conf: conf("listen=19735")}, "localhost:19735", "localhost:18332 localhost:18443"},
+		"bitcoind on tor":   {Settings{Backend: "bitcoind", Conf: conf("tor.active=1")}, ":9735", ""},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -154,8 +155,8 @@ func TestProbedAddresses(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if peers := strings.Join(got.PeerAddrs(), " "); peers != c.peers || got.backendAddr() != c.backend {
-				t.Errorf("got %q and %q", peers, got.backendAddr())
+			if peers := strings.Join(got.PeerAddrs(), " "); peers != c.peers || strings.Join(got.backendAddrs(), " ") != c.backend {
+				t.Errorf("got %q and %q", peers, got.backendAddrs())
 			}
 		})
 	}

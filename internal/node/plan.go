@@ -153,9 +153,7 @@ func (p *plan) open() (opened ports, err error) {
 func listenAll(addrs []string, port, flag string) ([]net.Listener, error) {
 	var open []net.Listener
 	for _, addr := range addrs {
-		if _, _, err := net.SplitHostPort(addr); err != nil {
-			addr = net.JoinHostPort(addr, port)
-		}
+		addr = lnd.WithPort(addr, port)
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
 			return open, lnd.PortError("port", addr, flag, err)
