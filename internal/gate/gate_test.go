@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -332,4 +334,40 @@ func firstLines(t *testing.T, addr, send string) string {
 	buf := make([]byte, 4096)
 	n, _ := bufio.NewReader(c).Read(buf)
 	return string(buf[:n])
+}
+
+// TestStream reads the first part of an answer while the backend still writes.
+func TestStream(t *testing.T) {
+	more := make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "first\n")
+		_ = http.NewResponseController(w).Flush()
+		<-more
+		_, _ = io.WriteString(w, "second\n")
+	}))
+	defer slow.Close()
+	g := openGate(t, t.TempDir(), newFakeNode(),
+		fmt.Sprintf("services: [{name: a, auth: off, address: %q}]\n", strings.TrimPrefix(slow.URL, "http://")))
+	resp, err := http.Get("http://" + g.Addr().String() + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	if !lines.Scan() || lines.Text() != "first" {
+		t.Errorf("got %q, %v", lines.Text(), lines.Err())
+	}
+	close(more)
+	if !lines.Scan() || lines.Text() != "second" {
+		t.Errorf("got %q, %v", lines.Text(), lines.Err())
+	}
+}
+
+func TestBackendAway(t *testing.T) {
+	b := newBackend(t)
+	b.Close()
+	g := openGate(t, t.TempDir(), newFakeNode(), fmt.Sprintf(twoServices, b.addr()))
+	if resp := get(t, g, "/open/x"); resp.StatusCode != http.StatusBadGateway || !strings.Contains(text(t, resp), "backend_unreachable") {
+		t.Errorf("status %d", resp.StatusCode)
+	}
 }
