@@ -116,10 +116,14 @@ func (s *FileStore) Save(p l402http.Purchase) error {
 	name := hex.EncodeToString(p.Hash[:])
 	active := filepath.Join(folder, name+recordSuffix)
 	if p.State.Active() {
-		return files.Write(active, data, 0o600)
+		if err := files.Write(active, data, 0o600); err != nil || p.State == l402http.StatePaid {
+			return err
+		}
+		// The folders may be new: the journal must be found in them.
+		return errors.Join(files.SyncDir(s.dir), files.SyncDir(filepath.Dir(s.dir)))
 	}
 	old := filepath.Join(folder, oldFolder)
-	if err := s.makeDir(old); err != nil {
+	if err := makeDir(old); err != nil {
 		return err
 	}
 	if err := files.Write(filepath.Join(old, name+recordSuffix), data, 0o600); err != nil {
@@ -229,27 +233,16 @@ func readRecord(path string) (l402http.Purchase, error) {
 
 func (s *FileStore) folder(host string) string { return filepath.Join(s.dir, folderName(host)) }
 
-// makeFolder makes the folder of an origin so that it survives a crash.
 func (s *FileStore) makeFolder(o l402http.Origin) (string, error) {
 	folder := s.folder(o.Host())
-	return folder, s.makeDir(folder)
+	return folder, makeDir(folder)
 }
 
-func (s *FileStore) makeDir(dir string) error {
+func makeDir(dir string) error {
 	if _, err := os.Stat(dir); err == nil {
 		return nil
 	}
-	if err := files.MkdirPrivate(dir); err != nil {
-		return err
-	}
-	for parent := filepath.Dir(dir); ; parent = filepath.Dir(parent) {
-		if err := files.SyncDir(parent); err != nil {
-			return err
-		}
-		if len(parent) <= len(s.dir) {
-			return nil
-		}
-	}
+	return files.MkdirPrivate(dir)
 }
 
 // folderName is the host in letters, digits, dots and dashes, the rest as %xx;

@@ -44,9 +44,11 @@ func Dial(c LNDConfig) (*lightning.Client, error) {
 // Warm implements [l402http.Warmer]: TLS with the node takes longer than
 // reading and journalling a challenge.
 func (w *wallet) Warm() {
-	if c, err := w.dial(); err == nil {
-		c.Connect()
-	}
+	go func() {
+		if c, err := w.dial(); err == nil {
+			c.Connect()
+		}
+	}()
 }
 
 // Pay implements [l402http.Wallet].
