@@ -4,11 +4,13 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/leydenln/leyden/internal/devnet"
 	"github.com/leydenln/leyden/internal/devnet/port"
 )
 
@@ -31,6 +33,7 @@ func TestScripts(t *testing.T) {
 			if err != nil {
 				return err
 			}
+			env.Defer(func() { stopAll(w.program("leyden"), filepath.Join(env.WorkDir, ".leyden")) })
 			env.Setenv("PATH", w.bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("GATE", gate.URL)
@@ -47,6 +50,16 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 	})
+}
+
+// stopAll ends what a session that failed half-way has left in the background.
+// Usually nothing is there, which is an error not worth telling.
+func stopAll(leyden, home string) {
+	for _, args := range [][]string{{"node", "stop"}, {"gate", "stop"}, {"devnet", "down"}} {
+		cmd := exec.Command(leyden, append([]string{"--home", home}, args...)...)
+		cmd.Env = devnet.Environ()
+		_ = cmd.Run()
+	}
 }
 
 // exits runs a program and insists on its exit status: exits 2 lnget …

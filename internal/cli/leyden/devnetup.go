@@ -2,6 +2,7 @@ package leyden
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/daemon"
 	"github.com/leydenln/leyden/internal/devnet"
+	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/files"
 )
 
@@ -124,6 +126,9 @@ func (app *App) detachDevnet(ctx context.Context, d devnetFlags, progress io.Wri
 	}})
 	stop()
 	<-done
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return fault.New("interrupted", "leyden devnet up", "interrupted before the network was up; it is down again")
+	}
 	return err
 }
 
