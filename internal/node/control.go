@@ -89,8 +89,11 @@ func Lncli(home config.Home) ([]string, error) {
 	network, addr := r.Network, DefaultRPC
 	if err != nil || network == "" {
 		kept, err := loadRemembered(home)
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
 			return nil, noNode(home)
+		}
+		if err != nil {
+			return nil, err
 		}
 		network = kept.Network
 	}

@@ -1,7 +1,9 @@
 package leyden
 
 import (
+	"bytes"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -25,5 +27,17 @@ func TestGivenFlags(t *testing.T) {
 	want := []string{"--backend=btcd", "--listen=127.0.0.1:1", "--listen=127.0.0.1:2", "--rest=true", "--alias=a"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+func TestShowSeed(t *testing.T) {
+	var out bytes.Buffer
+	words := strings.Fields(strings.Repeat("abandon ", 23) + "zoo")
+	if err := (&App{Out: &out}).showSeed(words); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if len(lines) != 7 || !strings.HasPrefix(lines[1], " 1. abandon") || !strings.Contains(lines[6], "24. zoo") {
+		t.Errorf("got\n%s", out.String())
 	}
 }
