@@ -37,6 +37,7 @@ type record struct {
 	Preimage    string       `json:"preimage,omitempty"`
 	AmountMsat  uint64       `json:"amount_msat"`
 	FeeMsat     uint64       `json:"fee_msat"`
+	Node        string       `json:"node,omitempty"` // public key, hex
 	CreatedAt   time.Time    `json:"created_at"`
 	PaidAt      time.Time    `json:"paid_at,omitzero"`
 	Reason      string       `json:"reason,omitempty"`
@@ -47,7 +48,7 @@ func encodeRecord(p l402http.Purchase) ([]byte, error) {
 		Version: recordVersion, State: string(p.State), Origin: string(p.Origin), Path: p.Path,
 		Scheme: string(p.Scheme), Tokens: p.Credential.Tokens, Invoice: p.Invoice,
 		PaymentHash: hex.EncodeToString(p.Hash[:]), AmountMsat: uint64(p.Amount), FeeMsat: uint64(p.Fee),
-		CreatedAt: p.Created.UTC(), Reason: p.Reason,
+		Node: p.Node, CreatedAt: p.Created.UTC(), Reason: p.Reason,
 	}
 	if !p.Paid.IsZero() {
 		r.PaidAt = p.Paid.UTC()
@@ -86,7 +87,7 @@ func decodeRecord(data []byte) (l402http.Purchase, error) {
 		Origin: l402http.Origin(r.Origin), Path: r.Path, State: l402http.State(r.State),
 		Scheme: l402.Scheme(r.Scheme), Credential: l402.Credential{Tokens: r.Tokens}, Invoice: r.Invoice,
 		Hash: hash, Amount: lnwire.MilliSatoshi(r.AmountMsat), Fee: lnwire.MilliSatoshi(r.FeeMsat),
-		Created: r.CreatedAt, Paid: r.PaidAt, Reason: r.Reason,
+		Node: r.Node, Created: r.CreatedAt, Paid: r.PaidAt, Reason: r.Reason,
 	}
 	if r.Preimage != "" {
 		preimage, err := lntypes.MakePreimageFromStr(r.Preimage)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/lightningnetwork/lnd/lntypes"
 	"google.golang.org/grpc/codes"
@@ -20,9 +21,17 @@ type wallet struct {
 	once   sync.Once
 	client *lightning.Client
 	err    error
+	node   func() (string, error)
 }
 
-func newWallet(c LNDConfig) *wallet { return &wallet{cfg: c} }
+// nodeTimeout bounds the question which node this is.
+const nodeTimeout = 10 * time.Second
+
+func newWallet(c LNDConfig) *wallet {
+	w := &wallet{cfg: c}
+	w.node = sync.OnceValues(w.askNode)
+	return w
+}
 
 func (w *wallet) dial() (*lightning.Client, error) {
 	w.once.Do(func() { w.client, w.err = Dial(w.cfg) })
@@ -42,13 +51,30 @@ func Dial(c LNDConfig) (*lightning.Client, error) {
 }
 
 // Warm implements [l402http.Warmer]: TLS with the node takes longer than
-// reading and journalling a challenge.
+// reading a challenge.
 func (w *wallet) Warm() {
 	go func() {
 		if c, err := w.dial(); err == nil {
 			c.Connect()
 		}
 	}()
+}
+
+// Node implements [l402http.Namer]. The node is asked once.
+func (w *wallet) Node(context.Context) (string, error) { return w.node() }
+
+func (w *wallet) askNode() (string, error) {
+	c, err := w.dial()
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), nodeTimeout)
+	defer cancel()
+	info, err := c.GetInfo(ctx)
+	if fault.Code(err) == lightning.CodePermissionDenied {
+		return "", nil
+	}
+	return info.Pubkey, err
 }
 
 // Pay implements [l402http.Wallet].

@@ -56,6 +56,9 @@ type Purchase struct {
 	Hash lntypes.Hash
 	// Amount is the invoice's, Fee what was spent on top, in msat.
 	Amount, Fee lnwire.MilliSatoshi
+	// Node is the public key, in hex, of the node that was asked to pay; ""
+	// when that is not known.
+	Node string
 	// Created is when it was journalled, Paid when the wallet said so.
 	Created, Paid time.Time
 	// Used says that the seller has accepted the token.

@@ -37,6 +37,14 @@ type Wallet interface {
 // journalled. Warm must not wait.
 type Warmer interface{ Warm() }
 
+// Namer is a wallet that can say which node it pays from. A purchase that was
+// begun with one node is never offered to another, which would not know what
+// the first has done.
+type Namer interface {
+	// Node returns the node's public key in hex, "" when it may not be asked.
+	Node(ctx context.Context) (string, error)
+}
+
 // Payment says what to pay.
 type Payment struct {
 	// Invoice is a BOLT 11 invoice with an amount.

@@ -80,8 +80,12 @@ func (x *exchange) buy(ctx context.Context, c l402.Challenge) (*Purchase, error)
 	if err != nil {
 		return nil, err
 	}
+	node, err := x.t.node(ctx)
+	if err != nil {
+		return nil, fail(CodePaymentFailed, "", "%d sat to %s were not paid: %w", Sat(offer.Amount), x.origin, err)
+	}
 	p := Purchase{
-		Origin: x.origin, Path: x.path, State: StatePending, Scheme: c.Scheme,
+		Origin: x.origin, Path: x.path, Node: node, State: StatePending, Scheme: c.Scheme,
 		Credential: l402.Credential{Tokens: c.Tokens}, Invoice: c.Invoice,
 		Hash: offer.Hash, Amount: offer.Amount, Created: time.Now(),
 	}
@@ -164,6 +168,9 @@ func (x *exchange) resolve(ctx context.Context, p *Purchase, c l402.Challenge) e
 func (t *Transport) reconcile(ctx context.Context, p *Purchase) error {
 	ctx, cancel := context.WithTimeout(ctx, t.timeout())
 	defer cancel()
+	if err := t.sameNode(ctx, p); err != nil {
+		return err
+	}
 	start := time.Now()
 	receipt, err := t.Wallet.Track(ctx, p.Hash)
 	if errors.Is(err, ErrPaymentUnknown) {
@@ -180,6 +187,32 @@ func (t *Transport) reconcile(ctx context.Context, p *Purchase) error {
 		return nil
 	}
 	return err
+}
+
+// node returns the wallet's node, "" when the wallet cannot say.
+func (t *Transport) node(ctx context.Context) (string, error) {
+	n, ok := t.Wallet.(Namer)
+	if !ok {
+		return "", nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, t.timeout())
+	defer cancel()
+	return n.Node(ctx)
+}
+
+// sameNode fails when p was begun with another node than the wallet's: what
+// this one does not know, that one may have paid.
+func (t *Transport) sameNode(ctx context.Context, p *Purchase) error {
+	now, err := t.node(ctx)
+	if err != nil {
+		return fail(CodePaymentUnresolved, "try again: it is asked for first, and not paid twice",
+			"payment of %d sat to %s: %w", Sat(p.Amount), p.Origin, err)
+	}
+	if p.Node == "" || now == "" || p.Node == now {
+		return nil
+	}
+	return fail(CodePaymentUnresolved, "use that node again; if it is gone for good, move the purchase's file out of the tokens folder",
+		"payment of %d sat to %s was begun with node %s, and this is node %s", Sat(p.Amount), p.Origin, p.Node, now)
 }
 
 // settle records what the wallet said of a purchase. After a payment the

@@ -37,6 +37,49 @@ func (blind) Track(context.Context, lntypes.Hash) (l402http.Receipt, error) {
 	return l402http.Receipt{}, errBroken
 }
 
+// named is a wallet that says which node it is.
+type named struct {
+	l402http.Wallet
+	node string
+	err  error
+}
+
+func (n named) Node(context.Context) (string, error) { return n.node, n.err }
+
+func TestAnotherNodeIsNotAsked(t *testing.T) {
+	m := newMarket(t)
+	lost := blind{m.wallet}
+	m.wallet.After = func(context.Context) error { return errBroken }
+	m.buyer.Wallet = named{lost, "02aa", nil}
+	_, _, err := m.get(t, "/a")
+	wantCode(t, err, l402http.CodePaymentUnresolved)
+	m.wallet.After = nil
+
+	stranger := newMarket(t).wallet
+	for _, w := range []named{{stranger, "02bb", nil}, {stranger, "", errBroken}} {
+		m.buyer.Wallet = w
+		_, _, err = m.get(t, "/a")
+		wantCode(t, err, l402http.CodePaymentUnresolved)
+		if s := m.states(t); s[l402http.StatePending] != 1 || len(s) != 1 {
+			t.Fatalf("purchases %v", s)
+		}
+	}
+
+	m.buyer.Wallet = named{m.wallet, "02aa", nil}
+	m.mustGet(t, "/a")
+	m.wantPayments(t, 1)
+}
+
+func TestNothingIsBegunWithoutANode(t *testing.T) {
+	m := newMarket(t)
+	m.buyer.Wallet = named{m.wallet, "", errBroken}
+	_, _, err := m.get(t, "/a")
+	wantCode(t, err, l402http.CodePaymentFailed)
+	if s := m.states(t); len(s) != 0 {
+		t.Errorf("open purchases %v", s)
+	}
+}
+
 func TestPaymentFailed(t *testing.T) {
 	m := newMarket(t)
 	m.wallet.Before = func(context.Context) error { return l402http.ErrNothingSent }
