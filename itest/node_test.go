@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -220,4 +221,50 @@ func TestLndKilled(t *testing.T) {
 	expect := w.payments(t)
 	w.pay(t, 1)
 	expect(1)
+}
+
+// TestNodeKilled: lnd does not outlive the process that was killed (-9) above
+// it, and a new start has the same channel.
+func TestNodeKilled(t *testing.T) {
+	w := theWorld(t)
+	n := w.buyerNode()
+	before, err := node.Status(n.Home())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "lnd's end", func() bool { return errors.Is(syscall.Kill(before.LndPID, 0), syscall.ESRCH) })
+	if err := n.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.AwaitChannels(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	expect := w.payments(t)
+	w.pay(t, 1)
+	expect(1)
+}
+
+func TestMine(t *testing.T) {
+	w := theWorld(t)
+	height := func() uint32 {
+		info, err := w.sellerNode().Lightning().GetInfo(t.Context(), &lnrpc.GetInfoRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.BlockHeight
+	}
+	before := height()
+	if err := w.Mine(t.Context(), 5); err != nil {
+		t.Fatal(err)
+	}
+	if got := height(); got != before+5 {
+		t.Errorf("height %d, want %d", got, before+5)
+	}
+	info, err := w.Info(t.Context())
+	if err != nil || info.Nodes[0].ChannelBalanceSat == nil || *info.Nodes[0].ChannelBalanceSat == 0 {
+		t.Errorf("%+v, %v", info, err)
+	}
 }

@@ -22,15 +22,12 @@ const maxMessage = 200 << 20
 
 // Dial connects to the node's front with its admin macaroon. The caller
 // closes the connection.
-func (i NodeInfo) Dial() (*grpc.ClientConn, error) { return i.DialWith(i.AdminMacaroon) }
-
-// DialWith is Dial with another macaroon file.
-func (i NodeInfo) DialWith(macaroonPath string) (*grpc.ClientConn, error) {
+func (i NodeInfo) Dial() (*grpc.ClientConn, error) {
 	tls, err := credentials.NewClientTLSFromFile(i.TLSCert, "")
 	if err != nil {
 		return nil, fault.New("bad_certificate", "leyden devnet up", "node %s: %w", i.Name, err)
 	}
-	raw, err := os.ReadFile(macaroonPath)
+	raw, err := os.ReadFile(i.AdminMacaroon)
 	if err != nil {
 		return nil, fault.New("bad_macaroon", "leyden devnet up", "node %s: %w", i.Name, err)
 	}

@@ -46,9 +46,6 @@ type Options struct {
 	// Backend is one of Backends; empty means the one used last, else btcd.
 	Backend string
 
-	// LND are more lines of lnd.conf for every node: "option=value".
-	LND []string
-
 	// Leyden and Btcd are the programs to run. Empty: our own binary, and
 	// what chain.FindBtcd finds beside it.
 	Leyden, Btcd string
@@ -128,7 +125,7 @@ func (n *Network) startAll(ctx context.Context) error {
 			case <-ctx.Done():
 				return ctx.Err()
 			}
-			if err := node.writeConf(n.state.Backend, n.chain.Access(), n.opts.LND); err != nil {
+			if err := node.writeConf(n.state.Backend, n.chain.Access()); err != nil {
 				return err
 			}
 			err := n.timed(node.Name+" started", func() error { return node.Start(ctx) })
@@ -157,9 +154,6 @@ func (n *Network) createWallet(ctx context.Context, node *Node) error {
 	}
 	return n.timed(node.Name+" wallet made", func() error { return node.create(ctx) })
 }
-
-// Chain is the network's chain.
-func (n *Network) Chain() *chain.Chain { return n.chain }
 
 // Info describes the running network, with the nodes' balances.
 func (n *Network) Info(ctx context.Context) (Info, error) { return n.state.withBalances(ctx) }

@@ -63,9 +63,6 @@ func (n *Node) Running() bool {
 	return p != nil && p.Running()
 }
 
-// Pid is the process id of `leyden node`, not of its lnd child.
-func (n *Node) Pid() int { return n.owned().Pid() }
-
 func (n *Node) owned() *owned.Process {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -170,7 +167,7 @@ func Environ() []string {
 }
 
 // writeConf writes lnd.conf (mode 0600), which also has btcd's password.
-func (n *Node) writeConf(backend string, btcd chain.Access, more []string) error {
+func (n *Node) writeConf(backend string, btcd chain.Access) error {
 	lines := []string{
 		"alias=" + n.Name,
 		"listen=" + n.P2P,
@@ -187,7 +184,6 @@ func (n *Node) writeConf(backend string, btcd chain.Access, more []string) error
 	} else {
 		lines = append(lines, "neutrino.connect="+btcd.P2P)
 	}
-	lines = append(lines, more...)
 	text := "# Written by leyden devnet at every start.\n" + strings.Join(lines, "\n") + "\n"
 	return files.Write(filepath.Join(n.LndDir, "lnd.conf"), []byte(text), 0o600)
 }

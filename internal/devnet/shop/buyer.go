@@ -76,14 +76,14 @@ func NewBuyer(ctx context.Context, home, lnget string, node *devnet.Node) (*Buye
 	if err != nil {
 		return nil, err
 	}
-	if err := files.MkdirPrivate(filepath.Dir(b.ConfigFile())); err != nil {
+	if err := files.MkdirPrivate(filepath.Dir(b.configFile())); err != nil {
 		return nil, err
 	}
-	return b, files.Write(b.ConfigFile(), text, 0o600)
+	return b, files.Write(b.configFile(), text, 0o600)
 }
 
-// ConfigFile is lnget's configuration.
-func (b *Buyer) ConfigFile() string { return filepath.Join(b.Home, ".lnget", "config.yaml") }
+// configFile is lnget's configuration.
+func (b *Buyer) configFile() string { return filepath.Join(b.Home, ".lnget", "config.yaml") }
 
 // Result is what a run of lnget left.
 type Result struct {

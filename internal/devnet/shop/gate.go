@@ -103,8 +103,8 @@ func OpenGate(ctx context.Context, o GateOptions) (*Gate, error) {
 	return g, g.Start(ctx)
 }
 
-// ConfigFile is the gate's configuration.
-func (g *Gate) ConfigFile() string { return filepath.Join(g.opts.Home.Gate(), "gate.yaml") }
+// configFile is the gate's configuration.
+func (g *Gate) configFile() string { return filepath.Join(g.opts.Home.Gate(), "gate.yaml") }
 
 // Home is the Leyden home of the gate, for --home.
 func (g *Gate) Home() string { return string(g.opts.Home) }
@@ -126,7 +126,7 @@ func (g *Gate) configure(addr string) error {
 	if err := files.MkdirPrivate(g.opts.Home.Gate()); err != nil {
 		return err
 	}
-	return files.Write(g.ConfigFile(), text, 0o600)
+	return files.Write(g.configFile(), text, 0o600)
 }
 
 // Start runs the gate, again after Stop or Kill, and waits until it answers.
