@@ -1,6 +1,7 @@
 package itest
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/devnet"
 	"github.com/leydenln/leyden/internal/testbin"
 )
@@ -70,6 +72,30 @@ func TestDevnetCommands(t *testing.T) {
 		t.Errorf("the network's folder is still there: %v", err)
 	}
 	d.fails("no_devnet", "status")
+}
+
+// TestNeutrino: light clients route through each other, and a network that
+// grows keeps what it had.
+func TestNeutrino(t *testing.T) {
+	bin := testbin.Dir(t)
+	o := devnet.Options{Home: config.Home(t.TempDir()), Nodes: 2, Backend: "neutrino",
+		Leyden: filepath.Join(bin, "leyden"), Btcd: filepath.Join(bin, "btcd")}
+	for _, o.Nodes = range []int{2, 3} {
+		n, err := devnet.Start(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := n.Stop(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+		last := n.Nodes[o.Nodes-1]
+		payInvoice(t, last, newInvoice(t, n.Nodes[(o.Nodes-1)/2], 1000)) // bob to alice, then carol to bob by way of alice
+		if err := n.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // checkShape insists on the keys that specs and documents promise.
