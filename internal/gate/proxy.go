@@ -43,7 +43,7 @@ func (p *proxies) to(s *Service) (http.Handler, error) {
 		return nil, err
 	}
 	target := &url.URL{Scheme: string(s.Protocol), Host: s.Address}
-	return &httputil.ReverseProxy{
+	proxy := &httputil.ReverseProxy{
 		Transport:  transport,
 		BufferPool: &p.buffers,
 		ErrorLog:   slog.NewLogLogger(p.log.Handler(), slog.LevelWarn),
@@ -60,7 +60,15 @@ func (p *proxies) to(s *Service) (http.Handler, error) {
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			p.backendFailed(w, r, s, err)
 		},
-	}, nil
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Over HTTP/1 Go's server otherwise closes the request's body as the
+		// answer begins. The transport, which looks for the body's end once
+		// more after its last byte, then drops the backend's connection in the
+		// middle of the answer. HTTP/2 needs no asking, and says so.
+		_ = http.NewResponseController(w).EnableFullDuplex()
+		proxy.ServeHTTP(w, r)
+	}), nil
 }
 
 func (p *proxies) backendFailed(w http.ResponseWriter, r *http.Request, s *Service, err error) {
