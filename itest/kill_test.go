@@ -119,7 +119,9 @@ func (w *world) startKillable(t *testing.T) *killable {
 // inFlight are the payments of the buyer's node that have not ended.
 func (w *world) inFlight(t *testing.T) (list []*lnrpc.Payment) {
 	t.Helper()
-	r, err := w.buyerNode().Lightning().ListPayments(t.Context(), &lnrpc.ListPaymentsRequest{IncludeIncomplete: true})
+	r, err := w.buyerNode().Lightning().ListPayments(t.Context(), &lnrpc.ListPaymentsRequest{
+		IncludeIncomplete: true, Reversed: true, MaxPayments: 100,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -105,3 +105,29 @@ func TestCredentials(t *testing.T) {
 		t.Errorf("the backend saw %d requests, want the 5 that were paid for", n)
 	}
 }
+
+// TestLargeBodies passes the gate in both directions at once, again and again:
+// an answer that begins while the request's end is still being looked for must
+// not break off.
+func TestLargeBodies(t *testing.T) {
+	w, back := theWorld(t), startBackend(t)
+	gate := w.gate(t, false, back.services()...)
+	paid := w.buy(t, gate.URL+"/a")
+	body := strings.Repeat("large ", 50_000)
+	for i := range 200 {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, gate.URL+"/a", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", paid.header("L402"))
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || string(got) != answer("POST", "/a", body) {
+			t.Fatalf("request %d: %d bytes of %d, %v", i, len(got), len(answer("POST", "/a", body)), err)
+		}
+	}
+}

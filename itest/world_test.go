@@ -108,6 +108,9 @@ func (w *world) gate(t *testing.T, tls bool, services ...shop.Service) *shop.Gat
 		if err := g.Stop(context.Background()); err != nil {
 			t.Error(err)
 		}
+		if t.Failed() {
+			t.Logf("the gate's log:\n%s", g.Log())
+		}
 	})
 	return g
 }

@@ -135,10 +135,13 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
+// listAll asks for lists whole: lnd gives 100 entries unasked.
+const listAll = 1_000_000
+
 // Payments counts the payments a node has made that succeeded, and what they
 // cost in msat, fees included.
 func Payments(ctx context.Context, node *devnet.Node) (count int, msat int64, err error) {
-	r, err := node.Lightning().ListPayments(ctx, &lnrpc.ListPaymentsRequest{})
+	r, err := node.Lightning().ListPayments(ctx, &lnrpc.ListPaymentsRequest{MaxPayments: listAll})
 	if err != nil {
 		return 0, 0, fault.New("node_failed", "", "node %s: list payments: %w", node.Name, err)
 	}
@@ -154,7 +157,7 @@ func Payments(ctx context.Context, node *devnet.Node) (count int, msat int64, er
 // Sales counts the invoices of a node that were paid, and what they brought in
 // msat.
 func Sales(ctx context.Context, node *devnet.Node) (count int, msat int64, err error) {
-	r, err := node.Lightning().ListInvoices(ctx, &lnrpc.ListInvoiceRequest{NumMaxInvoices: 100_000})
+	r, err := node.Lightning().ListInvoices(ctx, &lnrpc.ListInvoiceRequest{NumMaxInvoices: listAll})
 	if err != nil {
 		return 0, 0, fault.New("node_failed", "", "node %s: list invoices: %w", node.Name, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net/http"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -109,6 +110,17 @@ func (g *Gate) configFile() string { return filepath.Join(g.opts.Home.Gate(), "g
 // Home is the Leyden home of the gate, for --home.
 func (g *Gate) Home() string { return string(g.opts.Home) }
 
+func (g *Gate) logFile() string { return filepath.Join(g.Home(), "gate.log") }
+
+// Log is what the gate has written; empty when that cannot be read.
+func (g *Gate) Log() string {
+	text, err := os.ReadFile(g.logFile())
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
 func (g *Gate) configure(addr string) error {
 	node := g.opts.Node
 	c := gateConfig{ListenAddr: addr, Insecure: !g.opts.TLS, Authenticator: authenticator{
@@ -132,7 +144,7 @@ func (g *Gate) configure(addr string) error {
 // Start runs the gate, again after Stop or Kill, and waits until it answers.
 // Code: gate_failed.
 func (g *Gate) Start(ctx context.Context) error {
-	log := filepath.Join(g.Home(), "gate.log")
+	log := g.logFile()
 	p, err := owned.Start(owned.Command{
 		Path: g.opts.Leyden, Args: []string{"--home", g.Home(), "gate", "start"},
 		Env: devnet.Environ(), LogFile: log,
