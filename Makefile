@@ -30,7 +30,7 @@ release: ## dist/leyden and dist/lnget, without this machine's paths
 
 .PHONY: demo
 demo: build ## the whole commerce loop on a private network: real lnd, real payments
-	bin/leyden demo
+	bin/leyden demo --once
 
 .PHONY: test
 test: lint unit itest ## everything that must be green: lint, unit tests, real nodes
