@@ -6,12 +6,16 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
 
 	"github.com/leydenln/leyden/l402"
 )
 
 // Origin is where a token was bought and the only place it is sent to:
-// "scheme://host:port" in lower case, the port always written (RFC 6454).
+// "scheme://host:port" in lower case, the port always written (RFC 6454), names
+// in other scripts as DNS has them ("xn--…").
 type Origin string
 
 // OriginOf returns the origin of a URL with a host.
@@ -21,8 +25,27 @@ func OriginOf(u *url.URL) Origin {
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[scheme]
 	}
-	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	host := strings.ReplaceAll(asciiHost(u.Hostname()), "%", "%25") // the zone of an IPv6 address
 	return Origin(scheme + "://" + net.JoinHostPort(host, port))
+}
+
+// asciiHost is the name that net/http looks up for host. Lower case alone would
+// not do: it makes "İ" an "i", which names another host.
+func asciiHost(host string) string {
+	if ascii, err := idna.Lookup.ToASCII(host); err == nil && !isASCII(host) {
+		host = ascii
+	}
+	lower := []byte(strings.TrimSuffix(host, "."))
+	for i, c := range lower {
+		if 'A' <= c && c <= 'Z' {
+			lower[i] = c + 'a' - 'A'
+		}
+	}
+	return string(lower)
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
 }
 
 // Host returns the origin's host without the port.
