@@ -4,6 +4,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"slices"
+	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -137,9 +139,11 @@ var notForwarded = []string{":authority", "content-type", "user-agent", "te", "g
 func outgoing(in metadata.MD, macaroon []byte) metadata.MD {
 	out := make(metadata.MD, len(in))
 	for key, values := range in {
-		out[key] = values
+		if sendable(key, values) {
+			out[key] = values
+		}
 	}
-	if agent := in["user-agent"]; len(agent) > 0 {
+	if agent := in["user-agent"]; len(agent) > 0 && sendable("user-agent", agent) {
 		out["x-forwarded-user-agent"] = agent
 	}
 	for _, key := range notForwarded {
@@ -153,4 +157,17 @@ func outgoing(in metadata.MD, macaroon []byte) metadata.MD {
 		out[macaroonKey] = []string{hex.EncodeToString(macaroon)}
 	}
 	return out
+}
+
+// sendable says whether a gRPC client may send the metadata. A server takes more,
+// such as a user agent beyond ASCII; the call is not to fail for it, so it stays
+// behind.
+func sendable(key string, values []string) bool {
+	const keyChars = "abcdefghijklmnopqrstuvwxyz0123456789-_."
+	if strings.Trim(key, keyChars) != "" {
+		return false
+	}
+	return strings.HasSuffix(key, "-bin") || !slices.ContainsFunc(values, func(v string) bool {
+		return strings.ContainsFunc(v, func(r rune) bool { return r < 0x20 || r > 0x7e })
+	})
 }

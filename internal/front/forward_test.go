@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"io"
+	"net/http"
 	"reflect"
 	"strconv"
 	"strings"
@@ -145,6 +147,38 @@ func TestUserAgentGoesAlong(t *testing.T) {
 }
 
 // TestHeaderBeforeMessages: a stream that says nothing yet shows its header.
+// TestHeadersBeyondGRPC: what a gRPC server takes but a gRPC client must not send
+// stays behind, and the call goes on.
+func TestHeadersBeyondGRPC(t *testing.T) {
+	b := newBed(t, nil)
+	transport := &http.Transport{TLSClientConfig: insecureTLS.Clone(), ForceAttemptHTTP2: true}
+	defer transport.CloseIdleConnections()
+	for name, header := range map[string]http.Header{
+		"ok/user agent":        {"User-Agent": {"Zeus \u26a1"}},
+		"ok/value beyond text": {"X-One": {"\u00fcn\u00ef"}},
+		"ok/key beyond gRPC's": {"X~Y": {"1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			message := []byte{0, 0, 0, 0, 2, 'h', 'i'}
+			req, err := http.NewRequestWithContext(testContext(t), http.MethodPost, "https://"+b.addr+"/fake/Echo", bytes.NewReader(message))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header = header
+			header.Set("Content-Type", "application/grpc")
+			header.Set("Te", "trailers")
+			resp, err := transport.RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if got, err := io.ReadAll(resp.Body); err != nil || !bytes.Equal(got, message) {
+				t.Errorf("got %q, %v; status %q: %s", got, err, resp.Header.Get("Grpc-Status"), resp.Header.Get("Grpc-Message"))
+			}
+		})
+	}
+}
+
 func TestHeaderBeforeMessages(t *testing.T) {
 	b := newBed(t, nil)
 	s := open(t, testContext(t), b.dial(t, ""), "/fake/Hang")
