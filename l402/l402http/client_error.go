@@ -23,6 +23,8 @@ const (
 	CodeBadInvoice = "bad_invoice"
 	// CodeBadChallenge: the 402 answer cannot be read.
 	CodeBadChallenge = "bad_challenge"
+	// CodeInvoiceReused: the invoice is that of another purchase.
+	CodeInvoiceReused = "invoice_reused"
 	// CodePaymentFailed: the wallet did not pay. Nothing was spent.
 	CodePaymentFailed = "payment_failed"
 	// CodePaymentUnresolved: whether the wallet paid is not known yet. The

@@ -52,6 +52,9 @@ func (m *MemoryStore) Load(o Origin) ([]Purchase, error) {
 func (m *MemoryStore) Save(p Purchase) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if p.State == StatePending && m.known(p.Hash) {
+		return ErrInvoiceReused
+	}
 	if m.purchases == nil {
 		m.purchases = map[Origin]map[lntypes.Hash]Purchase{}
 	}
@@ -60,6 +63,17 @@ func (m *MemoryStore) Save(p Purchase) error {
 	}
 	m.purchases[p.Origin][p.Hash] = p
 	return nil
+}
+
+// known reports whether any origin has a purchase with that hash which did not
+// fail.
+func (m *MemoryStore) known(hash lntypes.Hash) bool {
+	for _, of := range m.purchases {
+		if p, ok := of[hash]; ok && p.State != StateFailed {
+			return true
+		}
+	}
+	return false
 }
 
 // MarkUsed implements [Store].

@@ -67,6 +67,9 @@ type Purchase struct {
 	Reason string
 }
 
+// ErrInvoiceReused: the store has another purchase with this payment hash.
+var ErrInvoiceReused = errors.New("its payment hash is known")
+
 // Store keeps purchases. Implementations are safe for concurrent use.
 type Store interface {
 	// Lock waits until the caller alone may buy from the origin, also among
@@ -79,7 +82,9 @@ type Store interface {
 	Load(o Origin) ([]Purchase, error)
 
 	// Save replaces the purchase with the same origin and hash, whole or
-	// not at all. Once it returns nil no crash undoes it.
+	// not at all. Once it returns nil no crash undoes it. A pending purchase
+	// replaces none but a failed one, and is refused with ErrInvoiceReused
+	// when any origin has another with its hash.
 	Save(p Purchase) error
 
 	// MarkUsed notes that the seller accepted the token. A crash may undo

@@ -83,11 +83,16 @@ const (
 	defaultTimeout = 60 * time.Second
 	// grace lets the wallet's own time-out arrive before ours.
 	grace = 2 * time.Second
-	// maxAttempts bounds how often one request is sent: without a token,
-	// with tokens held, with the one bought.
-	maxAttempts = 6
-	// maxDrain is how much of a 402 body is read to keep its connection.
-	maxDrain = 64 << 10
+	// maxHeld bounds how many of the tokens held one request tries.
+	maxHeld = 5
+	// maxAttempts bounds how often one request is sent before the last token
+	// is bought: without a token, with tokens held, with those that others
+	// bought meanwhile.
+	maxAttempts = maxHeld + 3
+	// maxDrain is how much of a 402 body is read to keep its connection, and
+	// drainTime for how long.
+	maxDrain  = 64 << 10
+	drainTime = time.Second
 )
 
 // RoundTrip implements [http.RoundTripper].
@@ -156,7 +161,10 @@ type exchange struct {
 	body   *replay
 	origin Origin
 	path   string
+	sent   int            // attempts so far
+	bare   bool           // asked without a token since one was refused
 	tried  []lntypes.Hash // purchases whose token was refused by this request
+	passed []lntypes.Hash // purchases whose token is not tried any more
 }
 
 func (x *exchange) run(ctx context.Context) (*http.Response, error) {
@@ -165,7 +173,7 @@ func (x *exchange) run(ctx context.Context) (*http.Response, error) {
 		return nil, err
 	}
 	token := x.pick(held, nil)
-	for range maxAttempts {
+	for {
 		resp, err := x.send(token)
 		if err != nil {
 			return nil, err
@@ -177,44 +185,61 @@ func (x *exchange) run(ctx context.Context) (*http.Response, error) {
 		if token != nil {
 			x.tried = append(x.tried, token.Hash)
 		}
-		token, err = x.next(ctx, resp, held)
-		if err != nil {
-			discard(resp)
-			return nil, err
-		}
-		if token == nil {
+		next, again, err := x.next(ctx, resp, held)
+		if err == nil && !again {
 			return resp, nil
 		}
 		discard(resp)
+		if err != nil {
+			return nil, err
+		}
+		token = next
 	}
-	return nil, fail(CodeTokenRefused, "", "%s refused %d tokens", x.origin, len(x.tried))
 }
 
-// next returns the token to try after a refusal: one held, one recovered, or
-// one bought; nil when the response is the answer.
-func (x *exchange) next(ctx context.Context, resp *http.Response, held []Purchase) (*Purchase, error) {
+// next says whether to ask again after a refusal, and with which token: one
+// held, one recovered, one bought, or none.
+func (x *exchange) next(ctx context.Context, resp *http.Response, held []Purchase) (token *Purchase, again bool, err error) {
 	challenges, err := l402.ParseChallenges(resp.Header)
 	switch {
 	case err != nil && x.t.Wallet != nil:
-		return nil, fail(CodeBadChallenge, "ask the seller", "%w", err)
+		return nil, false, fail(CodeBadChallenge, "ask the seller", "%w", err)
+	case len(challenges) == 0 && resp.StatusCode == http.StatusUnauthorized && !x.bare && x.body.again():
+		x.bare = true
+		x.pass(held)
+		return nil, true, nil
 	case len(challenges) == 0:
-		return nil, nil
+		return nil, false, nil
 	}
 	if w, ok := x.t.Wallet.(Warmer); ok {
 		w.Warm()
 	}
+	if x.sent >= maxHeld {
+		x.pass(held)
+	}
 	if p := x.pick(held, &challenges[0]); p != nil || x.t.Wallet == nil {
-		return p, nil
+		return p, p != nil, nil
 	}
 	if !x.body.again() {
 		_, err := x.body.next()
-		return nil, err
+		return nil, false, err
 	}
-	return x.obtain(ctx, challenges[0])
+	token, err = x.obtain(ctx, challenges[0])
+	return token, err == nil, err
+}
+
+// pass gives the other tokens up for this request.
+func (x *exchange) pass(held []Purchase) {
+	for _, p := range held {
+		if p.State == StatePaid { // a pending one may still become a token
+			x.passed = append(x.passed, p.Hash)
+		}
+	}
 }
 
 // send makes one attempt, with a token or without.
 func (x *exchange) send(token *Purchase) (*http.Response, error) {
+	x.sent++
 	body, err := x.body.next()
 	if err != nil {
 		return nil, err
@@ -261,7 +286,7 @@ func (x *exchange) pick(held []Purchase, c *l402.Challenge) *Purchase {
 	now := time.Now()
 	for i := range held {
 		p := &held[i]
-		if p.State != StatePaid || p.Expired(now) || slices.Contains(x.tried, p.Hash) {
+		if p.State != StatePaid || p.Expired(now) || slices.Contains(x.tried, p.Hash) || slices.Contains(x.passed, p.Hash) {
 			continue
 		}
 		if c != nil && !x.mayFit(*p, *c) {
@@ -313,8 +338,11 @@ func (x *exchange) sameThing(p Purchase, c l402.Challenge) bool {
 	return slices.Equal(ours, theirs)
 }
 
-// discard reads what little there is, so that the connection is used again.
+// discard reads what little there is, so that the connection is used again; a
+// body that takes its time costs the connection.
 func discard(resp *http.Response) {
+	late := time.AfterFunc(drainTime, func() { resp.Body.Close() })
+	defer late.Stop()
 	_, _ = io.CopyN(io.Discard, resp.Body, maxDrain)
 	resp.Body.Close()
 }

@@ -41,42 +41,55 @@ func (x *exchange) obtain(ctx context.Context, c l402.Challenge) (*Purchase, err
 	if p := x.pick(held, &c); p != nil {
 		return p, nil
 	}
-	if err := x.setAside(held, c); err != nil {
+	if err := x.mayBuy(held, c); err != nil {
 		return nil, err
 	}
-	return x.buy(ctx, c)
+	p, err := x.buy(ctx, c)
+	if err == nil {
+		x.setAside(held, c)
+	}
+	return p, err
 }
 
-// setAside retires the tokens that the new one replaces. A token that was paid
-// for and never once accepted stops the purchase: the next would fare alike.
-func (x *exchange) setAside(held []Purchase, c l402.Challenge) error {
-	now := time.Now()
+// mayBuy stops a purchase after a token that was paid for and never once
+// accepted, since the next would fare alike, and after too many attempts.
+func (x *exchange) mayBuy(held []Purchase, c l402.Challenge) error {
 	for _, p := range held {
-		switch {
-		case p.State != StatePaid:
-			continue
-		case p.Expired(now):
-			p.State, p.Reason = StateExpired, "its time is over"
-		case !slices.Contains(x.tried, p.Hash):
-			continue
-		case !p.Used && (p.Path == x.path || x.sameThing(p, c)):
+		if p.State == StatePaid && slices.Contains(x.tried, p.Hash) && !p.Used && !p.Expired(time.Now()) &&
+			(p.Path == x.path || x.sameThing(p, c)) {
 			return fail(CodeTokenRefused, "ask the seller; remove the token to buy again",
 				"%s refuses the token that was bought from it for %d sat", x.origin, Sat(p.Amount))
-		case x.sameThing(p, c):
-			p.State, p.Reason = StateRefused, "the seller no longer accepts it"
-		default:
-			continue
 		}
-		if err := x.t.store().Save(p); err != nil {
-			return err
-		}
+	}
+	if x.sent > maxAttempts {
+		return fail(CodeTokenRefused, "", "%s refused %d tokens", x.origin, len(x.tried))
 	}
 	return nil
 }
 
+// setAside retires the tokens that a new one has replaced, and not before: the
+// seller, or this machine's clock, may have been wrong for a moment. One that
+// cannot be retired is only tried again.
+func (x *exchange) setAside(held []Purchase, c l402.Challenge) {
+	now := time.Now()
+	for _, p := range held {
+		switch {
+		case p.State != StatePaid || !x.sameThing(p, c):
+			continue
+		case p.Expired(now):
+			p.State, p.Reason = StateExpired, "its time is over"
+		case slices.Contains(x.tried, p.Hash):
+			p.State, p.Reason = StateRefused, "the seller no longer accepts it"
+		default:
+			continue
+		}
+		_ = x.t.store().Save(p)
+	}
+}
+
 // buy pays for the challenge: checked, approved, journalled, paid, stored.
 func (x *exchange) buy(ctx context.Context, c l402.Challenge) (*Purchase, error) {
-	offer, err := x.check(ctx, c)
+	offer, err := x.check(ctx, c, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +105,10 @@ func (x *exchange) buy(ctx context.Context, c l402.Challenge) (*Purchase, error)
 	start := time.Now()
 	err = x.t.store().Save(p)
 	x.t.traced(start, Event{Step: "journal", Purchase: &p, Err: err})
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrInvoiceReused):
+		return nil, fail(CodeInvoiceReused, "ask the seller", "%s asks for an invoice that another purchase has: %w", x.origin, err)
+	case err != nil:
 		return nil, err
 	}
 	if err := x.pay(ctx, &p); err != nil {
@@ -101,14 +117,14 @@ func (x *exchange) buy(ctx context.Context, c l402.Challenge) (*Purchase, error)
 	return &p, nil
 }
 
-// check reads the offer and says whether it may be paid.
-func (x *exchange) check(ctx context.Context, c l402.Challenge) (Offer, error) {
+// check reads the offer and says whether it may be paid at that time.
+func (x *exchange) check(ctx context.Context, c l402.Challenge, now time.Time) (Offer, error) {
 	offer, err := decodeOffer(c, x.t.network())
 	if err != nil {
 		return Offer{}, err
 	}
 	offer.URL = x.req.URL.Redacted()
-	if err := offer.Payable(x.t.MaxCost, x.t.network(), time.Now()); err != nil {
+	if err := offer.Payable(x.t.MaxCost, x.t.network(), now); err != nil {
 		return Offer{}, err
 	}
 	if x.t.Approve != nil {
@@ -150,12 +166,16 @@ func (x *exchange) resolve(ctx context.Context, p *Purchase, c l402.Challenge) e
 		return err
 	}
 	if time.Now().Before(offer.Expires) {
-		if _, err := x.check(ctx, old); err != nil {
+		if _, err := x.check(ctx, old, time.Now()); err != nil {
 			return err
 		}
 		return x.pay(ctx, p)
 	}
-	// The wallet refuses it by its own clock, which is an answer.
+	// The wallet refuses it by its own clock, which is an answer. If that clock
+	// is behind ours it pays, so that the limits hold here too.
+	if _, err := x.check(ctx, old, offer.Created); err != nil {
+		return err
+	}
 	if err := x.pay(ctx, p); p.State == StatePending {
 		return err
 	}
