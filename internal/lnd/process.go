@@ -166,6 +166,7 @@ func (p *process) lastWords() string {
 func classify(words string) error {
 	for _, known := range []struct{ part, code, hint string }{
 		{"no space left on device", "disk_full", "free some space, then try again"},
+		{"invalid password", "macaroon_password", "check the password file"},
 		{"address already in use", "port_in_use", "choose another with --listen"},
 		{"status code: 401", "backend_refused", "check rpcuser and rpcpass in lnd.conf"},
 		// What lnd makes of any failure of its first question to btcd or bitcoind.

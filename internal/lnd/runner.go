@@ -59,7 +59,7 @@ func (r Runner) start(ctx context.Context, walletOnly bool) (*process, error) {
 	if err := ownedDir(r.Runtime); err != nil {
 		return nil, err
 	}
-	if err := r.awaitFree(ctx); err != nil {
+	if err := r.AwaitFree(ctx); err != nil {
 		return nil, err
 	}
 	if !walletOnly {
@@ -76,8 +76,12 @@ func (r Runner) start(ctx context.Context, walletOnly bool) (*process, error) {
 // orphanWait is how long a child without parent gets to end in order.
 const orphanWait = 60 * time.Second
 
-// awaitFree waits until no child holds the folder.
-func (r Runner) awaitFree(ctx context.Context) error {
+// AwaitFree waits until no child holds the folder. Codes: already_running,
+// write_failed.
+func (r Runner) AwaitFree(ctx context.Context) error {
+	if err := files.MkdirPrivate(r.spec(false).Private); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, orphanWait)
 	defer cancel()
 	told := false

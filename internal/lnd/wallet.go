@@ -44,6 +44,8 @@ func unlock(ctx context.Context, conn grpc.ClientConnInterface, password []byte,
 var walletErrors = []struct{ part, code, hint, sentence string }{
 	{"invalid passphrase", "wrong_password", "check the password file",
 		"the wallet does not open with this password"},
+	{"invalid password", "macaroon_password", "check the password file", // snacl's, of the macaroons' root keys
+		"the wallet opens with this password, the store of macaroons does not"},
 	{"wallet already exists", "wallet_exists", "leyden node start", "there is a wallet already"},
 	{"wallet not found", "no_wallet", "leyden node create --mode standalone", "there is no wallet yet"},
 	{"wallet not created", "no_wallet", "leyden node create --mode standalone", "there is no wallet yet"},

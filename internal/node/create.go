@@ -50,7 +50,8 @@ type Created struct {
 }
 
 // Create makes a node's wallet. Password and seed are on disk, or shown,
-// before the wallet exists. Codes: not_available, unknown_mode, wallet_exists,
+// before the wallet exists. A Create that was cut short is begun again, with
+// the seed it wrote down. Codes: not_available, unknown_mode, wallet_exists,
 // seed_file_exists, insecure_file, bad_seed, already_running, and those of
 // lnd.Build and of a start.
 func Create(ctx context.Context, home config.Home, n NewNode, log *slog.Logger) (*Created, error) {
@@ -63,15 +64,17 @@ func Create(ctx context.Context, home config.Home, n NewNode, log *slog.Logger) 
 		return nil, err
 	}
 	kept.Network = built.Network()
-	if exists(filepath.Join(networkDir(home, kept.Network), "wallet.db")) {
-		return nil, fault.New("wallet_exists", "leyden node start",
-			"there is a %s wallet already in %q", kept.Network, home.Node())
+	if err := noWallet(home, kept.Network); err != nil {
+		return nil, err
 	}
 	lock, err := daemon.Acquire(pidFile(home))
 	if err != nil {
 		return nil, err
 	}
 	defer lock.Release()
+	if err := noWallet(home, kept.Network); err != nil { // another create may have ended since
+		return nil, err
+	}
 	if err := files.MkdirPrivate(home.Node()); err != nil {
 		return nil, err
 	}
@@ -82,7 +85,14 @@ func Create(ctx context.Context, home config.Home, n NewNode, log *slog.Logger) 
 	if err := kept.save(home); err != nil {
 		return nil, err
 	}
-	if err := createWallet(ctx, home, built, wallet, log); err != nil {
+	err = createWallet(ctx, home, built, wallet, log)
+	if fault.Code(err) == "bad_seed" {
+		err = errors.Join(err, finish(home, kept.Network)) // lnd looks at the words before it makes anything
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := finish(home, kept.Network); err != nil {
 		return nil, err
 	}
 	return &Created{
@@ -94,6 +104,12 @@ func Create(ctx context.Context, home config.Home, n NewNode, log *slog.Logger) 
 func createWallet(ctx context.Context, home config.Home, built *lnd.Config, w lnd.NewWallet, log *slog.Logger) error {
 	r, err := newRunner(home, built, log)
 	if err != nil {
+		return err
+	}
+	if err := r.AwaitFree(ctx); err != nil {
+		return err
+	}
+	if err := discard(home, built.Network()); err != nil {
 		return err
 	}
 	return lnd.CreateWallet(ctx, r, w)
@@ -131,11 +147,21 @@ func (n *NewNode) wallet(home config.Home, kept *remembered) (w lnd.NewWallet, e
 	if err != nil {
 		return w, err
 	}
+	if n.SeedFile != "" {
+		if n.SeedFile, err = filepath.Abs(n.SeedFile); err != nil {
+			return w, err
+		}
+	}
+	resumed := n.SeedFile != "" && begunWith(home, kept.Network) == n.SeedFile && exists(n.SeedFile)
 	w.Keep = func(words []string) error {
-		if n.RestoreFile != "" {
-			return nil
+		if err := begin(home, kept.Network, n.SeedFile); err != nil || n.RestoreFile != "" || resumed {
+			return err
 		}
 		return n.keep(words)
+	}
+	if resumed {
+		w.Seed, err = readSeed(n.SeedFile)
+		return w, err
 	}
 	if n.SeedFile != "" && exists(n.SeedFile) {
 		return w, fault.New("seed_file_exists", "move it to a safe place first",

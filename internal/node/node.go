@@ -135,7 +135,7 @@ func (n *Node) Run(ctx context.Context, ready func(Running)) error {
 	case <-ctx.Done():
 	case <-n.stopped:
 	case failed = <-lndDone:
-		ended = true
+		failed, ended = cutShort(n.home, failed), true
 	case err := <-n.front.Failed():
 		failed = fault.New("listener_failed", "leyden node start", "the front's port broke: %w", err)
 	}

@@ -39,6 +39,9 @@ func makePlan(home config.Home, opts Options) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := finished(home, built.Network()); err != nil {
+		return nil, err
+	}
 	p := &plan{home: home, config: built, recoveryWindow: kept.RecoveryWindow}
 	p.rpc = firstOf(opts.RPCListen, built.Front.RPCListen, []string{DefaultRPC})
 	p.rest = firstOf(opts.RESTListen, built.Front.RESTListen)
