@@ -37,6 +37,10 @@ func (s State) Serving() bool { return s >= RPCActive }
 type Status struct {
 	State State
 
+	// AwaitsPassword means that the wallet is Locked and stays so until somebody
+	// gives its password: we have none, or one that is wrong.
+	AwaitsPassword bool
+
 	// PID of the child; 0 when there is none.
 	PID int
 

@@ -162,7 +162,7 @@ func (s *Supervisor) followStream(ctx context.Context, settled *bool) error {
 func (s *Supervisor) reached(ctx context.Context, conn *grpc.ClientConn, state State, settled *bool) error {
 	s.cfg.Log.Debug("lnd", "state", state.String())
 	s.status.update(func(st *Status) {
-		st.State = state
+		st.State, st.AwaitsPassword = state, state == Locked && s.cfg.Password == nil
 		if state.Serving() {
 			st.Err = nil
 		}
@@ -202,6 +202,6 @@ func (s *Supervisor) open(ctx context.Context, conn *grpc.ClientConn, settled bo
 		return err
 	}
 	s.cfg.Log.Error("the wallet stays locked", "error", err)
-	s.status.update(func(st *Status) { st.Err = err })
+	s.status.update(func(st *Status) { st.Err, st.AwaitsPassword = err, true })
 	return nil
 }

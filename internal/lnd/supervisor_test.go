@@ -216,7 +216,7 @@ func free(t *testing.T) string {
 // opened over the socket.
 func TestWaitsForOperator(t *testing.T) {
 	s, _ := supervise(t, "serve", func(c *SupervisorConfig) { c.Password = nil })
-	awaitStatus(t, s, "locked", func(st Status) bool { return st.State == Locked })
+	awaitStatus(t, s, "locked", func(st Status) bool { return st.State == Locked && st.AwaitsPassword })
 	if err := Unlock(t.Context(), s.Endpoint(), []byte(fakePassword), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func TestPasswordChangedMeanwhile(t *testing.T) {
 	})
 	killActive(t, s, 0)
 	awaitStatus(t, s, "locked", func(st Status) bool {
-		return st.State == Locked && fault.Code(st.Err) == "wrong_password"
+		return st.State == Locked && st.AwaitsPassword && fault.Code(st.Err) == "wrong_password"
 	})
 }
 

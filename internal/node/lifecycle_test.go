@@ -15,6 +15,7 @@ import (
 
 	"github.com/lightningnetwork/lnd/lnrpc"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
@@ -181,7 +182,11 @@ func checkAnswersMeanwhile(t *testing.T, conn *grpc.ClientConn, r node.Running) 
 		if err == nil && told {
 			return
 		}
-		told = told || strings.Contains(status.Convert(err).Message(), "leyden: lnd_down: ")
+		text := status.Convert(err).Message()
+		told = told || strings.Contains(text, "leyden: lnd_down: ")
+		if err != nil && (status.Code(err) != codes.Unavailable || !strings.HasPrefix(text, "leyden: ")) {
+			t.Fatalf("not the front's answer: %v", err)
+		}
 		if ctx.Err() != nil {
 			t.Fatalf("told %t, then %v", told, err)
 		}

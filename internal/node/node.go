@@ -70,7 +70,6 @@ type Node struct {
 	record     *recorder
 	log        *slog.Logger
 	syncGrace  time.Duration
-	locked     bool // nobody gave us the wallet's password
 
 	stopped chan struct{} // closed when a client has stopped lnd
 }
@@ -92,7 +91,7 @@ func New(home config.Home, opts Options, log *slog.Logger) (n *Node, err error) 
 		return nil, err
 	}
 	n = &Node{
-		home: home, lock: lock, log: log, syncGrace: opts.SyncGrace, locked: plan.password == nil,
+		home: home, lock: lock, log: log, syncGrace: opts.SyncGrace,
 		stopped: make(chan struct{}),
 		supervisor: lnd.NewSupervisor(lnd.SupervisorConfig{
 			Runner: runner, Password: plan.password, RecoveryWindow: plan.recoveryWindow,
@@ -158,13 +157,13 @@ func (n *Node) watch(ctx context.Context, ready func(Running)) {
 	var grace *time.Timer
 	n.supervisor.Watch(ctx, func(s lnd.Status) {
 		n.record.update(s, n.log)
-		if s.State == lnd.Down {
+		if !s.State.Serving() && !s.AwaitsPassword {
 			n.front.SetUnready(away(s))
 			return
 		}
 		n.front.SetReady()
 		switch {
-		case s.State == lnd.Active, s.State == lnd.Locked && n.locked:
+		case s.State == lnd.Active, s.AwaitsPassword:
 			report()
 		case s.State == lnd.RPCActive && grace == nil:
 			grace = time.AfterFunc(n.syncGrace, report)
@@ -175,10 +174,11 @@ func (n *Node) watch(ctx context.Context, ready func(Running)) {
 	}
 }
 
-// away is what clients are told while lnd does not answer.
+// away is what clients are told while lnd does not answer, or would only answer
+// that its wallet is locked, which we are about to open.
 func away(s lnd.Status) front.Refusal {
 	r := front.Refusal{Code: codes.Unavailable, Reason: "starting", Sentence: "lnd is starting", Hint: "leyden node status"}
-	if s.Err != nil {
+	if s.Err != nil && s.State == lnd.Down {
 		// Anybody who reaches the port sees this: the code, not the details.
 		r.Reason, r.Sentence = "lnd_down", "lnd is down and will be started again: "+fault.Code(s.Err)
 	}
