@@ -31,7 +31,7 @@ type Client struct {
 	base      *http.Transport
 
 	mu    sync.Mutex
-	spent lnwire.MilliSatoshi // prices of what this Client bought, in msat
+	spent lnwire.MilliSatoshi // prices of what this Client bought, or may have, in msat
 	run   *Result             // of the fetch under way
 }
 
@@ -43,7 +43,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	c := &Client{cfg: cfg, store: NewFileStore(cfg.Tokens.Dir), base: newBase(cfg.HTTP)}
 	c.transport = &l402http.Transport{
-		Base: c.base, Store: c.store, ClientKey: key, Network: cfg.LN.LND.Network,
+		Base: patient{c.base, cfg.HTTP.Timeout}, Store: c.store, ClientKey: key, Network: cfg.LN.LND.Network,
 		MaxCost:        lnwire.MilliSatoshi(cfg.L402.MaxCostSats * 1000),
 		MaxFee:         lnwire.MilliSatoshi(cfg.L402.MaxFeeSats * 1000),
 		PaymentTimeout: cfg.L402.PaymentTimeout, Approve: c.approve, Trace: c.trace,
@@ -123,7 +123,6 @@ func (c *Client) approve(_ context.Context, o l402http.Offer) error {
 		return fault.New(l402http.CodeOverMaxCost, fmt.Sprintf("pass --max-cost %d if it is worth that", total),
 			"the redirects cost %d sat together, over the limit of %d sat", total, l402http.Sat(limit))
 	}
-	c.spent += o.Amount
 	return nil
 }
 
@@ -131,6 +130,9 @@ func (c *Client) approve(_ context.Context, o l402http.Offer) error {
 func (c *Client) trace(e l402http.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if e.Step == "payment" && !errors.Is(e.Err, l402http.ErrNothingSent) {
+		c.spent += e.Purchase.Amount
+	}
 	if c.run == nil {
 		return
 	}

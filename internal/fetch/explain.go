@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/lightning"
 	"github.com/leydenln/leyden/l402/l402http"
 )
 
@@ -53,11 +54,16 @@ func explainPayment(pay *l402http.Error) error {
 		if code == l402http.CodePaymentFailed {
 			code = node.Code
 		}
-		if node.Hint != "" && (code == node.Code || strings.HasPrefix(node.Code, "node_")) {
+		if node.Hint != "" && (code == node.Code || strings.HasPrefix(node.Code, "node_") || needsMacaroon(node.Code)) {
 			hint = node.Hint
 		}
 	}
 	return fault.New(code, hint, "%w", pay)
+}
+
+// needsMacaroon reports whether trying again is no use with the same macaroon.
+func needsMacaroon(code string) bool {
+	return code == lightning.CodePermissionDenied || code == lightning.CodeBadMacaroon
 }
 
 func explainNetwork(err *url.Error) error {

@@ -215,6 +215,9 @@ func (c *Client) client(follow bool) *http.Client {
 	}}
 }
 
+// drainTime bounds how long the body of a redirect is read.
+const drainTime = time.Second
+
 // travels are the headers of the user that another origin may see.
 var travels = []string{"Accept", "Accept-Language", "Content-Type", "User-Agent"}
 
@@ -224,6 +227,8 @@ func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
 	if len(via) > c.cfg.HTTP.MaxRedirects {
 		return fault.New(CodeRedirects, "raise --max-redirects", "more than %d redirects", c.cfg.HTTP.MaxRedirects)
 	}
+	// net/http reads the end of the last answer, which may never come.
+	time.AfterFunc(drainTime, func() { req.Response.Body.Close() })
 	req.Header.Del("Referer")
 	if l402http.OriginOf(req.URL) != l402http.OriginOf(via[0].URL) {
 		for name := range req.Header {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,8 +15,8 @@ import (
 	"github.com/leydenln/leyden/internal/fault"
 )
 
-// output is where a body goes: a writer, or a file that takes its name only
-// when it is whole. It is opened before the request, so that nothing is paid
+// output is where a body goes: a writer, or a file that takes its name, and the
+// mode of what had it before, only when it is whole. It is opened before the request, so that nothing is paid
 // for that could not be kept.
 type output struct {
 	io.Writer
@@ -28,12 +29,22 @@ func openOutput(path string, w io.Writer) (*output, error) {
 	if path == "" || path == "-" {
 		return &output{Writer: w}, nil
 	}
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		f, err := os.OpenFile(path, os.O_WRONLY, 0)
-		if err != nil {
-			return nil, outputFault(path, err)
+	real, err := filepath.EvalSymlinks(path)
+	if err == nil {
+		path = real
+	}
+	mode := fs.FileMode(0)
+	if info, statErr := os.Stat(path); statErr == nil {
+		f, openErr := os.OpenFile(path, os.O_WRONLY, 0)
+		if openErr != nil {
+			return nil, outputFault(path, openErr)
 		}
-		return &output{Writer: f, file: f}, nil
+		// What has no name of its own, as /dev/stdout may, cannot take one.
+		if !info.Mode().IsRegular() || err != nil {
+			return &output{Writer: f, file: f}, nil
+		}
+		f.Close()
+		mode = info.Mode().Perm()
 	}
 	var random [6]byte
 	rand.Read(random[:])
@@ -41,6 +52,13 @@ func openOutput(path string, w io.Writer) (*output, error) {
 	f, err := os.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
 	if err != nil {
 		return nil, outputFault(path, err)
+	}
+	if mode != 0 {
+		if err := f.Chmod(mode); err != nil {
+			f.Close()
+			_ = os.Remove(temp)
+			return nil, outputFault(path, err)
+		}
 	}
 	return &output{Writer: f, file: f, path: path}, nil
 }

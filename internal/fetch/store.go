@@ -115,6 +115,11 @@ func (s *FileStore) Save(p l402http.Purchase) error {
 	}
 	name := hex.EncodeToString(p.Hash[:])
 	active := filepath.Join(folder, name+recordSuffix)
+	if p.State == l402http.StatePending {
+		if err := s.unknown(name + recordSuffix); err != nil {
+			return err
+		}
+	}
 	if p.State.Active() {
 		if err := files.Write(active, data, 0o600); err != nil || p.State == l402http.StatePaid {
 			return err
@@ -130,6 +135,29 @@ func (s *FileStore) Save(p l402http.Purchase) error {
 		return err
 	}
 	return remove(active, filepath.Join(folder, name+usedSuffix))
+}
+
+// unknown fails when any origin has a purchase in a file of that name that did
+// not fail.
+func (s *FileStore) unknown(name string) error {
+	domains, err := os.ReadDir(s.dir)
+	if err != nil {
+		return fmt.Errorf("read tokens: %w", err)
+	}
+	for _, d := range domains {
+		for _, path := range []string{filepath.Join(s.dir, d.Name(), name), filepath.Join(s.dir, d.Name(), oldFolder, name)} {
+			p, err := readRecord(path)
+			switch {
+			case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+				continue
+			case err != nil:
+				return err
+			case p.State != l402http.StateFailed:
+				return fmt.Errorf("%w: %s of %s", l402http.ErrInvoiceReused, p.Hash, p.Origin)
+			}
+		}
+	}
+	return nil
 }
 
 // MarkUsed implements [l402http.Store].
@@ -220,7 +248,7 @@ func readRecord(path string) (l402http.Purchase, error) {
 	if err == nil && filepath.Base(path) != hex.EncodeToString(p.Hash[:])+recordSuffix {
 		err = errors.New("the file's name is not its payment hash")
 	}
-	if domain := filepath.Base(strings.TrimSuffix(filepath.Dir(path), "/"+oldFolder)); err == nil && domain != folderName(p.Origin.Host()) {
+	if err == nil && domainOf(path, p.State) != folderName(p.Origin.Host()) {
 		err = fmt.Errorf("it is of %s", p.Origin)
 	}
 	if err != nil {
@@ -229,6 +257,16 @@ func readRecord(path string) (l402http.Purchase, error) {
 			"token file %q is damaged: %w", path, err)
 	}
 	return p, nil
+}
+
+// domainOf is the domain's folder of a record's path. A host may be named as the
+// folder of what is set aside.
+func domainOf(path string, state l402http.State) string {
+	folder := filepath.Dir(path)
+	if !state.Active() {
+		folder = filepath.Dir(folder)
+	}
+	return filepath.Base(folder)
 }
 
 func (s *FileStore) folder(host string) string { return filepath.Join(s.dir, folderName(host)) }

@@ -2,6 +2,7 @@ package fetch_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -212,5 +213,61 @@ func TestLockIsPerOrigin(t *testing.T) {
 	unlock()
 	if err := <-got; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestStoreKnowsEveryInvoice: a purchase never takes the place of another, of
+// whatever origin, that was paid for or may be.
+func TestStoreKnowsEveryInvoice(t *testing.T) {
+	const neighbour, stranger = "http://api.example.com:80", "http://evil.example:80"
+	states := map[string]l402http.State{
+		"fail/pending": l402http.StatePending, "fail/paid": l402http.StatePaid, "fail/refused": l402http.StateRefused,
+		"fail/expired": l402http.StateExpired, "ok/failed": l402http.StateFailed,
+	}
+	for name, state := range states {
+		for _, o := range []l402http.Origin{origin, neighbour, stranger} {
+			t.Run(name+" "+string(o), func(t *testing.T) {
+				s := fetch.NewFileStore(t.TempDir())
+				first := purchase(t, origin, state)
+				if err := s.Save(first); err != nil {
+					t.Fatal(err)
+				}
+				again := first
+				again.Origin, again.State = o, l402http.StatePending
+				again.Credential.Preimage, again.Paid = [32]byte{}, time.Time{}
+				err := s.Save(again)
+				if want := state != l402http.StateFailed; errors.Is(err, l402http.ErrInvoiceReused) != want || !want && err != nil {
+					t.Fatalf("got %v", err)
+				}
+				all, err := s.All()
+				if err != nil || state != l402http.StateFailed && (len(all) != 1 || all[0].Origin != origin || all[0].State != state) {
+					t.Errorf("left %+v, %v", all, err)
+				}
+			})
+		}
+	}
+}
+
+// TestHostsNamedAsFolders: no host name confuses the store.
+func TestHostsNamedAsFolders(t *testing.T) {
+	s := fetch.NewFileStore(t.TempDir())
+	for _, host := range []string{"old", "tokens", "a", "..", ".client.key", "[fe80::1%25eth0]"} {
+		o := l402http.Origin("http://" + host + ":80")
+		for _, state := range []l402http.State{l402http.StatePaid, l402http.StateRefused} {
+			if err := s.Save(purchase(t, o, state)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := s.Load(o); err != nil || len(got) != 1 {
+			t.Errorf("%s: %d tokens, %v", host, len(got), err)
+		}
+		unlock, err := s.Lock(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unlock()
+	}
+	if all, err := s.All(); err != nil || len(all) != 12 {
+		t.Errorf("%d in all, %v", len(all), err)
 	}
 }
