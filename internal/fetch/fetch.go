@@ -142,7 +142,8 @@ func (c *Client) finish(res *Result, resp *http.Response, out *output, progress 
 }
 
 func httpError(resp *http.Response) error {
-	return fault.New(CodeHTTPError, "", "%s: the server answers %s", resp.Request.URL.Redacted(), resp.Status)
+	return fault.New(CodeHTTPError, "", "%s: the server answers %d %s",
+		resp.Request.URL.Redacted(), resp.StatusCode, http.StatusText(resp.StatusCode)) // its own words may hold anything
 }
 
 // unpaid reads what a 402 that was not paid asks for.

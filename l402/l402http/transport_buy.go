@@ -15,6 +15,10 @@ import (
 // never heard of is given up: no request of ours is under way that long.
 const forget = 2 * time.Minute
 
+// glance is how long a purchase waits for one that was left open for something
+// else, whose payment may stay under way for days.
+const glance = 2 * time.Second
+
 // obtain returns a token for the challenge. Alone with the origin, it looks
 // first at what others bought meanwhile and what an earlier crash left open,
 // and only then buys.
@@ -149,14 +153,18 @@ func (x *exchange) pay(ctx context.Context, p *Purchase) error {
 }
 
 // resolve ends a purchase that an earlier run left open, as far as the wallet
-// knows what became of it. An error stops the new purchase.
+// knows what became of it. An error stops the new purchase; what becomes of
+// something else does not.
 func (x *exchange) resolve(ctx context.Context, p *Purchase, c l402.Challenge) error {
-	err := x.t.reconcile(ctx, p)
-	switch {
-	case err == nil || !errors.Is(err, ErrPaymentUnknown):
-		return err
-	case !x.sameThing(*p, c):
+	if !x.sameThing(*p, c) {
+		// Not what is bought now, though its token may open that as well.
+		ctx, cancel := context.WithTimeout(ctx, glance)
+		defer cancel()
+		_ = x.t.reconcile(ctx, p)
 		return nil
+	}
+	if err := x.t.reconcile(ctx, p); err == nil || !errors.Is(err, ErrPaymentUnknown) {
+		return err
 	}
 	// The wallet has not heard of it, but a request may be on its way. The
 	// same invoice can be paid: the wallet pays a hash only once.

@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/lightningnetwork/lnd/lntypes"
+
 	"github.com/leydenln/leyden/internal/fetch/fetchtest"
 	"github.com/leydenln/leyden/l402"
 	"github.com/leydenln/leyden/l402/l402http"
@@ -280,4 +282,31 @@ func TestSellerThatTurns(t *testing.T) {
 			t.Fatalf("run %d: %d payments", i+1, paid)
 		}
 	}
+}
+
+// TestInFlightOfAnotherThingDoesNotBlock: a payment that a seller holds, or that
+// a node has lost track of, stops what it was for and nothing else.
+func TestInFlightOfAnotherThingDoesNotBlock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ledger := fetchtest.Ledger(t.TempDir())
+		m := &market{Seller: fetchtest.NewSeller(ledger), store: &l402http.MemoryStore{}, url: "http://shop"}
+		m.buyer = &l402http.Transport{Base: tripper{m.Seller}, Wallet: slow{}, Store: m.store, Network: "regtest", MaxCost: 1000_000}
+		_, _, err := m.get(t, "/a")
+		wantCode(t, err, l402http.CodePaymentUnresolved)
+		m.buyer.Wallet = holding{&fetchtest.Wallet{Ledger: ledger}}
+		m.mustGet(t, "/b")
+		_, _, err = m.get(t, "/a")
+		wantCode(t, err, l402http.CodePaymentUnresolved)
+		if s := m.states(t); s[l402http.StatePending] != 1 || s[l402http.StatePaid] != 1 {
+			t.Errorf("states %v", s)
+		}
+		m.wantPayments(t, 1)
+	})
+}
+
+// holding is a wallet that pays, while what it did before stays under way.
+type holding struct{ *fetchtest.Wallet }
+
+func (holding) Track(ctx context.Context, _ lntypes.Hash) (l402http.Receipt, error) {
+	return slow{}.Track(ctx, lntypes.Hash{})
 }
