@@ -114,8 +114,13 @@ func newBase(c HTTPConfig) *http.Transport {
 	}
 }
 
-// approve keeps the limit over all redirects of one Client.
-func (c *Client) approve(_ context.Context, o l402http.Offer) error {
+// approve keeps the limit over all redirects of one Client, and pays nothing
+// for a request that the user authorizes.
+func (c *Client) approve(ctx context.Context, o l402http.Offer) error {
+	if ctx.Value(ownAuthorization{}) != nil {
+		return fault.New(CodePaymentRequired, hintAuthorization, "%s asks for %d sat, and the request has an Authorization header",
+			o.URL, l402http.Sat(o.Amount))
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	limit := c.transport.MaxCost

@@ -160,11 +160,18 @@ func (c *Client) unpaid(res *Result, resp *http.Response) error {
 		Problem: Explain(offer.Payable(c.transport.MaxCost, c.cfg.LN.LND.Network, time.Now()))}
 	hint := "lnget --no-pay shows the price; l402.auto_pay: true in the configuration pays it"
 	if resp.Request.Header.Get("Authorization") != "" {
-		hint = "leave the Authorization header to lnget"
+		hint = hintAuthorization
 	}
 	return fault.New(CodePaymentRequired, hint, "%s asks for %d sat, and paying is off",
 		res.URL, l402http.Sat(offer.Amount))
 }
+
+// ownAuthorization marks the context of a request that the user authorizes. It
+// is never paid for, also not where a redirect leads that the user's header does
+// not follow.
+type ownAuthorization struct{}
+
+const hintAuthorization = "leave the Authorization header to lnget"
 
 // request makes the HTTP request: http:// is assumed, as curl does.
 func (c *Client) request(ctx context.Context, r Request) (*http.Request, error) {
@@ -197,6 +204,9 @@ func (c *Client) request(ctx context.Context, r Request) (*http.Request, error) 
 	}
 	if host := req.Header.Get("Host"); host != "" {
 		req.Host = host
+	}
+	if u.User != nil || req.Header.Get("Authorization") != "" {
+		req = req.WithContext(context.WithValue(ctx, ownAuthorization{}, true))
 	}
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", c.cfg.HTTP.UserAgent)

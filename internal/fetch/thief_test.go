@@ -193,3 +193,30 @@ type untracked struct{ *wallet }
 func (untracked) Pay(context.Context, l402http.Payment) (l402http.Receipt, error) {
 	return l402http.Receipt{}, fault.New(lightning.CodePermissionDenied, "use a macaroon that allows this call", "TrackPaymentV2: permission denied")
 }
+
+// TestOwnAuthorizationIsNeverPaidFor, not even where a redirect leads.
+func TestOwnAuthorizationIsNeverPaidFor(t *testing.T) {
+	shop := newShop(t)
+	server := httptest.NewServer(http.RedirectHandler(shop.url, http.StatusFound))
+	defer server.Close()
+	c, w := newClient(t, nil)
+	w.Ledger = shop.Ledger
+	for name, r := range map[string]Request{
+		"header": {URL: server.URL, Header: http.Header{"Authorization": {"Bearer x"}}},
+		"user":   {URL: strings.Replace(server.URL, "://", "://u:p@", 1)},
+	} {
+		r.Follow, r.Out = true, io.Discard
+		_, err := c.Do(t.Context(), r)
+		if fault.Code(err) != CodePaymentRequired || shop.Ledger.Payments() != 0 {
+			t.Errorf("%s: %v, %d payments", name, err, shop.Ledger.Payments())
+		}
+	}
+	for _, seen := range shop.Requests() {
+		if seen.Authorization != "" {
+			t.Errorf("the other origin saw %q", seen.Authorization)
+		}
+	}
+	if _, err := c.Do(t.Context(), Request{URL: server.URL, Follow: true, Out: io.Discard}); err != nil || shop.Ledger.Payments() != 1 {
+		t.Errorf("without: %v, %d payments", err, shop.Ledger.Payments())
+	}
+}
