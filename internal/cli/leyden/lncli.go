@@ -1,8 +1,11 @@
 package leyden
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 
+	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/node"
 )
 
@@ -14,6 +17,13 @@ func newLncliCmd(app *App) *cobra.Command {
   leyden lncli openchannel --node_key=… --local_amt=100000`,
 		DisableFlagParsing: true,
 		RunE: func(_ *cobra.Command, args []string) error {
+			if asksForHelp(args) {
+				app.Lncli(append([]string{"lncli"}, args...))
+				return nil
+			}
+			if instead, ok := ourWallet[args[0]]; ok {
+				return fault.New("method_blocked", instead, "lncli %s never passes the node's front", args[0])
+			}
 			flags, err := node.Lncli(app.Home)
 			if err != nil {
 				return err
@@ -22,4 +32,21 @@ func newLncliCmd(app *App) *cobra.Command {
 			return nil
 		},
 	}
+}
+
+// ourWallet has lncli's commands that the front refuses, and what to type
+// instead: said before lncli asks for a password.
+var ourWallet = map[string]string{
+	"create":          "leyden node create",
+	"createwatchonly": "leyden node create",
+	"unlock":          "leyden node unlock",
+	"changepassword":  "leyden node change-password",
+}
+
+// asksForHelp says whether lncli would only print its help, which needs no
+// node.
+func asksForHelp(args []string) bool {
+	return len(args) == 0 || slices.ContainsFunc(args, func(arg string) bool {
+		return arg == "--help" || arg == "-h" || arg == "--version"
+	}) || args[0] == "help" || args[0] == "-v"
 }

@@ -65,6 +65,9 @@ func nodeUnlockCmd(app *App) *cobra.Command {
 		Short: "Open the wallet of a node that has no password file",
 		Args:  voice.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := node.Status(app.Home); err != nil && file == "" {
+				return err // rather than ask for a password in vain
+			}
 			password, err := app.walletPassword(file)
 			if err != nil {
 				return err

@@ -39,6 +39,9 @@ func Run(ctx context.Context, app *App, args []string) int {
 	root.SetIn(app.In)
 	root.SetOut(app.Out)
 	root.SetErr(app.Err)
+	if !voice.IsTerminal(app.Out) {
+		app.JSON = true // before parsing, so that a wrong command line is told in JSON too
+	}
 	err := root.ExecuteContext(ctx)
 	return voice.Exit(app.Err, "leyden", app.JSON, err)
 }
@@ -65,9 +68,6 @@ node behind a front that decides, and a gate that charges for an HTTP service.`,
 				return err
 			}
 			app.Home = resolved
-			if !voice.IsTerminal(app.Out) {
-				app.JSON = true
-			}
 			return nil
 		},
 	}

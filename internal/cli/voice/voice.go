@@ -43,9 +43,15 @@ func Exit(w io.Writer, name string, asJSON bool, err error) int {
 // {"error":{"code","message","hint"}}.
 func Print(w io.Writer, name string, asJSON bool, err error) {
 	if asJSON {
-		PrintJSON(w, map[string]any{"error": map[string]string{
-			"code": fault.Code(err), "message": oneLine(err.Error()), "hint": fault.Hint(err),
-		}})
+		var out struct {
+			Error struct {
+				Code    string `json:"code"`
+				Message string `json:"message"`
+				Hint    string `json:"hint"`
+			} `json:"error"`
+		}
+		out.Error.Code, out.Error.Message, out.Error.Hint = fault.Code(err), oneLine(err.Error()), fault.Hint(err)
+		PrintJSON(w, out)
 		return
 	}
 	fmt.Fprintf(w, "%s: %s\n", name, oneLine(err.Error()))
