@@ -45,7 +45,7 @@ type InitOptions struct {
 func Init(dir string, o InitOptions) (string, error) {
 	path := filepath.Join(dir, "gate.yaml")
 	if _, err := os.Lstat(path); err == nil && !o.Force {
-		return "", fault.New("config_exists", "leyden gate init --force overwrites it", "%s is there already", path)
+		return "", fault.New("config_exists", "to replace it: leyden gate init --force", "%s is there already", path)
 	}
 	if err := o.complete(); err != nil {
 		return "", err
@@ -121,7 +121,7 @@ listenaddr: %q
 insecure: %t
 
 # The node that is paid. macdir holds its invoice.macaroon, which can make
-# invoices and nothing else.
+# invoices and addresses, and spend nothing.
 authenticator:
   network: %q
   lndhost: %q

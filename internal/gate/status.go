@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -103,15 +104,27 @@ func describe(cfg *Config) Status {
 
 func (c *Config) url(listen string) string {
 	if c.Insecure {
-		return "http://" + listen
+		return "http://" + dialable(listen)
 	}
-	return "https://" + listen
+	return "https://" + dialable(listen)
+}
+
+// dialable turns an address listened on into one to connect to.
+func dialable(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
 }
 
 // runs adds what the running gate wrote down.
 func (s *Status) runs(r running) {
 	s.Running, s.PID, s.Since = true, r.PID, &r.Started
-	s.URL = strings.TrimSuffix(s.URL, s.Listen) + r.Listen
+	s.URL = strings.TrimSuffix(s.URL, dialable(s.Listen)) + dialable(r.Listen)
 	s.Listen = r.Listen
 }
 

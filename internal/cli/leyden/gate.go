@@ -185,7 +185,7 @@ func gateStatusCmd(app *App) *cobra.Command {
 	var config string
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show whether the gate runs, what it sells, and whether its node answers",
+		Short: "Show whether the gate runs, what it sells, and its node; exit status 1 when it does not run",
 		Args:  voice.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := gate.ReadStatus(cmd.Context(), app.Home, config)
@@ -193,6 +193,9 @@ func gateStatusCmd(app *App) *cobra.Command {
 				return err
 			}
 			app.printGate(s)
+			if !s.Running {
+				return voice.ErrSilent
+			}
 			return nil
 		},
 	}
