@@ -15,7 +15,7 @@ import (
 // existing one is only replaced when told to (code config_exists).
 func WriteConfig(path string, c Config, replace bool) error {
 	if _, err := os.Stat(path); err == nil && !replace {
-		return fault.New("config_exists", "lnget config show; pass --force to replace it",
+		return fault.New("config_exists", "to replace it: lnget config init --force",
 			"there is a configuration in %q", path)
 	}
 	if err := files.MkdirPrivate(filepath.Dir(path)); err != nil {

@@ -3,6 +3,7 @@ package fetch
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"sync"
 	"time"
 
@@ -47,7 +48,11 @@ func (w *wallet) close() {
 
 // Dial prepares a connection to the configured node; it sends nothing.
 func Dial(c LNDConfig) (*lightning.Client, error) {
-	return lightning.Dial(lightning.Config{Host: c.Host, TLSCertPath: c.TLSCert, MacaroonPath: c.Macaroon})
+	client, err := lightning.Dial(lightning.Config{Host: c.Host, TLSCertPath: c.TLSCert, MacaroonPath: c.Macaroon})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.New(fault.Code(err), "lnget config init", "%w", err)
+	}
+	return client, err
 }
 
 // Warm implements [l402http.Warmer]: TLS with the node takes longer than

@@ -3,6 +3,7 @@ package lnget
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -91,6 +92,9 @@ func (app *App) lnInfo(cmd *cobra.Command, _ []string) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), nodeTimeout)
 	defer cancel()
 	info, err := client.GetInfo(ctx)
+	if fault.Code(err) == lightning.CodePermissionDenied {
+		info, err = readonlyInfo(ctx, cfg.LN.LND, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -112,4 +116,17 @@ func (app *App) lnInfo(cmd *cobra.Command, _ []string) error {
 		row("peers", info.Peers)
 	})
 	return nil
+}
+
+// readonlyInfo asks with the readonly.macaroon that lnd keeps beside the
+// macaroon that pays, which need not allow the question. Without one, the
+// refusal stands.
+func readonlyInfo(ctx context.Context, c fetch.LNDConfig, refusal error) (lightning.Info, error) {
+	c.Macaroon = filepath.Join(filepath.Dir(c.Macaroon), "readonly.macaroon")
+	client, err := fetch.Dial(c)
+	if err != nil {
+		return lightning.Info{}, refusal
+	}
+	defer client.Close()
+	return client.GetInfo(ctx)
 }
