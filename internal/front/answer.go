@@ -22,9 +22,8 @@ type received struct {
 	err error
 }
 
-// answer runs the hook's own answer. It closes requests when that has returned.
-func (c *openCall) answer(run func(context.Context, *Stream) error, requests chan<- struct{}) (err error) {
-	defer close(requests)
+// answer runs the hook's own answer.
+func (c *openCall) answer(run func(context.Context, *Stream) error) (err error) {
 	defer c.guard(&err)
 	client := &Stream{client: c.client, ctx: c.ctx, requests: make(chan received)}
 	go client.pump()
@@ -74,16 +73,20 @@ func (s *Stream) Send(msg []byte) error {
 }
 
 // Upstream is a call to lnd that a hook makes on behalf of a client's call.
-type Upstream struct{ stream grpc.ClientStream }
+type Upstream struct {
+	stream  grpc.ClientStream
+	attempt *attempt
+}
 
 // Open opens a call to lnd over the connection of c's address, with the given
 // binary macaroon. It must end before c does; cancel ctx to end it early.
 func (c *Call) Open(ctx context.Context, method string, macaroon []byte) (*Upstream, error) {
+	ctx, attempt := withAttempt(ctx)
 	stream, err := c.backend.NewStream(withMacaroon(ctx, macaroon), streams, method)
 	if err != nil {
 		return nil, err
 	}
-	return &Upstream{stream}, nil
+	return &Upstream{stream, attempt}, nil
 }
 
 // Send sends a message. An error of io.EOF means that lnd ended the call: Recv
@@ -102,6 +105,10 @@ func (u *Upstream) Recv() ([]byte, error) {
 	defer f.free()
 	return f.bytes(), nil
 }
+
+// Answered says, once Recv has returned an error, whether lnd itself ended the
+// call, as Result.Answered does.
+func (u *Upstream) Answered() bool { return u.attempt.answered.Load() }
 
 // Invoke makes a unary call to lnd over the connection of c's address, with the
 // given binary macaroon, and returns the answer. It must end before c does.

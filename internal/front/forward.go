@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -16,22 +17,20 @@ import (
 // streams describes any method: on the wire a unary call is a stream of one.
 var streams = &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}
 
-// pass forwards the call. It closes requests once no more of the client's
-// messages are read; that may be after pass has returned.
-func (c *openCall) pass(d Decision, requests chan<- struct{}) error {
+// pass forwards the call. The client's messages are read until running is done,
+// which may be after pass has returned.
+func (c *openCall) pass(d Decision, running *sync.WaitGroup) error {
 	ctx, attempt := withAttempt(c.ctx)
 	ctx = metadata.NewOutgoingContext(ctx, outgoing(c.call.Metadata, d.Macaroon))
 	backend, err := c.call.backend.NewStream(ctx, streams, c.call.Method)
 	if err != nil {
-		close(requests)
 		return c.backendError(err, attempt)
 	}
-	go func() {
-		defer close(requests)
+	running.Go(func() {
 		if err := c.pumpRequests(backend, d.Request); err != nil {
 			c.cancel(stop{err})
 		}
-	}()
+	})
 	err = c.pumpResponses(backend, d.Response, attempt)
 	if err != nil {
 		c.cancel(stop{err})

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/netip"
 	"runtime/debug"
+	"sync"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -66,15 +67,25 @@ func (c *openCall) run() *status.Status {
 	if err != nil {
 		return c.status(err)
 	}
-	requests := make(chan struct{})
-	var st *status.Status
-	if decision.Answer != nil {
-		st = c.status(c.answer(decision.Answer, requests))
-	} else {
-		st = c.status(c.pass(decision, requests))
+	var running sync.WaitGroup // the decision's functions, End apart
+	ended := make(chan error, 1)
+	c.server.hooks.Add(1)
+	running.Go(func() {
+		defer c.server.hooks.Done()
+		if decision.Answer != nil {
+			ended <- c.answer(decision.Answer)
+		} else {
+			ended <- c.pass(decision, &running)
+		}
+	})
+	select {
+	case err = <-ended:
+	case <-c.ctx.Done(): // a client that does not read would hold up what sends to it
+		err = c.ctx.Err()
 	}
+	st := c.status(err)
 	if decision.End != nil {
-		c.end(decision.End, st, requests)
+		c.end(decision.End, st, &running)
 	}
 	return st
 }
@@ -91,12 +102,11 @@ func (c *openCall) decide() (d Decision, err error) {
 	return d, err
 }
 
-// end tells the hook how the call ended, once requests is closed: no function of
-// the decision runs any more.
-func (c *openCall) end(tell func(Result), st *status.Status, requests <-chan struct{}) {
-	s := c.server
-	s.ends.Go(func() {
-		<-requests
+// end tells the hook how the call ended, once no function of the decision runs any
+// more.
+func (c *openCall) end(tell func(Result), st *status.Status, running *sync.WaitGroup) {
+	c.server.hooks.Go(func() {
+		running.Wait()
 		var err error
 		defer c.guard(&err)
 		tell(Result{Status: st, Forwarded: c.forwarded, Answered: c.answered})

@@ -28,7 +28,8 @@ type Decision struct {
 
 	// Answer, when not nil, answers the call in lnd's place: nothing is forwarded
 	// but what it asks for with Call.Open and Call.Invoke. Request, Response and
-	// Macaroon are not consulted. Its error ends the call as Hook.Call's would.
+	// Macaroon are not consulted. Its error ends the call as Hook.Call's would. The
+	// client's call is over when ctx is, whether it has returned by then or not.
 	Answer func(ctx context.Context, client *Stream) error
 
 	// End is told once, in a goroutine of its own, how the call ended, after every
@@ -39,7 +40,8 @@ type Decision struct {
 // MessageFunc judges one message, in protobuf's wire form. It returns what goes
 // on in its place, in order: the message itself, another, several (which injects)
 // or none (which drops it). An error refuses the rest of the call, on both sides.
-// It may keep msg. One call's Request functions run one after the other, and so
+// It may keep msg. A client may send several messages to a method that takes one,
+// of which lnd reads the first. One call's Request functions run one after the other, and so
 // do its Response functions, but the two run at the same time.
 type MessageFunc func(ctx context.Context, msg []byte) ([][]byte, error)
 
@@ -48,7 +50,8 @@ type Result struct {
 	// Status is what the client was told.
 	Status *status.Status
 
-	// Forwarded means that a message of the client may have reached lnd.
+	// Forwarded means that a message of the client may have reached lnd. What an
+	// Answer sent to lnd does not count: see Upstream.Answered.
 	Forwarded bool
 
 	// Answered means that lnd itself ended the call, so that none of its messages

@@ -1,6 +1,7 @@
 package front
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -252,7 +253,7 @@ func TestAnswer(t *testing.T) {
 				}
 				for {
 					n, err := up.Recv()
-					if errors.Is(err, io.EOF) {
+					if errors.Is(err, io.EOF) && up.Answered() {
 						break
 					}
 					if err != nil {
@@ -330,7 +331,7 @@ func TestEnd(t *testing.T) {
 			if name == "fail/client gone" {
 				close(b.lnd.hold)
 			}
-			b.ends.Wait()
+			b.hooks.Wait()
 			if len(results) != 0 {
 				t.Error("told twice")
 			}
@@ -356,6 +357,79 @@ func (b *bed) awaitForwarded() {
 	}
 }
 
+// TestUpstreamCancelled: a call to lnd that was ended here was not answered there.
+func TestUpstreamCancelled(t *testing.T) {
+	answered := make(chan bool, 1)
+	b := newBed(t, withHook(func(_ context.Context, call *Call) (Decision, error) {
+		return Decision{Answer: func(ctx context.Context, client *Stream) error {
+			ctx, cancel := context.WithCancel(ctx)
+			up, err := call.Open(ctx, "/fake/Hang", nil)
+			cancel()
+			if err != nil {
+				return err
+			}
+			_, err = up.Recv()
+			answered <- err == nil || up.Answered()
+			return nil
+		}}, nil
+	}))
+	if msgs, err := open(t, testContext(t), b.dial(t, ""), "/fake/Nothing").all(); err != nil || len(msgs) > 0 {
+		t.Errorf("got %q, %v", msgs, err)
+	}
+	if wait(t, answered, "the hook") {
+		t.Error("answered")
+	}
+}
+
+// TestClientThatDoesNotRead: a cut-off ends the call of a client that lets answers
+// pile up, for the hook too.
+func TestClientThatDoesNotRead(t *testing.T) {
+	big := make([]byte, 1<<20) // more than gRPC sends ahead of a reader
+	for name, d := range map[string]Decision{
+		"ok/forwarded": {Response: func(context.Context, []byte) ([][]byte, error) { return [][]byte{big}, nil }},
+		"ok/answered": {Answer: func(_ context.Context, client *Stream) error {
+			for {
+				if err := client.Send(big); err != nil {
+					return err
+				}
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			results := make(chan Result, 1)
+			d.End = func(r Result) { results <- r }
+			b := newBed(t, decide(d))
+			s := open(t, testContext(t), b.dial(t, ""), "/fake/Count")
+			if err := s.send("1000000000"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.recv(); err != nil {
+				t.Fatal(err)
+			}
+			b.awaitStuck()
+			if n := b.CutOff(*denied, nil); n != 1 {
+				t.Errorf("%d calls cut", n)
+			}
+			if r := wait(t, results, "End"); r.Status.Code() != codes.PermissionDenied || r.Answered {
+				t.Errorf("got %+v", r)
+			}
+		})
+	}
+}
+
+// awaitStuck returns once an answer waits for the client to read.
+func (b *bed) awaitStuck() {
+	stacks := make([]byte, 4<<20)
+	for {
+		for stack := range bytes.SplitSeq(stacks[:runtime.Stack(stacks, true)], []byte("\n\n")) {
+			if bytes.Contains(stack, []byte("writeQuota).get(")) && bytes.Contains(stack, []byte("front.(*openCall).")) {
+				return
+			}
+		}
+		runtime.Gosched()
+	}
+}
+
 // TestEndPanics: a hook's End cannot bring the front down.
 func TestEndPanics(t *testing.T) {
 	log := new(logBuffer)
@@ -367,7 +441,7 @@ func TestEndPanics(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.calls.wait()
-	b.ends.Wait()
+	b.hooks.Wait()
 	if !strings.Contains(log.String(), "at the end") {
 		t.Errorf("log %q", log)
 	}

@@ -69,7 +69,7 @@ func TestLeaksNothing(t *testing.T) {
 		all.Wait()
 		b.calls.wait()
 		ended.Wait()
-		b.ends.Wait()
+		b.hooks.Wait()
 	}
 	run(1000)
 	before := measure(t)

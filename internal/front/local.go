@@ -66,6 +66,8 @@ func (c *localClient) Header() (metadata.MD, error) {
 func (c *localClient) Trailer() metadata.MD {
 	select {
 	case <-c.done:
+		c.mu.Lock()
+		defer c.mu.Unlock()
 		return c.trailer
 	default:
 		return nil

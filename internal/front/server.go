@@ -83,7 +83,7 @@ type Server struct {
 	http  *http.Server
 
 	serving  sync.WaitGroup
-	ends     sync.WaitGroup
+	hooks    sync.WaitGroup // functions of hooks that may outlast their calls
 	failed   chan error
 	stopOnce sync.Once
 	stopped  chan struct{}
@@ -209,7 +209,7 @@ func (s *Server) stop(ctx context.Context) error {
 		}
 		s.grpc.GracefulStop()
 		s.calls.wait()
-		s.ends.Wait()
+		s.hooks.Wait()
 		s.serving.Wait()
 	}()
 

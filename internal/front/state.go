@@ -76,7 +76,7 @@ func (c *openCall) relayState(request []byte, send func([]byte) error) error {
 	if err != nil {
 		return c.lndAway(backend)
 	}
-	up := &Upstream{stream}
+	up := &Upstream{stream, attempt}
 	if up.Send(request) == nil {
 		_ = up.CloseSend()
 	}
@@ -85,7 +85,7 @@ func (c *openCall) relayState(request []byte, send func([]byte) error) error {
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
-		case err != nil && attempt.answered.Load():
+		case err != nil && up.Answered():
 			return err
 		case err != nil:
 			return c.lndAway(backend)
