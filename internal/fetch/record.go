@@ -37,7 +37,7 @@ type record struct {
 	Preimage    string       `json:"preimage,omitempty"`
 	AmountMsat  uint64       `json:"amount_msat"`
 	FeeMsat     uint64       `json:"fee_msat"`
-	Node        string       `json:"node,omitempty"` // public key, hex
+	Node        string       `json:"node,omitempty"`
 	CreatedAt   time.Time    `json:"created_at"`
 	PaidAt      time.Time    `json:"paid_at,omitzero"`
 	Reason      string       `json:"reason,omitempty"`

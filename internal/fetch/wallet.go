@@ -2,8 +2,11 @@ package fetch
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io/fs"
+	"os"
 	"sync"
 	"time"
 
@@ -65,7 +68,8 @@ func (w *wallet) Warm() {
 	}()
 }
 
-// Node implements [l402http.Namer]. The node is asked once.
+// Node implements [l402http.Namer]: the node's public key, or, with a macaroon
+// that does not allow GetInfo, its certificate. The node is asked once.
 func (w *wallet) Node(context.Context) (string, error) { return w.node() }
 
 func (w *wallet) askNode() (string, error) {
@@ -77,9 +81,22 @@ func (w *wallet) askNode() (string, error) {
 	defer cancel()
 	info, err := c.GetInfo(ctx)
 	if fault.Code(err) == lightning.CodePermissionDenied {
-		return "", nil
+		return w.certificateName()
 	}
 	return info.Pubkey, err
+}
+
+// certificateName names the node by the SHA-256 of its certificate's file.
+func (w *wallet) certificateName() (string, error) {
+	if w.cfg.TLSCert == "" {
+		return "", nil
+	}
+	pem, err := os.ReadFile(w.cfg.TLSCert)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(pem)
+	return "tls:" + hex.EncodeToString(sum[:]), nil
 }
 
 // Pay implements [l402http.Wallet].

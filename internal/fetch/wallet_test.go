@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,6 +52,26 @@ func TestWalletPaysOnce(t *testing.T) {
 	}
 	if again, err := w.Track(t.Context(), p.Hash); err != nil || again != r {
 		t.Errorf("track: %+v %v", again, err)
+	}
+}
+
+func TestWalletNamesItsNode(t *testing.T) {
+	_, w, _, _ := newNode(t)
+	if name, err := w.Node(t.Context()); err != nil || name != "02ab" {
+		t.Errorf("by public key: %q, %v", name, err)
+	}
+	seen := map[string]bool{}
+	for range 2 {
+		node, w, _, _ := newNode(t)
+		node.Nameless = true
+		name, err := w.Node(t.Context())
+		if err != nil || !strings.HasPrefix(name, "tls:") || len(name) != 4+64 {
+			t.Errorf("by certificate: %q, %v", name, err)
+		}
+		seen[name] = true
+	}
+	if len(seen) != 2 {
+		t.Errorf("two nodes, names %v", seen)
 	}
 }
 

@@ -56,7 +56,7 @@ type Purchase struct {
 	Hash lntypes.Hash
 	// Amount is the invoice's, Fee what was spent on top, in msat.
 	Amount, Fee lnwire.MilliSatoshi
-	// Node is the public key, in hex, of the node that was asked to pay; ""
+	// Node is the name of the node that was asked to pay (see [Namer]), ""
 	// when that is not known.
 	Node string
 	// Created is when it was journalled, Paid when the wallet said so.

@@ -41,7 +41,9 @@ type Warmer interface{ Warm() }
 // begun with one node is never offered to another, which would not know what
 // the first has done.
 type Namer interface {
-	// Node returns the node's public key in hex, "" when it may not be asked.
+	// Node returns a name that no other node has, best its public key in hex;
+	// "" when none is known. A name of another kind begins with that kind and
+	// a colon. Names of different kinds are not compared.
 	Node(ctx context.Context) (string, error)
 }
 

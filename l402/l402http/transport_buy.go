@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/leydenln/leyden/l402"
@@ -236,11 +237,20 @@ func (t *Transport) sameNode(ctx context.Context, p *Purchase) error {
 		return fail(CodePaymentUnresolved, "try again: it is asked for first, and not paid twice",
 			"payment of %d sat to %s: %w", Sat(p.Amount), p.Origin, err)
 	}
-	if p.Node == "" || now == "" || p.Node == now {
+	if p.Node == "" || now == "" || p.Node == now || kindOf(p.Node) != kindOf(now) {
 		return nil
 	}
 	return fail(CodePaymentUnresolved, "use that node again; if it is gone for good, move the purchase's file out of the tokens folder",
 		"payment of %d sat to %s was begun with node %s, and this is node %s", Sat(p.Amount), p.Origin, p.Node, now)
+}
+
+// kindOf returns the kind of a node's name, "" for a public key.
+func kindOf(node string) string {
+	kind, _, ok := strings.Cut(node, ":")
+	if !ok {
+		return ""
+	}
+	return kind
 }
 
 // settle records what the wallet said of a purchase. After a payment the

@@ -65,7 +65,7 @@ func TestAnotherNodeIsNotAsked(t *testing.T) {
 		}
 	}
 
-	m.buyer.Wallet = named{m.wallet, "02aa", nil}
+	m.buyer.Wallet = named{m.wallet, "tls:ab", nil} // says nothing of 02aa
 	m.mustGet(t, "/a")
 	m.wantPayments(t, 1)
 }

@@ -34,6 +34,8 @@ type Node struct {
 	Calls atomic.Int64
 	// Refuse, if set, answers SendPaymentV2 with an error.
 	Refuse error
+	// Nameless makes GetInfo refuse, as for a macaroon that does not allow it.
+	Nameless bool
 
 	ledger Ledger
 	server *grpc.Server
@@ -107,6 +109,9 @@ func (n *Node) handle(_ any, s grpc.ServerStream) error {
 	case "/lnrpc.State/GetState":
 		return s.SendMsg(&lndwire.GetStateResponse{State: lndwire.WalletState_SERVER_ACTIVE})
 	case "/lnrpc.Lightning/GetInfo":
+		if n.Nameless {
+			return status.Error(codes.Unknown, "permission denied")
+		}
 		return s.SendMsg(&lndwire.GetInfoResponse{IdentityPubkey: "02ab", Alias: "fake", Version: "0.21.2",
 			SyncedToChain: true, NumActiveChannels: 1, Chains: []*lndwire.Chain{{Network: "regtest"}}})
 	case "/routerrpc.Router/SendPaymentV2":
