@@ -1,9 +1,13 @@
 package house
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/leydenln/leyden/internal/testbin"
 )
 
 const module = "github.com/leydenln/leyden/"
@@ -104,5 +108,22 @@ func TestArrowsPointDown(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// maxLnget is the size in bytes that the agent's stripped program may have.
+const maxLnget = 16_000_000
+
+func TestLngetIsSmall(t *testing.T) {
+	dir := os.Getenv(testbin.Env)
+	if dir == "" {
+		t.Skip("make unit sets " + testbin.Env)
+	}
+	info, err := os.Stat(filepath.Join(dir, "lnget"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Size() > maxLnget {
+		t.Errorf("lnget has %d bytes, more than %d", info.Size(), maxLnget)
 	}
 }
