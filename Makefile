@@ -37,8 +37,8 @@ test: lint unit itest ## everything that must be green: lint, unit tests, real n
 
 .PHONY: unit
 unit: build ## all but the tests on real nodes, and the race detector where it counts
-	LEYDEN_TEST_BIN=$(CURDIR)/bin $(GO) test -tags "$(TAGS)" $$(go list ./... | grep -v /itest)
-	LEYDEN_TEST_BIN=$(CURDIR)/bin CGO_ENABLED=1 go test -race $(RACE)
+	LEYDEN_TEST_BIN=$(CURDIR)/bin $(GO) test -timeout 20m -tags "$(TAGS)" $$(go list ./... | grep -v /itest)
+	LEYDEN_TEST_BIN=$(CURDIR)/bin CGO_ENABLED=1 go test -timeout 20m -race $(RACE)
 
 .PHONY: itest
 itest: build ## the tests on real nodes
