@@ -74,7 +74,7 @@ func benchPaid(ctx context.Context, w *world, rounds int) error {
 	if err := rest(ctx); err != nil {
 		return err
 	}
-	cmd := w.lnget(ctx, "-v", w.gateURL)
+	cmd := w.lnget.Command(ctx, "-v", w.gateURL)
 	var parts bytes.Buffer
 	cmd.Stderr = &parts
 	if _, err := body(cmd); err != nil {
@@ -116,7 +116,7 @@ func (w *world) authorization(ctx context.Context) (string, error) {
 
 // fetch runs lnget once.
 func (w *world) fetch(ctx context.Context) (time.Duration, error) {
-	return body(w.lnget(ctx, "-q", w.gateURL))
+	return body(w.lnget.Command(ctx, "-q", w.gateURL))
 }
 
 // body runs a client and checks that it printed the service's answer.
