@@ -3,6 +3,7 @@ package devnet
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -43,7 +44,7 @@ func Mine(ctx context.Context, h config.Home, blocks int) (height int, err error
 
 // Down ends the network in the home and whatever is left of one that was
 // killed; clean deletes it. With clean, a network that does not run is no
-// error. Codes: not_running, stop_timeout.
+// error. Codes: no_devnet, not_running, stop_timeout.
 func Down(ctx context.Context, h config.Home, clean bool) error {
 	err := daemon.Stop(ctx, pidFile(h))
 	stopped := err == nil
@@ -62,6 +63,9 @@ func Down(ctx context.Context, h config.Home, clean bool) error {
 		stopped = stopped || err == nil
 	}
 	if clean {
+		if _, err := os.Stat(h.Devnet()); errors.Is(err, fs.ErrNotExist) {
+			return none(h)
+		}
 		return os.RemoveAll(h.Devnet())
 	}
 	if !stopped {

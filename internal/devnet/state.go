@@ -62,7 +62,7 @@ func loadState(h config.Home) (state, error) {
 	s := state{Info: Info{Home: string(h)}}
 	data, err := os.ReadFile(stateFile(h))
 	if errors.Is(err, fs.ErrNotExist) {
-		return s, fault.New(codeNone, "leyden devnet up", "there is no devnet in %q", string(h))
+		return s, none(h)
 	}
 	if err == nil {
 		err = json.Unmarshal(data, &s)
@@ -72,6 +72,10 @@ func loadState(h config.Home) (state, error) {
 	}
 	s.Home = string(h)
 	return s, nil
+}
+
+func none(h config.Home) error {
+	return fault.New(codeNone, "leyden devnet up", "there is no devnet in %q", string(h))
 }
 
 func (s state) save() error {
