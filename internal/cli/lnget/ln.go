@@ -22,9 +22,9 @@ func newLNCmd(app *App) *cobra.Command {
 		Args: voice.Args(cobra.NoArgs), RunE: help}
 	cmd.AddCommand(
 		&cobra.Command{Use: "status", Short: "Is the node there, and does it know our macaroon?",
-			Args: voice.Args(cobra.NoArgs), RunE: app.lnStatus},
+			Args: voice.Args(cobra.NoArgs), RunE: app.ask(app.lnStatus)},
 		&cobra.Command{Use: "info", Short: "What the node says of itself",
-			Args: voice.Args(cobra.NoArgs), RunE: app.lnInfo},
+			Args: voice.Args(cobra.NoArgs), RunE: app.ask(app.lnInfo)},
 		notBuiltIn("lnc", "Lightning Node Connect (not built in yet)"),
 		notBuiltIn("neutrino", "An embedded wallet (not built in yet)"))
 	return cmd
@@ -49,14 +49,21 @@ func (app *App) node() (fetch.Config, *lightning.Client, error) {
 	return cfg, client, err
 }
 
-func (app *App) lnStatus(cmd *cobra.Command, _ []string) error {
-	cfg, client, err := app.node()
-	if err != nil {
-		return err
+// ask is a command that asks the configured node, for at most nodeTimeout.
+func (app *App) ask(f func(context.Context, fetch.Config, *lightning.Client) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		cfg, client, err := app.node()
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		ctx, cancel := context.WithTimeout(cmd.Context(), nodeTimeout)
+		defer cancel()
+		return f(ctx, cfg, client)
 	}
-	defer client.Close()
-	ctx, cancel := context.WithTimeout(cmd.Context(), nodeTimeout)
-	defer cancel()
+}
+
+func (app *App) lnStatus(ctx context.Context, cfg fetch.Config, client *lightning.Client) error {
 	state, err := client.State(ctx)
 	if err != nil {
 		return err
@@ -83,14 +90,7 @@ func (app *App) lnStatus(cmd *cobra.Command, _ []string) error {
 	return nil
 }
 
-func (app *App) lnInfo(cmd *cobra.Command, _ []string) error {
-	cfg, client, err := app.node()
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	ctx, cancel := context.WithTimeout(cmd.Context(), nodeTimeout)
-	defer cancel()
+func (app *App) lnInfo(ctx context.Context, cfg fetch.Config, client *lightning.Client) error {
 	info, err := client.GetInfo(ctx)
 	if fault.Code(err) == lightning.CodePermissionDenied {
 		info, err = readonlyInfo(ctx, cfg.LN.LND, err)
