@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"maps"
 
 	"google.golang.org/protobuf/proto"
 
@@ -76,4 +77,14 @@ func send(client *front.Stream, m proto.Message) error {
 		return err
 	}
 	return client.Send(raw)
+}
+
+// allRules is the table of the methods that accounts may call: each rule by its
+// full method. What is not in it is refused.
+func allRules() map[string]rule {
+	table := make(map[string]rule)
+	for _, part := range []map[string]rule{paymentRules(), invoiceRules(), readRules()} {
+		maps.Copy(table, part)
+	}
+	return table
 }
