@@ -22,17 +22,26 @@ const maxMessage = 200 << 20
 
 // Dial connects to the node's front with its admin macaroon. The caller
 // closes the connection.
-func (i NodeInfo) Dial() (*grpc.ClientConn, error) {
+func (i NodeInfo) Dial() (*grpc.ClientConn, error) { return i.DialAs(i.AdminMacaroon) }
+
+// DialAs connects to the node's front with the macaroon in the file. The
+// caller closes the connection.
+func (i NodeInfo) DialAs(macaroonFile string) (*grpc.ClientConn, error) {
+	return i.dial(i.RPC, macaroonFile)
+}
+
+// dial connects to one of the node's ports, which share a certificate.
+func (i NodeInfo) dial(address, macaroonFile string) (*grpc.ClientConn, error) {
 	tls, err := credentials.NewClientTLSFromFile(i.TLSCert, "")
 	if err != nil {
 		return nil, fault.New("bad_certificate", "leyden devnet up", "node %s: %w", i.Name, err)
 	}
-	raw, err := os.ReadFile(i.AdminMacaroon)
+	raw, err := os.ReadFile(macaroonFile)
 	if err != nil {
 		return nil, fault.New("bad_macaroon", "leyden devnet up", "node %s: %w", i.Name, err)
 	}
 	retry := backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.5, MaxDelay: 200 * time.Millisecond}
-	return grpc.NewClient("passthrough:///"+i.RPC,
+	return grpc.NewClient("passthrough:///"+address,
 		grpc.WithTransportCredentials(tls),
 		grpc.WithPerRPCCredentials(macaroon(hex.EncodeToString(raw))),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: retry, MinConnectTimeout: time.Second}),
