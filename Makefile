@@ -61,11 +61,20 @@ fuzz: ## every fuzz target for FUZZTIME (default 20s)
 bench: build ## the figures of bench/README.md
 	$(GO) run ./bench
 
+# Where lnd keeps lightning.proto, which lit-accounts.proto imports.
+LNRPC = $(shell go list -m -f '{{.Dir}}' github.com/lightningnetwork/lnd)/lnrpc
+
 .PHONY: generate
 generate: ## regenerate the protobuf stubs (needs protoc)
 	GOBIN=$(CURDIR)/bin go install google.golang.org/protobuf/cmd/protoc-gen-go
+	GOBIN=$(CURDIR)/bin go install google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.5.1
 	PATH=$(CURDIR)/bin:$$PATH protoc -I internal/rpc/lndwire --go_out=. \
 		--go_opt=module=github.com/leydenln/leyden internal/rpc/lndwire/lndwire.proto
+	PATH=$(CURDIR)/bin:$$PATH protoc -I internal/rpc/litrpc -I $(LNRPC) $(GRPC_OUT) lit-accounts.proto
+	PATH=$(CURDIR)/bin:$$PATH protoc -I internal/rpc/leydenv1 $(GRPC_OUT) leyden.proto
+
+GRPC_OUT = --go_out=. --go_opt=module=github.com/leydenln/leyden \
+	--go-grpc_out=. --go-grpc_opt=module=github.com/leydenln/leyden
 
 .PHONY: clean
 clean: ## remove what was built
