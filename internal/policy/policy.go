@@ -1,7 +1,9 @@
 // Package policy decides whether an account may make a payment or an invoice.
 // It is pure: limits, what was spent so far and what is asked go in, nil or a
 // typed refusal comes out. It reads no clock, no file and no database; whoever
-// calls it does so inside the transaction that reserves the money.
+// calls it does so inside the transaction that reserves the money. It promises
+// that no sum of amounts overflows into permission, and that a narrower limit
+// never allows more.
 package policy
 
 import (
@@ -9,9 +11,6 @@ import (
 
 	"github.com/lightningnetwork/lnd/lnwire"
 )
-
-// PubKey is a node's compressed public key (33 bytes).
-type PubKey [33]byte
 
 // Limits are what an account may do. A zero field means no limit, or the
 // default named in its comment. Amounts in msat; windows are rolling and count
@@ -44,7 +43,8 @@ type Limits struct {
 	MaxTimeLock  uint32 `json:"max_time_lock,omitempty"`
 
 	// OpenInvoices bounds the invoices open at once; 0 means
-	// DefaultOpenInvoices. MaxInvoice bounds the amount of one.
+	// DefaultOpenInvoices. MaxInvoice bounds the amount of one; with it, an
+	// invoice must name an amount.
 	OpenInvoices uint32              `json:"max_open_invoices,omitempty"`
 	MaxInvoice   lnwire.MilliSatoshi `json:"max_invoice_msat,omitempty"`
 
@@ -56,8 +56,8 @@ type Limits struct {
 	AllowPayees []PubKey `json:"allow_payees,omitempty"`
 	DenyPayees  []PubKey `json:"deny_payees,omitempty"`
 
-	// AllowHosts, when not empty, are the only hosts that may be paid, where
-	// the host is known.
+	// AllowHosts is kept for what knows the host it pays. Nothing that comes
+	// through a node's front does, so Validate refuses it.
 	AllowHosts []string `json:"allow_hosts,omitempty"`
 }
 
@@ -75,7 +75,8 @@ const (
 	Month = 30 * Day
 )
 
-// Usage is what an account has and has done, as the ledger knows it now.
+// Usage is what an account has and has done, as the ledger knows it now,
+// without the payment or invoice that is judged.
 type Usage struct {
 	// Available is the balance less what is reserved.
 	Available lnwire.MilliSatoshi
@@ -91,7 +92,8 @@ type Usage struct {
 	InFlight, OpenInvoices uint32
 }
 
-// Payment is a payment that is asked for.
+// Payment is a payment that is asked for, the whole of it where shards join one
+// that is open. FinalCLTV and TimeLock are blocks, 0 where not known.
 type Payment struct {
 	Amount, MaxFee      lnwire.MilliSatoshi
 	Payee               PubKey
@@ -103,38 +105,3 @@ type Invoice struct {
 	Amount  lnwire.MilliSatoshi
 	Private bool
 }
-
-// Reason says, to a program, why something was refused. Stable.
-type Reason string
-
-// The reasons of this package.
-const (
-	Balance           Reason = "balance"
-	LimitPayment      Reason = "limit_payment"
-	LimitHour         Reason = "limit_hour"
-	LimitDay          Reason = "limit_day"
-	LimitWeek         Reason = "limit_week"
-	LimitMonth        Reason = "limit_month"
-	LimitPayments     Reason = "limit_payments"
-	LimitInFlight     Reason = "limit_in_flight"
-	LimitCLTV         Reason = "limit_cltv"
-	LimitTimeLock     Reason = "limit_time_lock"
-	LimitOpenInvoices Reason = "limit_open_invoices"
-	LimitInvoice      Reason = "limit_invoice"
-	PayeeDenied       Reason = "payee_denied"
-	PrivateDenied     Reason = "private_denied"
-)
-
-// Denied is a refusal.
-type Denied struct {
-	Reason Reason
-
-	// Sentence says to a person what is refused and why, with the figures.
-	Sentence string
-
-	// Hint is the next command to type, or empty.
-	Hint string
-}
-
-// Error returns the sentence.
-func (d *Denied) Error() string { return d.Sentence }
