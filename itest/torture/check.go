@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/lightningnetwork/lnd/lnrpc"
+)
+
+// pageSize is how many payments or invoices are read at once.
+const pageSize = 10_000
+
+// books is what `accounts check` says.
+type books struct {
+	OpenPayments uint64 `json:"open_payments"`
+}
+
+func (w *world) books(ctx context.Context) (b books, err error) {
+	return b, w.command(ctx, &b, "accounts", "check")
+}
+
+// check compares ledger, journal and lnd, and returns how many payments and
+// receipts the accounts have in all.
+func (w *world) check(ctx context.Context, t *tally) (found counts, err error) {
+	if _, err := w.books(ctx); err != nil {
+		return found, err
+	}
+	if err := w.command(ctx, nil, "audit", "verify"); err != nil {
+		return found, err
+	}
+	list, err := w.lndPayments(ctx)
+	if err != nil {
+		return found, err
+	}
+	atLnd := make(map[string]*lnrpc.Payment, len(list))
+	for _, p := range list {
+		atLnd[p.PaymentHash] = p
+	}
+	invoices, err := w.lndInvoices(ctx)
+	if err != nil {
+		return found, err
+	}
+	owner, owned := map[string]string{}, map[string]bool{}
+	var faults []error
+	for _, a := range w.accounts {
+		paid, n, err := a.compareIn(ctx, atLnd, owner)
+		faults = append(faults, err)
+		received, m, err := a.compareOut(ctx, invoices, owned)
+		faults = append(faults, err, a.compareBalance(ctx, paid, received))
+		found.payments += n
+		found.receipts += m
+	}
+	for hash, p := range atLnd {
+		if p.Status == lnrpc.Payment_SUCCEEDED && owner[hash] == "" {
+			faults = append(faults, fmt.Errorf("lnd paid %s, no account was charged", hash))
+		}
+	}
+	for hash, inv := range invoices {
+		if inv.State == lnrpc.Invoice_SETTLED && !owned[hash] {
+			faults = append(faults, fmt.Errorf("lnd received %d msat on %x, no account was credited", inv.AmtPaidMsat, hash))
+		}
+	}
+	faults = append(faults, t.check(owner))
+	return found, errors.Join(faults...)
+}
+
+// compareIn checks each payment that the account was charged for against
+// lnd's, and returns their sum in msat.
+func (a *acct) compareIn(ctx context.Context, atLnd map[string]*lnrpc.Payment, owner map[string]string) (paid int64, n int, err error) {
+	list, err := a.ln.ListPayments(ctx, &lnrpc.ListPaymentsRequest{IncludeIncomplete: true, MaxPayments: pageSize})
+	if err != nil {
+		return 0, 0, fmt.Errorf("account %s: list payments: %w", a.id, err)
+	}
+	for _, p := range list.Payments {
+		if p.Status == lnrpc.Payment_IN_FLIGHT {
+			return 0, 0, fmt.Errorf("account %s: payment %s is still in flight", a.id, p.PaymentHash)
+		}
+		if p.Status != lnrpc.Payment_SUCCEEDED {
+			continue
+		}
+		lnd := atLnd[p.PaymentHash]
+		switch {
+		case lnd == nil || lnd.Status != lnrpc.Payment_SUCCEEDED:
+			return 0, 0, fmt.Errorf("account %s was charged for %s, which lnd did not pay", a.id, p.PaymentHash)
+		case owner[p.PaymentHash] != "":
+			return 0, 0, fmt.Errorf("accounts %s and %s were both charged for %s", a.id, owner[p.PaymentHash], p.PaymentHash)
+		case lnd.ValueMsat != p.ValueMsat || lnd.FeeMsat != p.FeeMsat:
+			return 0, 0, fmt.Errorf("account %s: %s cost %d+%d msat, lnd says %d+%d", a.id, p.PaymentHash,
+				p.ValueMsat, p.FeeMsat, lnd.ValueMsat, lnd.FeeMsat)
+		}
+		owner[p.PaymentHash] = a.id
+		paid += lnd.ValueMsat + lnd.FeeMsat
+		n++
+	}
+	return paid, n, nil
+}
+
+// compareOut checks that the account was credited for what lnd received on
+// its invoices, and returns the sum in msat.
+func (a *acct) compareOut(ctx context.Context, atLnd map[string]*lnrpc.Invoice, owned map[string]bool) (received int64, n int, err error) {
+	list, err := a.ln.ListInvoices(ctx, &lnrpc.ListInvoiceRequest{NumMaxInvoices: pageSize})
+	if err != nil {
+		return 0, 0, fmt.Errorf("account %s: list invoices: %w", a.id, err)
+	}
+	for _, inv := range list.Invoices {
+		lnd := atLnd[string(inv.RHash)]
+		if lnd == nil {
+			return 0, 0, fmt.Errorf("account %s has invoice %x, which lnd has not", a.id, inv.RHash)
+		}
+		if lnd.State != lnrpc.Invoice_SETTLED {
+			continue
+		}
+		owned[string(inv.RHash)] = true
+		received += lnd.AmtPaidMsat
+		n++
+	}
+	return received, n, nil
+}
+
+// compareBalance checks that the balance is what was put in, credited and
+// received, less what was paid.
+func (a *acct) compareBalance(ctx context.Context, paid, received int64) error {
+	b, err := a.ln.ChannelBalance(ctx, &lnrpc.ChannelBalanceRequest{})
+	if err != nil {
+		return fmt.Errorf("account %s: balance: %w", a.id, err)
+	}
+	credited := int64(b.LocalBalance.Msat) - a.sat*1000 - received + paid
+	asked, confirmed := a.credits.asked, a.credits.confirmed
+	if credited%(credit*1000) != 0 || credited < confirmed*credit*1000 || credited > asked*credit*1000 {
+		return fmt.Errorf("account %s has %d msat: began with %d sat, received %d msat, paid %d msat; the rest, %d msat, is not between %d and %d credits of %d sat",
+			a.id, b.LocalBalance.Msat, a.sat, received, paid, credited, confirmed, asked, credit)
+	}
+	return nil
+}
+
+func (w *world) lndPayments(ctx context.Context) ([]*lnrpc.Payment, error) {
+	r, err := w.victim().Lightning().ListPayments(ctx, &lnrpc.ListPaymentsRequest{IncludeIncomplete: true, MaxPayments: 10 * pageSize})
+	if err != nil {
+		return nil, fmt.Errorf("lnd's payments: %w", err)
+	}
+	return r.Payments, nil
+}
+
+func (w *world) lndInvoices(ctx context.Context) (map[string]*lnrpc.Invoice, error) {
+	r, err := w.victim().Lightning().ListInvoices(ctx, &lnrpc.ListInvoiceRequest{NumMaxInvoices: 10 * pageSize})
+	if err != nil {
+		return nil, fmt.Errorf("lnd's invoices: %w", err)
+	}
+	all := make(map[string]*lnrpc.Invoice, len(r.Invoices))
+	for _, inv := range r.Invoices {
+		all[string(inv.RHash)] = inv
+	}
+	return all, nil
+}

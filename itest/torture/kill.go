@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"syscall"
+	"time"
+
+	"github.com/lightningnetwork/lnd/lnrpc"
+	"github.com/lightningnetwork/lnd/lnrpc/invoicesrpc"
+
+	"github.com/leydenln/leyden/internal/devnet"
+	"github.com/leydenln/leyden/internal/node"
+)
+
+// What is killed.
+const (
+	theNode = "the node's process"
+	theLnd  = "lnd"
+	both    = "both"
+)
+
+var killings = []string{theNode, theLnd, both}
+
+// kill sends SIGKILL.
+func (w *world) kill(what string, rng *rand.Rand) error {
+	running, err := node.Status(w.victim().Home())
+	if err != nil {
+		return err
+	}
+	if what != theNode && running.LndPID != 0 {
+		if err := syscall.Kill(running.LndPID, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return err
+		}
+	}
+	if what == both {
+		time.Sleep(time.Duration(rng.IntN(300)) * time.Millisecond)
+	}
+	if what != theLnd {
+		return w.victim().Kill()
+	}
+	return nil
+}
+
+// recover starts the node again if it is down, and waits until it serves an
+// account and its channel is active.
+func (w *world) recover(ctx context.Context) error {
+	if !w.victim().Running() {
+		if err := w.victim().Start(ctx); err != nil {
+			return err
+		}
+	}
+	var last error
+	err := devnet.Poll(ctx, func(ctx context.Context) (bool, error) {
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		if _, last = w.accounts[0].ln.GetInfo(ctx, &lnrpc.GetInfoRequest{}); last != nil {
+			return false, nil
+		}
+		var info *lnrpc.GetInfoResponse
+		info, last = w.victim().Lightning().GetInfo(ctx, &lnrpc.GetInfoRequest{})
+		return last == nil && info.NumActiveChannels > 0, nil
+	})
+	if err != nil {
+		return fmt.Errorf("the node did not come back: %w", errors.Join(err, last))
+	}
+	return nil
+}
+
+// quiet decides every hold invoice and waits until no payment is open.
+func (w *world) quiet(ctx context.Context) error {
+	w.mu.Lock()
+	hashes := make([][32]byte, 0, len(w.holding))
+	for h := range w.holding {
+		hashes = append(hashes, h)
+	}
+	clear(w.holding)
+	w.mu.Unlock()
+	for _, h := range hashes {
+		if _, err := w.sellerInvoices().CancelInvoice(ctx, &invoicesrpc.CancelInvoiceMsg{PaymentHash: h[:]}); err != nil {
+			return fmt.Errorf("cancel a hold invoice: %w", err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	var open uint64
+	var inFlight int
+	err := devnet.Poll(ctx, func(ctx context.Context) (bool, error) {
+		report, err := w.books(ctx)
+		if err != nil {
+			return false, err
+		}
+		list, err := w.lndPayments(ctx)
+		if err != nil {
+			return false, err
+		}
+		open, inFlight = report.OpenPayments, 0
+		for _, p := range list {
+			if p.Status == lnrpc.Payment_IN_FLIGHT {
+				inFlight++
+			}
+		}
+		return open == 0 && inFlight == 0, nil
+	})
+	if err != nil {
+		return fmt.Errorf("%d payments stayed open in the ledger, %d in flight at lnd: %w", open, inFlight, err)
+	}
+	return nil
+}

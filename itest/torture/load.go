@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	mathrand "math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/lightningnetwork/lnd/lnrpc"
+	"github.com/lightningnetwork/lnd/lnrpc/invoicesrpc"
+	"github.com/lightningnetwork/lnd/lnrpc/routerrpc"
+)
+
+const (
+	maxPrice = 300 // sat
+	feeLimit = 10  // sat
+	credit   = 7   // sat
+
+	payersPerAccount = 3
+)
+
+// load is what goes on while the node is killed. Errors are part of it: what
+// counts is what the books say afterwards.
+type load struct {
+	w      *world
+	t      *tally
+	cancel context.CancelFunc
+	all    sync.WaitGroup
+}
+
+func (w *world) startLoad(ctx context.Context, seed uint64, t *tally) *load {
+	ctx, cancel := context.WithCancel(ctx)
+	l := &load{w: w, t: t, cancel: cancel}
+	worker := uint64(0)
+	start := func(work func(context.Context, *mathrand.Rand)) {
+		worker++
+		rng := mathrand.New(mathrand.NewPCG(seed, worker))
+		l.all.Go(func() {
+			for ctx.Err() == nil {
+				work(ctx, rng)
+			}
+		})
+	}
+	for i, a := range w.accounts {
+		other := w.accounts[(i+1)%len(w.accounts)]
+		for range payersPerAccount {
+			start(func(ctx context.Context, rng *mathrand.Rand) { l.buy(ctx, rng, a, other) })
+		}
+		start(func(ctx context.Context, rng *mathrand.Rand) { l.buyHeld(ctx, rng, a) })
+		start(func(ctx context.Context, rng *mathrand.Rand) { l.sell(ctx, rng, a) })
+	}
+	start(func(ctx context.Context, rng *mathrand.Rand) {
+		l.credit(ctx, w.accounts[rng.IntN(len(w.accounts))])
+		_ = pause(ctx, time.Duration(rng.IntN(300))*time.Millisecond)
+	})
+	return l
+}
+
+// stop ends the load and waits for all of it.
+func (l *load) stop() {
+	l.cancel()
+	l.all.Wait()
+}
+
+// buy pays an invoice of the seller: as it should be, twice at once, from two
+// accounts at once, or hanging up in the middle.
+func (l *load) buy(ctx context.Context, rng *mathrand.Rand, a, other *acct) {
+	inv, err := l.w.seller().Lightning().AddInvoice(ctx, &lnrpc.Invoice{Value: 1 + rng.Int64N(maxPrice)})
+	if err != nil {
+		return
+	}
+	var payers sync.WaitGroup
+	pay := func(a *acct, patience time.Duration) {
+		payers.Go(func() { l.pay(ctx, a, inv.PaymentRequest, patience) })
+	}
+	switch rng.IntN(8) {
+	case 0:
+		pay(a, time.Minute)
+		pay(a, time.Minute)
+	case 1:
+		pay(a, time.Minute)
+		pay(other, time.Minute)
+	case 2:
+		pay(a, time.Duration(rng.IntN(80))*time.Millisecond)
+		payers.Wait()
+		pay(a, time.Minute)
+	default:
+		pay(a, time.Minute)
+	}
+	payers.Wait()
+	_ = pause(ctx, time.Duration(rng.IntN(40))*time.Millisecond)
+}
+
+// pay sends one payment and counts how it ended for the client.
+func (l *load) pay(ctx context.Context, a *acct, invoice string, patience time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	stream, err := a.router.SendPaymentV2(ctx, &routerrpc.SendPaymentRequest{
+		PaymentRequest: invoice, TimeoutSeconds: 30, FeeLimitSat: feeLimit,
+	})
+	for err == nil {
+		var p *lnrpc.Payment
+		if p, err = stream.Recv(); err == nil && p.Status == lnrpc.Payment_SUCCEEDED {
+			l.t.saw(p.PaymentHash)
+			return
+		}
+		if err == nil && p.Status == lnrpc.Payment_FAILED {
+			l.t.add(&l.t.failed)
+			return
+		}
+	}
+	l.t.add(&l.t.refused)
+	_ = pause(ctx, 20*time.Millisecond) // while the node is away
+}
+
+// buyHeld pays an invoice that the seller holds for a while, then settles or
+// cancels.
+func (l *load) buyHeld(ctx context.Context, rng *mathrand.Rand, a *acct) {
+	var preimage [32]byte
+	rand.Read(preimage[:])
+	hash := sha256.Sum256(preimage[:])
+	inv, err := l.w.sellerInvoices().AddHoldInvoice(ctx, &invoicesrpc.AddHoldInvoiceRequest{
+		Hash: hash[:], Value: 1 + rng.Int64N(maxPrice),
+	})
+	if err != nil {
+		return
+	}
+	l.w.hold(hash, true)
+	var decided sync.WaitGroup
+	decided.Go(func() {
+		if pause(ctx, time.Duration(rng.IntN(4000))*time.Millisecond) != nil {
+			return
+		}
+		var err error
+		if preimage[0]%4 == 0 {
+			_, err = l.w.sellerInvoices().CancelInvoice(ctx, &invoicesrpc.CancelInvoiceMsg{PaymentHash: hash[:]})
+		} else {
+			_, err = l.w.sellerInvoices().SettleInvoice(ctx, &invoicesrpc.SettleInvoiceMsg{Preimage: preimage[:]})
+		}
+		if err == nil {
+			l.w.hold(hash, false)
+		}
+	})
+	l.pay(ctx, a, inv.PaymentRequest, time.Minute)
+	decided.Wait()
+}
+
+// hold notes that a hold invoice waits for its decision, or does no more.
+func (w *world) hold(hash [32]byte, waits bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if waits {
+		w.holding[hash] = struct{}{}
+	} else {
+		delete(w.holding, hash)
+	}
+}
+
+// sell has the account make an invoice, which the middle node pays.
+func (l *load) sell(ctx context.Context, rng *mathrand.Rand, a *acct) {
+	inv, err := a.ln.AddInvoice(ctx, &lnrpc.Invoice{Value: 1 + rng.Int64N(maxPrice)})
+	if err != nil {
+		_ = pause(ctx, 50*time.Millisecond)
+		return
+	}
+	router := routerrpc.NewRouterClient(l.w.middle().Conn())
+	stream, err := router.SendPaymentV2(ctx, &routerrpc.SendPaymentRequest{
+		PaymentRequest: inv.PaymentRequest, TimeoutSeconds: 30, FeeLimitSat: feeLimit, NoInflightUpdates: true,
+	})
+	if err == nil {
+		_, _ = stream.Recv() // either way: the books tell
+	}
+	_ = pause(ctx, time.Duration(rng.IntN(200))*time.Millisecond)
+}
+
+// credit has the operator add to the account.
+func (l *load) credit(ctx context.Context, a *acct) {
+	a.credits.mu.Lock()
+	a.credits.asked++
+	a.credits.mu.Unlock()
+	// The command is not cut short with the load: cut after it was done, it
+	// would count as not confirmed.
+	err := l.w.command(context.WithoutCancel(ctx), nil, "accounts", "credit", a.id, fmt.Sprint(credit))
+	if err != nil {
+		return
+	}
+	a.credits.mu.Lock()
+	defer a.credits.mu.Unlock()
+	a.credits.confirmed++
+}

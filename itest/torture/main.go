@@ -1,0 +1,99 @@
+// Command torture kills a node under load, again and again, and looks after
+// each time whether every millisatoshi is where it must be: kill -9 of the
+// node's process, of lnd, or of both, at random moments, while accounts pay,
+// retry, are paid and are credited; then `accounts check` and `audit verify`
+// must be clean, and what each account says must be what lnd says. It runs on
+// a private network of three real nodes, so that payments have fees. Its last
+// line is a summary; the exit status is 1 when anything did not hold.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+func main() {
+	bin := flag.String("bin", "bin", "folder that holds leyden and btcd (make build)")
+	rounds := flag.Int("rounds", 10, "how often to kill")
+	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed of the random moments")
+	keep := flag.Bool("keep", false, "leave the network's folder, also when all is well")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *bin, *rounds, *seed, *keep); err != nil {
+		fmt.Fprintf(os.Stderr, "torture: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, bin string, rounds int, seed uint64, keep bool) (err error) {
+	bin, err = filepath.Abs(bin)
+	if err != nil {
+		return err
+	}
+	begin := time.Now()
+	rng := rand.New(rand.NewPCG(seed, seed))
+	w, err := newWorld(ctx, bin)
+	if err != nil {
+		return err
+	}
+	defer func() { w.close(keep || err != nil) }()
+	fmt.Printf("seed %d, network in %s after %.1f s\n", seed, w.dir, time.Since(begin).Seconds())
+
+	tally := &tally{}
+	done := 0
+	for ; done < rounds; done++ {
+		if err = w.round(ctx, rng, tally); err != nil {
+			err = fmt.Errorf("round %d of %d, seed %d, logs in %s: %w", done+1, rounds, seed, w.dir, err)
+			break
+		}
+		fmt.Printf("round %3d: %s\n", done+1, tally.last)
+	}
+	fmt.Printf("torture: %d of %d rounds clean in %.0f s: %s\n", done, rounds, time.Since(begin).Seconds(), tally)
+	return err
+}
+
+// round kills once under load and checks everything once it is quiet again.
+func (w *world) round(ctx context.Context, rng *rand.Rand, t *tally) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	load := w.startLoad(ctx, rng.Uint64(), t)
+	victim := killings[rng.IntN(len(killings))]
+	err := errors.Join(
+		pause(ctx, time.Duration(200+rng.IntN(2500))*time.Millisecond),
+		w.kill(victim, rng),
+		w.recover(ctx),
+		pause(ctx, time.Duration(rng.IntN(1500))*time.Millisecond),
+	)
+	load.stop()
+	if err != nil {
+		return fmt.Errorf("killing %s: %w", victim, err)
+	}
+	if err := w.quiet(ctx); err != nil {
+		return fmt.Errorf("after killing %s: %w", victim, err)
+	}
+	found, err := w.check(ctx, t)
+	if err != nil {
+		return fmt.Errorf("after killing %s: %w", victim, err)
+	}
+	t.endRound(victim, found)
+	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
