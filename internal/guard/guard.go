@@ -61,6 +61,8 @@ type Access struct {
 // Guard is a front.Hook. Make it with New and attach it with Serve.
 type Guard struct {
 	opts Options
+
+	invoices invoiceDesk
 }
 
 // New makes a guard that is attached to nothing: accounts are refused.

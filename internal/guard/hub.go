@@ -1,0 +1,93 @@
+package guard
+
+import (
+	"sync"
+
+	"github.com/lightningnetwork/lnd/lntypes"
+
+	"github.com/leydenln/leyden/internal/account"
+)
+
+// invoiceDesk is what the calls about invoices share. Its zero value is ready.
+type invoiceDesk struct {
+	changes hub
+	holds   hashLocks
+}
+
+// hub wakes those who watch an account. It carries no news itself: who is woken
+// reads the ledger, so that a slow one delays nobody and misses nothing.
+type hub struct {
+	mu       sync.Mutex
+	watchers map[account.ID]map[chan struct{}]struct{}
+}
+
+// watch returns a channel that has an element whenever something changed since
+// it was last received from. stop ends it.
+func (h *hub) watch(id account.ID) (wake <-chan struct{}, stop func()) {
+	ch := make(chan struct{}, 1)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.watchers == nil {
+		h.watchers = make(map[account.ID]map[chan struct{}]struct{})
+	}
+	if h.watchers[id] == nil {
+		h.watchers[id] = make(map[chan struct{}]struct{})
+	}
+	h.watchers[id][ch] = struct{}{}
+	return ch, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.watchers[id], ch)
+		if len(h.watchers[id]) == 0 {
+			delete(h.watchers, id)
+		}
+	}
+}
+
+// notify wakes everybody who watches the account. It never blocks.
+func (h *hub) notify(id account.ID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for ch := range h.watchers[id] {
+		select {
+		case ch <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// hashLocks serialises what is done about one payment hash.
+type hashLocks struct {
+	mu   sync.Mutex
+	held map[lntypes.Hash]*hashLock
+}
+
+type hashLock struct {
+	sync.Mutex
+	users int
+}
+
+// lock waits until the hash is free and returns what frees it.
+func (l *hashLocks) lock(hash lntypes.Hash) (unlock func()) {
+	l.mu.Lock()
+	if l.held == nil {
+		l.held = make(map[lntypes.Hash]*hashLock)
+	}
+	held := l.held[hash]
+	if held == nil {
+		held = new(hashLock)
+		l.held[hash] = held
+	}
+	held.users++
+	l.mu.Unlock()
+
+	held.Lock()
+	return func() {
+		held.Unlock()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if held.users--; held.users == 0 {
+			delete(l.held, hash)
+		}
+	}
+}
