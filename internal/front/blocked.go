@@ -28,10 +28,13 @@ func (s *Server) blocked(method string) *Refusal {
 	if !ok {
 		return nil
 	}
-	command := " unlock"
-	if call == "GenSeed" || call == "InitWallet" {
-		command = " create"
+	hint := s.opts.Program + " unlock"
+	switch {
+	case s.opts.Backend.Address != "":
+		hint = "lncli at lnd's own port"
+	case call == "GenSeed" || call == "InitWallet":
+		hint = s.opts.Program + " create"
 	}
-	return refuse(codes.PermissionDenied, "method_blocked", s.opts.Program+command,
+	return refuse(codes.PermissionDenied, "method_blocked", hint,
 		"the wallet is not created, unlocked or given a password through this port")
 }

@@ -15,11 +15,14 @@ import (
 	"github.com/pires/go-proxyproto"
 )
 
-// dialer connects to the socket and says, with a PROXY protocol preamble of
-// version 2, whom the connection is for.
+// dialer connects to lnd. On the socket it says, with a PROXY protocol preamble
+// of version 2, whom the connection is for.
 func (b Backend) dialer(client netip.Addr) func(context.Context, string) (net.Conn, error) {
 	return func(ctx context.Context, _ string) (net.Conn, error) {
 		var d net.Dialer
+		if b.Address != "" {
+			return d.DialContext(ctx, "tcp", b.Address)
+		}
 		c, err := d.DialContext(ctx, "unix", b.Socket)
 		if err != nil {
 			return nil, err

@@ -170,5 +170,5 @@ func (c *openCall) nodeDown(err error) error {
 		return r
 	}
 	c.server.log.Warn("lnd is not reachable", "method", c.call.Method, "err", err)
-	return refuse(codes.Unavailable, "node_down", c.server.opts.Program+" status", "lnd is not running or did not answer; it is being started again")
+	return refuse(codes.Unavailable, "node_down", c.server.opts.Program+" status", "lnd is not running or did not answer")
 }

@@ -22,14 +22,19 @@ const (
 
 // Backend is where calls are forwarded to.
 type Backend struct {
-	// Socket is the path of lnd's unix socket.
+	// Socket is the path of lnd's unix socket, which takes a PROXY preamble.
 	Socket string
+
+	// Address, in place of Socket, is the host:port of an lnd that somebody else
+	// runs. It does not learn the clients' addresses: all share one connection,
+	// and the hook must judge caveats on addresses.
+	Address string
 
 	// TLSCert is the path of the one certificate that is accepted there. It is
 	// read anew for each connection.
 	TLSCert string
 
-	// MaxConns bounds the connections kept, one for each client address. Default
+	// MaxConns bounds the connections to Socket, one for each client address. Default
 	// 256. With all of them in use a further address is refused, but never
 	// loopback.
 	MaxConns int
@@ -39,8 +44,8 @@ type Backend struct {
 	IdleTimeout time.Duration
 }
 
-// pool keeps one connection to lnd for each client address, so that lnd sees
-// that address. The least recently used gives way to a new one.
+// pool keeps one connection to lnd's socket for each client address, so that lnd
+// sees that address, or a single one to an address. The least recently used gives way to a new one.
 type pool struct {
 	backend Backend
 
@@ -50,7 +55,8 @@ type pool struct {
 	closed bool
 }
 
-// conn is a connection to lnd on behalf of one client address.
+// conn is a connection to lnd on behalf of one client address, or of all (the
+// zero address).
 type conn struct {
 	grpc.ClientConnInterface
 	cc      *grpc.ClientConn
@@ -61,8 +67,8 @@ type conn struct {
 }
 
 func newPool(b Backend) (*pool, error) {
-	if b.Socket == "" || b.TLSCert == "" {
-		return nil, errors.New("front: Backend.Socket and Backend.TLSCert are required")
+	if (b.Socket == "") == (b.Address == "") || b.TLSCert == "" {
+		return nil, errors.New("front: either Backend.Socket or Backend.Address, and Backend.TLSCert, are required")
 	}
 	if b.MaxConns == 0 {
 		b.MaxConns = defaultMaxConns
@@ -77,6 +83,9 @@ func newPool(b Backend) (*pool, error) {
 // use. A connection that lost lnd is replaced, so that each call makes one true
 // attempt instead of failing from an earlier one's back-off.
 func (p *pool) acquire(addr netip.Addr) (*conn, error) {
+	if p.backend.Address != "" {
+		addr = netip.Addr{}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
