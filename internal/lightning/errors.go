@@ -122,6 +122,8 @@ func frontReason(message string) (reason, hint string, ok bool) {
 	switch reason {
 	case "starting":
 		reason = CodeStarting
+	case "wallet_locked":
+		reason = CodeLocked
 	case "lnd_down", "node_down", "stopping":
 		reason = CodeUnreachable
 	}
