@@ -262,7 +262,7 @@ func NodeHome(h config.Home, name string) config.Home {
 func (s state) reservePorts() (state, error) {
 	addrs := []*string{&s.Btcd.RPC, &s.Btcd.P2P}
 	for i := range s.Nodes {
-		addrs = append(addrs, &s.Nodes[i].RPC, &s.Nodes[i].REST, &s.Nodes[i].P2P)
+		addrs = append(addrs, &s.Nodes[i].RPC, &s.Nodes[i].REST, &s.Nodes[i].P2P, &s.Nodes[i].API)
 	}
 	for _, addr := range addrs {
 		kept, err := port.Keep(*addr)

@@ -173,6 +173,7 @@ func (n *Node) writeConf(backend string, btcd chain.Access) error {
 		"listen=" + n.P2P,
 		"rpclisten=" + n.RPC,
 		"restlisten=" + n.REST,
+		"apilisten=" + n.API,
 		"nobootstrap=true",
 		"trickledelay=50",
 		"bitcoin.defaultchanconfs=1",

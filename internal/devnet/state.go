@@ -42,6 +42,10 @@ type NodeInfo struct {
 	TLSCert       string `json:"tls_cert"`
 	AdminMacaroon string `json:"admin_macaroon"`
 
+	// API is the operator API, for accounts.
+	API              string `json:"api"`
+	OperatorMacaroon string `json:"operator_macaroon"`
+
 	// ChannelBalanceSat is what the node owns in open channels, in sat; nil
 	// when it could not be asked.
 	ChannelBalanceSat *int64 `json:"channel_balance_sat"`
@@ -124,8 +128,10 @@ func nodeName(i int) string {
 }
 
 func newNodeInfo(h config.Home, name string) NodeInfo {
-	dir := NodeHome(h, name).Node()
+	home := NodeHome(h, name)
+	dir := home.Node()
 	return NodeInfo{Name: name, LndDir: dir, TLSCert: filepath.Join(dir, "tls.cert"),
+		OperatorMacaroon: filepath.Join(home.Guard(), "leyden.macaroon"),
 		AdminMacaroon: filepath.Join(dir, "data", "chain", "bitcoin", chain.Params.Name, "admin.macaroon")}
 }
 

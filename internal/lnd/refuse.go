@@ -13,6 +13,10 @@ type FrontOptions struct {
 	// RPCListen and RESTListen are host:port. No RESTListen means no REST.
 	RPCListen, RESTListen []string
 
+	// APIListen is the operator API's host:port. The option is ours: lnd has
+	// none of that name.
+	APIListen []string
+
 	// TLSExtraIPs and TLSExtraDomains go into the front's certificate.
 	TLSExtraIPs, TLSExtraDomains []string
 
@@ -82,6 +86,7 @@ func splitFront(options []Option) (front FrontOptions, rest []Option, err error)
 	noREST := false
 	lists := map[string]*[]string{
 		"rpclisten": &front.RPCListen, "restlisten": &front.RESTListen,
+		"apilisten": &front.APIListen,
 		"tlsextraip": &front.TLSExtraIPs, "tlsextradomain": &front.TLSExtraDomains,
 		"restcors": &front.RESTCORS,
 	}

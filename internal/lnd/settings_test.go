@@ -50,8 +50,8 @@ func TestBuild(t *testing.T) {
 		"ok/backend of the flag": {Settings{Backend: "btcd", Conf: conf("bitcoin.node=bitcoind")}, map[string]string{"bitcoin.node": "btcd"}},
 		"ok/profiles":            {Settings{Profiles: []string{"debug", "wumbo", "taproot"}}, map[string]string{"debuglevel": "debug", "protocol.wumbo-channels": "true", "protocol.simple-taproot-chans": "true"}},
 		"ok/conf over profile":   {Settings{Profiles: []string{"debug"}, Conf: conf("debuglevel=trace")}, map[string]string{"debuglevel": "trace"}},
-		"ok/front's are not lnd's": {Settings{Conf: conf("rpclisten=x:1", "restlisten=y:2", "tlsextraip=1.1.1.1", "tlscertduration=1h")},
-			map[string]string{"rpclisten": "", "restlisten": "", "tlsextraip": "", "tlscertduration": ""}},
+		"ok/front's are not lnd's": {Settings{Conf: conf("rpclisten=x:1", "restlisten=y:2", "apilisten=z:3", "tlsextraip=1.1.1.1", "tlscertduration=1h")},
+			map[string]string{"rpclisten": "", "restlisten": "", "apilisten": "", "tlsextraip": "", "tlscertduration": ""}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -37,8 +37,7 @@ type Buyer struct {
 	// Lnget is the program.
 	Lnget string
 
-	// Macaroon is what lnget pays with: it can pay and look up payments, and
-	// nothing else.
+	// Macaroon is the file with what lnget pays with.
 	Macaroon string
 
 	// Env are more variables for every run: "LNGET_…=value".
@@ -59,16 +58,23 @@ type buyerLND struct {
 	Network  string `yaml:"network"`
 }
 
-// NewBuyer makes a buyer in the folder home that pays from the node: bakes its
-// macaroon and writes its ~/.lnget/config.yaml.
+// NewBuyer makes a buyer in the folder home that pays from the node itself:
+// bakes a macaroon that can pay and look up payments, and no more.
 func NewBuyer(ctx context.Context, home, lnget string, node *devnet.Node) (*Buyer, error) {
-	b := &Buyer{Home: home, Lnget: lnget, Macaroon: filepath.Join(home, "pay-only.macaroon")}
+	macaroon := filepath.Join(home, "pay-only.macaroon")
 	if err := files.MkdirPrivate(home); err != nil {
 		return nil, err
 	}
-	if err := node.Bake(ctx, b.Macaroon, payOnly); err != nil {
+	if err := node.Bake(ctx, macaroon, payOnly); err != nil {
 		return nil, err
 	}
+	return NewBuyerWith(home, lnget, node, macaroon)
+}
+
+// NewBuyerWith makes a buyer in the folder home that pays with the macaroon in
+// the file, an account's for one: writes its ~/.lnget/config.yaml.
+func NewBuyerWith(home, lnget string, node *devnet.Node, macaroon string) (*Buyer, error) {
+	b := &Buyer{Home: home, Lnget: lnget, Macaroon: macaroon}
 	var c buyerConfig
 	c.LN.Mode = "lnd"
 	c.LN.LND = buyerLND{Host: node.RPC, TLSCert: node.TLSCert, Macaroon: b.Macaroon, Network: chain.Params.Name}
