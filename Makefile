@@ -64,6 +64,11 @@ bench: build ## the figures of bench/README.md
 # Where lnd keeps lightning.proto, which lit-accounts.proto imports.
 LNRPC = $(shell go list -m -f '{{.Dir}}' github.com/lightningnetwork/lnd)/lnrpc
 
+.PHONY: torture
+torture: build ## kill a node under load ROUNDS times (default 10), and the ledger alone ten times as often
+	LEYDEN_TORTURE_ROUNDS=$$(( 10 * $(or $(ROUNDS),10) )) $(GO) test -count=1 -timeout 60m -v -run Torture ./internal/account
+	$(GO) run ./itest/torture -rounds $(or $(ROUNDS),10)
+
 .PHONY: generate
 generate: ## regenerate the protobuf stubs (needs protoc)
 	GOBIN=$(CURDIR)/bin go install google.golang.org/protobuf/cmd/protoc-gen-go

@@ -1,16 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"time"
 
+	"github.com/btcsuite/btcd/btcutil"
 	"github.com/lightningnetwork/lnd/lnrpc"
 	"github.com/lightningnetwork/lnd/lnrpc/invoicesrpc"
 	"github.com/lightningnetwork/lnd/lnrpc/routerrpc"
@@ -18,11 +16,12 @@ import (
 
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/devnet"
+	"github.com/leydenln/leyden/internal/devnet/shop"
 )
 
 // initial balances of the accounts, in sat. The last is soon spent, so that
 // refusals for want of balance are part of the load.
-var initial = []int64{200_000, 100_000, 50_000, 3_000}
+var initial = []btcutil.Amount{200_000, 100_000, 50_000, 3_000}
 
 // world is the network with its accounts.
 type world struct {
@@ -89,22 +88,18 @@ func (w *world) sellerInvoices() invoicesrpc.InvoicesClient {
 	return invoicesrpc.NewInvoicesClient(w.seller().Conn())
 }
 
-func (w *world) newAccount(ctx context.Context, n int, sat int64) (*acct, error) {
+func (w *world) newAccount(ctx context.Context, n int, sat btcutil.Amount) (*acct, error) {
 	file := filepath.Join(w.dir, fmt.Sprintf("account-%d.macaroon", n))
-	var made struct {
-		Account struct {
-			ID string `json:"id"`
-		} `json:"account"`
-	}
-	if err := w.command(ctx, &made, "accounts", "create", fmt.Sprint(sat), "--save_to", file); err != nil {
+	made, err := shop.NewAccount(ctx, w.leyden, w.victim(), sat, file)
+	if err != nil {
 		return nil, err
 	}
-	conn, err := w.victim().DialAs(file)
+	conn, err := w.victim().DialAs(made.Macaroon)
 	if err != nil {
 		return nil, err
 	}
 	return &acct{
-		id: made.Account.ID, sat: sat, conn: conn,
+		id: made.ID, sat: int64(sat), conn: conn,
 		ln: lnrpc.NewLightningClient(conn), router: routerrpc.NewRouterClient(conn),
 	}, nil
 }
@@ -114,17 +109,7 @@ func (w *world) newAccount(ctx context.Context, n int, sat int64) (*acct, error)
 func (w *world) command(ctx context.Context, into any, args ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, w.leyden, append([]string{"--home", string(w.victim().Home()), "--json"}, args...)...)
-	cmd.Env = devnet.Environ()
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("leyden %q: %w: %s%s", args, err, out.String(), errs.String())
-	}
-	if into == nil {
-		return nil
-	}
-	return json.Unmarshal(out.Bytes(), into)
+	return shop.Operate(ctx, w.leyden, w.victim(), into, args...)
 }
 
 // close ends everything; it is fine on a world half made.
