@@ -132,7 +132,7 @@ func newNodeInfo(h config.Home, name string) NodeInfo {
 	dir := home.Node()
 	return NodeInfo{Name: name, LndDir: dir, TLSCert: filepath.Join(dir, "tls.cert"),
 		OperatorMacaroon: filepath.Join(home.Guard(), "leyden.macaroon"),
-		AdminMacaroon: filepath.Join(dir, "data", "chain", "bitcoin", chain.Params.Name, "admin.macaroon")}
+		AdminMacaroon:    filepath.Join(dir, "data", "chain", "bitcoin", chain.Params.Name, "admin.macaroon")}
 }
 
 // withBalances asks every node for its balance.

@@ -86,7 +86,7 @@ func splitFront(options []Option) (front FrontOptions, rest []Option, err error)
 	noREST := false
 	lists := map[string]*[]string{
 		"rpclisten": &front.RPCListen, "restlisten": &front.RESTListen,
-		"apilisten": &front.APIListen,
+		"apilisten":  &front.APIListen,
 		"tlsextraip": &front.TLSExtraIPs, "tlsextradomain": &front.TLSExtraDomains,
 		"restcors": &front.RESTCORS,
 	}
