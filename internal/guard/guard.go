@@ -10,7 +10,9 @@ package guard
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -28,7 +30,8 @@ type Options struct {
 	CutOff func(front.Refusal, func(*front.Call) bool) int
 
 	// JudgeAddresses makes the guard itself judge ipaddr and iprange caveats,
-	// for an lnd that does not see the clients' addresses.
+	// for an lnd that does not see the clients' addresses. That lnd judges them
+	// too, against the guard's own address.
 	JudgeAddresses bool
 
 	// Program is the command for hints: "leyden".
@@ -60,23 +63,77 @@ type Access struct {
 
 // Guard is a front.Hook. Make it with New and attach it with Serve.
 type Guard struct {
-	opts Options
+	opts     Options
+	log      *slog.Logger
+	rules    map[string]rule
+	verdicts *verdicts
 
-	invoices invoiceDesk
+	// lnd is the run of lnd that the guard is attached to, or nil.
+	lnd atomic.Pointer[attachment]
 }
 
-// New makes a guard that is attached to nothing: accounts are refused.
-func New(opts Options) (*Guard, error) { return &Guard{opts: opts}, nil }
-
-// Call is part of front.Hook.
-func (g *Guard) Call(ctx context.Context, call *front.Call) (front.Decision, error) {
-	return front.Decision{}, errors.New("not built yet")
+// New makes a guard that is attached to nothing: every call is refused.
+func New(opts Options) (*Guard, error) {
+	if opts.Ledger == nil || opts.Logger == nil {
+		return nil, errors.New("guard: Ledger and Logger are required")
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.CutOff == nil {
+		opts.CutOff = func(front.Refusal, func(*front.Call) bool) int { return 0 }
+	}
+	return &Guard{opts: opts, log: opts.Logger, rules: allRules(), verdicts: newVerdicts(opts.Now)}, nil
 }
 
 // Serve attaches the guard to a run of lnd: it registers the middleware that
 // makes account macaroons worthless at lnd's own port, learns what it must
 // know, calls ready, settles what was left open, and follows payments and
 // invoices until ctx ends (nil) or lnd or the middleware is gone (an error).
+// When it returns, nothing of the attachment runs any more. It must not be
+// called again before it has returned.
 func (g *Guard) Serve(ctx context.Context, lnd Access, ready func()) error {
-	return errors.New("not built yet")
+	a := newAttachment(ctx, lnd)
+	defer a.end(nil)
+	err := g.serve(a, ready)
+	g.detach(a)
+	a.end(err)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return context.Cause(a.ctx)
+}
+
+// serve runs an attachment until its context ends, or the error that ends it.
+func (g *Guard) serve(a *attachment, ready func()) error {
+	a.keep("lnd's health", a.probe)
+	if err := a.refuseAtLnd(); err != nil {
+		return fmt.Errorf("register the middleware: %w", err)
+	}
+	if err := a.learn(); err != nil {
+		return err
+	}
+	g.attach(a)
+	ready()
+	for _, reconcile := range []func(context.Context, *attachment) error{g.reconcilePayments, g.reconcileInvoices} {
+		if err := reconcile(a.ctx, a); err != nil {
+			return fmt.Errorf("settle what was left open: %w", err)
+		}
+	}
+	close(a.reconciled)
+	a.keep("payments", func(ctx context.Context) error { return g.followPayments(ctx, a) })
+	a.keep("invoices", func(ctx context.Context) error { return g.followInvoices(ctx, a) })
+	<-a.ctx.Done()
+	return context.Cause(a.ctx)
+}
+
+func (g *Guard) attach(a *attachment) {
+	g.lnd.Store(a)
+	g.log.Info("the guard is attached", "node", a.identity, "run", a.Run)
+}
+
+// detach makes Call refuse, before the attachment's work ends.
+func (g *Guard) detach(a *attachment) {
+	g.lnd.CompareAndSwap(a, nil)
+	g.verdicts.forgetAll()
 }

@@ -49,7 +49,10 @@ type Caveat struct {
 }
 
 // Macaroon is a parsed, unverified macaroon.
-type Macaroon struct{ caveats []Caveat }
+type Macaroon struct {
+	id      []byte
+	caveats []Caveat
+}
 
 // Parse reads a macaroon in binary form, version 1 or 2. As lnd does, it ignores
 // bytes after its end. Errors never quote the macaroon.
@@ -58,7 +61,7 @@ func Parse(raw []byte) (*Macaroon, error) {
 	if err := m.UnmarshalBinary(raw); err != nil {
 		return nil, fmt.Errorf("malformed macaroon of %d bytes", len(raw))
 	}
-	parsed := new(Macaroon)
+	parsed := &Macaroon{id: m.Id()}
 	for _, c := range m.Caveats() {
 		parsed.caveats = append(parsed.caveats, Caveat{Text: string(c.Id), ThirdParty: len(c.VerificationId) > 0})
 	}

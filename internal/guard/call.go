@@ -1,0 +1,109 @@
+package guard
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/leydenln/leyden/internal/account"
+	"github.com/leydenln/leyden/internal/audit"
+	"github.com/leydenln/leyden/internal/front"
+	"github.com/leydenln/leyden/internal/front/macaroon"
+)
+
+var (
+	errNotAttached = refuse(codes.Unavailable, "starting", "", "the node is starting")
+	errReconciling = refuse(codes.Unavailable, "starting", "",
+		"payments left open by the last run are being looked after; accounts are served in a moment")
+)
+
+// credential is a macaroon that a client sent, parsed but not verified.
+type credential struct {
+	*macaroon.Macaroon
+	raw  []byte
+	hash [sha256.Size]byte
+}
+
+// actor is who the credential's holder is to the journal.
+func (c credential) actor(kind string, call *front.Call) audit.Actor {
+	return audit.Actor{Kind: kind, Via: "lnd", Peer: call.Peer.String(), Macaroon: hex.EncodeToString(c.hash[:8])}
+}
+
+// Call is part of front.Hook.
+func (g *Guard) Call(ctx context.Context, call *front.Call) (front.Decision, error) {
+	lnd := g.lnd.Load()
+	if lnd == nil {
+		return front.Decision{}, errNotAttached
+	}
+	raw, err := call.Macaroon()
+	if err != nil {
+		return front.Decision{}, nil // lnd itself refuses it
+	}
+	parsed, err := macaroon.Parse(raw)
+	if err != nil {
+		return front.Decision{}, nil // so it does this
+	}
+	if g.opts.JudgeAddresses {
+		if err := judgeAddresses(parsed.Caveats(), call.Peer); err != nil {
+			return front.Decision{}, err
+		}
+	}
+	cred := credential{Macaroon: parsed, raw: raw, hash: sha256.Sum256(raw)}
+	id, ok, err := parsed.Account()
+	switch {
+	case errors.Is(err, macaroon.ErrAccountCaveat):
+		return front.Decision{}, refuse(codes.PermissionDenied, "bad_macaroon", "", "%v", err)
+	case err != nil:
+		return front.Decision{}, err
+	case ok:
+		return g.accountCall(ctx, call, lnd, cred, account.ID(id))
+	}
+	return g.operatorCall(ctx, call, lnd, cred)
+}
+
+// accountCall judges a call with an account's macaroon.
+func (g *Guard) accountCall(ctx context.Context, call *front.Call, lnd *attachment, cred credential, id account.ID) (front.Decision, error) {
+	answer, ok := g.rules[call.Method]
+	if !ok {
+		return front.Decision{}, refuse(codes.PermissionDenied, "method_denied", "",
+			"%s is not available to an account", call.Method)
+	}
+	if !lnd.isReconciled() {
+		return front.Decision{}, errReconciling
+	}
+	owner, err := g.owner(ctx, cred, id)
+	if err != nil {
+		return front.Decision{}, refusal(err)
+	}
+	if err := g.verify(ctx, call, lnd, cred, id); err != nil {
+		return front.Decision{}, err
+	}
+	c := &accountCall{Call: call, guard: g, lnd: lnd, account: owner, by: cred.actor("account", call)}
+	return front.Decision{Answer: func(ctx context.Context, client *front.Stream) error {
+		return refusal(answer(ctx, c, client))
+	}}, nil
+}
+
+// owner returns the account that the credential belongs to, if it may still
+// speak for it.
+func (g *Guard) owner(ctx context.Context, cred credential, id account.ID) (account.Account, error) {
+	a, err := g.opts.Ledger.Get(ctx, id)
+	if err != nil {
+		return account.Account{}, err
+	}
+	if a.Removed {
+		return account.Account{}, refuse(codes.PermissionDenied, account.CodeUnknown, "", "account %s was removed", id)
+	}
+	key, err := cred.RootKeyID()
+	if err != nil {
+		return account.Account{}, refuse(codes.PermissionDenied, "bad_macaroon", "", "%v", err)
+	}
+	if key != a.RootKeyID() && a.Generation > 0 {
+		return account.Account{}, refuse(codes.PermissionDenied, "macaroon_rotated", "",
+			"this macaroon of account %s is no longer valid: the account's macaroons were replaced", id)
+	}
+	return a, nil
+}
