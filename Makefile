@@ -60,6 +60,7 @@ fuzz: ## every fuzz target for FUZZTIME (default 20s)
 .PHONY: bench
 bench: build ## the figures of bench/README.md
 	$(GO) run ./bench
+	$(GO) run ./bench/ledger
 
 # Where lnd keeps lightning.proto, which lit-accounts.proto imports.
 LNRPC = $(shell go list -m -f '{{.Dir}}' github.com/lightningnetwork/lnd)/lnrpc

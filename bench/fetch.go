@@ -14,6 +14,7 @@ import (
 	"github.com/lightningnetwork/lnd/lnrpc/routerrpc"
 	"github.com/lightningnetwork/lnd/lntypes"
 
+	"github.com/leydenln/leyden/bench/ratio"
 	"github.com/leydenln/leyden/l402"
 )
 
@@ -42,11 +43,11 @@ func benchCached(ctx context.Context, w *world, rounds int) error {
 	curl := func(ctx context.Context) (time.Duration, error) {
 		return body(exec.CommandContext(ctx, "curl", "-s", "-H", "Authorization: "+authorization, w.gateURL))
 	}
-	return comparison{
-		baseline: "curl with the token", subject: "lnget, cached token",
-		target: "ratio at most 1.00", n: 40,
-		runBaseline: curl, runSubject: w.fetch,
-	}.measure(ctx, rounds)
+	return ratio.Comparison{
+		Baseline: "curl with the token", Subject: "lnget, cached token",
+		Target: "ratio at most 1.00", N: 40,
+		RunBaseline: curl, RunSubject: w.fetch,
+	}.Measure(ctx, rounds)
 }
 
 // benchPaid compares a whole paid fetch with the payment alone.
@@ -60,11 +61,11 @@ func benchPaid(ctx context.Context, w *world, rounds int) error {
 		}
 		return w.fetch(ctx)
 	}
-	err := comparison{
-		baseline: "SendPaymentV2 alone", subject: "lnget: 402, payment, paid fetch",
-		target: "at most 40 ms more", n: 12,
-		runBaseline: w.payment(w.buyer().Conn()), runSubject: paid,
-	}.measure(ctx, rounds)
+	err := ratio.Comparison{
+		Baseline: "SendPaymentV2 alone", Subject: "lnget: 402, payment, paid fetch",
+		Target: "at most 40 ms more", N: 12,
+		RunBaseline: w.payment(w.buyer().Conn()), RunSubject: paid,
+	}.Measure(ctx, rounds)
 	if err != nil {
 		return err
 	}
@@ -122,7 +123,7 @@ func (w *world) fetch(ctx context.Context) (time.Duration, error) {
 // body runs a client and checks that it printed the service's answer.
 func body(cmd *exec.Cmd) (time.Duration, error) {
 	var out []byte
-	took, err := timed(func() (err error) {
+	took, err := ratio.Timed(func() (err error) {
 		out, err = cmd.Output()
 		return err
 	})

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"gopkg.in/macaroon.v2"
 
+	"github.com/leydenln/leyden/bench/ratio"
 	"github.com/leydenln/leyden/internal/lnd"
 )
 
@@ -24,28 +25,30 @@ func benchFront(ctx context.Context, w *world, rounds int) error {
 	}
 	defer bare.Close()
 	front := w.buyer().Conn()
-	getInfo := func(conn *grpc.ClientConn) func(context.Context) (time.Duration, error) {
-		client := lnrpc.NewLightningClient(conn)
-		return func(ctx context.Context) (time.Duration, error) {
-			return timed(func() error {
-				_, err := client.GetInfo(ctx, &lnrpc.GetInfoRequest{})
-				return err
-			})
-		}
-	}
-	err = comparison{
-		baseline: "GetInfo at lnd's socket", subject: "GetInfo through the front",
-		target: "at most 0.40 ms more", n: 400,
-		runBaseline: getInfo(bare), runSubject: getInfo(front),
-	}.measure(ctx, rounds)
+	err = ratio.Comparison{
+		Baseline: "GetInfo at lnd's socket", Subject: "GetInfo through the front",
+		Target: "at most 0.40 ms more", N: 400,
+		RunBaseline: getInfo(bare), RunSubject: getInfo(front),
+	}.Measure(ctx, rounds)
 	if err != nil {
 		return err
 	}
-	return comparison{
-		baseline: "SendPaymentV2 at lnd's socket", subject: "SendPaymentV2 through the front",
-		target: "at most 2 ms more", n: 12,
-		runBaseline: w.payment(bare), runSubject: w.payment(front),
-	}.measure(ctx, rounds)
+	return ratio.Comparison{
+		Baseline: "SendPaymentV2 at lnd's socket", Subject: "SendPaymentV2 through the front",
+		Target: "at most 2 ms more", N: 12,
+		RunBaseline: w.payment(bare), RunSubject: w.payment(front),
+	}.Measure(ctx, rounds)
+}
+
+// getInfo returns a run that asks for GetInfo.
+func getInfo(conn *grpc.ClientConn) func(context.Context) (time.Duration, error) {
+	client := lnrpc.NewLightningClient(conn)
+	return func(ctx context.Context) (time.Duration, error) {
+		return ratio.Timed(func() error {
+			_, err := client.GetInfo(ctx, &lnrpc.GetInfoRequest{})
+			return err
+		})
+	}
 }
 
 // bareConn connects to the lnd child of the buyer's node, past the front.
@@ -82,7 +85,7 @@ func (w *world) payment(conn *grpc.ClientConn) func(context.Context) (time.Durat
 		if err := rest(ctx); err != nil {
 			return 0, err
 		}
-		return timed(func() error {
+		return ratio.Timed(func() error {
 			_, err := send(ctx, router, inv.PaymentRequest)
 			return err
 		})

@@ -41,6 +41,8 @@ var parts = []part{
 	{"front", benchFront},
 	{"cached", benchCached},
 	{"paid", benchPaid},
+	{"account", benchAccount},
+	{"lists", benchLists},
 }
 
 func partNames() []string {

@@ -29,6 +29,7 @@ type world struct {
 	gate      *shop.Gate
 	gateURL   string
 	lnget     *shop.Buyer
+	accounts  int // made so far
 }
 
 // newWorld starts nodes, service and gate.

@@ -1,0 +1,156 @@
+// Command ledger measures the ledger alone: what reserving and settling a
+// payment costs with ten accounts, and with ten thousand that have a million
+// entries between them, the two in turn; and how much memory it takes. It
+// prints and never judges: a target is printed beside its figure.
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/lightningnetwork/lnd/lntypes"
+	"github.com/lightningnetwork/lnd/lnwire"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/leydenln/leyden/bench/ratio"
+	"github.com/leydenln/leyden/internal/account"
+	"github.com/leydenln/leyden/internal/audit"
+	"github.com/leydenln/leyden/internal/policy"
+)
+
+// Sizes of the two ledgers. Every movement has two entries.
+const (
+	fewAccounts  = 10
+	manyAccounts = 10_000
+	perAccount   = 50 // movements
+)
+
+// operations of each ledger in a round.
+const operations = 400
+
+var bench = audit.Actor{Kind: "operator", Via: "api"}
+
+func main() {
+	rounds := flag.Int("rounds", 5, "interleaved rounds; their median counts")
+	flag.Parse()
+	if err := run(context.Background(), *rounds); err != nil {
+		fmt.Fprintf(os.Stderr, "ledger: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, rounds int) error {
+	dir, err := os.MkdirTemp("", "leyden-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	few, err := open(ctx, filepath.Join(dir, "few.db"), fewAccounts)
+	if err != nil {
+		return err
+	}
+	defer few.Close()
+	begin := time.Now()
+	many, err := open(ctx, filepath.Join(dir, "many.db"), manyAccounts)
+	if err != nil {
+		return err
+	}
+	defer many.Close()
+	fmt.Printf("%d accounts with %d entries made in %.0f s\n", manyAccounts, 2*manyAccounts*perAccount, time.Since(begin).Seconds())
+
+	err = ratio.Comparison{
+		Baseline: fmt.Sprintf("reserve and settle, %d accounts", fewAccounts),
+		Subject:  fmt.Sprintf("reserve and settle, %d accounts", manyAccounts),
+		Target:   "ratio at most 1.50", N: operations,
+		RunBaseline: few.timed, RunSubject: many.timed,
+	}.Measure(ctx, rounds)
+	if err != nil {
+		return err
+	}
+	memory, err := peakMemory()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("  memory at most %s; target: less than 100 MB\n", memory)
+	return nil
+}
+
+// ledger is a ledger with its accounts.
+type ledger struct {
+	*account.Ledger
+	ids  []account.ID
+	next uint64 // payment hashes
+}
+
+// open makes a ledger of n accounts with their history: payments, nine of ten,
+// and credits.
+func open(ctx context.Context, path string, n int) (*ledger, error) {
+	opened, err := account.Open(ctx, path, nil)
+	if err != nil {
+		return nil, err
+	}
+	l := &ledger{Ledger: opened, ids: make([]account.ID, n)}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(128)
+	for i := range n {
+		l.next += perAccount
+		first := l.next
+		g.Go(func() error {
+			made, err := l.Create(ctx, bench, account.New{
+				Balance: 1_000_000_000, Limits: policy.Limits{Day: 900_000_000, Month: 900_000_000},
+			})
+			l.ids[i] = made.ID
+			for m := uint64(1); m < perAccount && err == nil; m++ { // the first was Create's own
+				if m%10 == 0 {
+					_, err = l.Credit(ctx, bench, made.ID, 1000, "")
+				} else {
+					err = l.pay(ctx, made.ID, first+m)
+				}
+			}
+			return err
+		})
+	}
+	return l, g.Wait()
+}
+
+// pay reserves and settles one payment.
+func (l *ledger) pay(ctx context.Context, id account.ID, number uint64) error {
+	var hash lntypes.Hash
+	binary.BigEndian.PutUint64(hash[:], number)
+	p, err := l.Reserve(ctx, bench, account.Spend{Account: id, Hash: hash, Amount: 1000, MaxFee: 10, Run: "bench"})
+	if err != nil {
+		return err
+	}
+	const fee lnwire.MilliSatoshi = 3
+	_, err = l.Settle(ctx, p.ID, account.Outcome{Paid: 1000 + fee, Fee: fee, LndIndex: number})
+	return err
+}
+
+// timed pays from a random account.
+func (l *ledger) timed(ctx context.Context) (time.Duration, error) {
+	l.next += perAccount // past the last account's own
+	return ratio.Timed(func() error {
+		return l.pay(ctx, l.ids[rand.IntN(len(l.ids))], l.next+perAccount)
+	})
+}
+
+// peakMemory is the process's peak resident memory, as Linux tells it.
+func peakMemory() (string, error) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(string(status)) {
+		if value, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			return strings.TrimSpace(value), nil
+		}
+	}
+	return "", fmt.Errorf("no VmHWM in /proc/self/status")
+}
