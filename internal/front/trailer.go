@@ -4,8 +4,21 @@ import (
 	"context"
 	"sync/atomic"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/stats"
 )
+
+// WatchAnswers is the dial option of a connection of a hook's own to lnd, for
+// WithAnswer.
+func WatchAnswers() grpc.DialOption { return grpc.WithStatsHandler(trailerWatch{}) }
+
+// WithAnswer returns the context for one call over a connection dialled with
+// WatchAnswers. Once the call has ended, answered says whether lnd itself ended
+// it, as Result.Answered does.
+func WithAnswer(ctx context.Context) (_ context.Context, answered func() bool) {
+	ctx, a := withAttempt(ctx)
+	return ctx, a.answered.Load
+}
 
 // attempt notes whether lnd itself ended a call: only then does a trailer come.
 // The status code alone cannot tell, since gRPC makes up codes of its own when a
