@@ -9,50 +9,6 @@ import (
 	"context"
 )
 
-const journalAfter = `-- name: JournalAfter :many
-SELECT seq, at_ms, kind, actor, via, peer, macaroon, account, subject, detail, hash FROM journal WHERE seq > ?1 ORDER BY seq LIMIT ?2
-`
-
-type JournalAfterParams struct {
-	After int64
-	Max   int64
-}
-
-func (q *Queries) JournalAfter(ctx context.Context, arg JournalAfterParams) ([]Journal, error) {
-	rows, err := q.db.QueryContext(ctx, journalAfter, arg.After, arg.Max)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []Journal
-	for rows.Next() {
-		var i Journal
-		if err := rows.Scan(
-			&i.Seq,
-			&i.AtMs,
-			&i.Kind,
-			&i.Actor,
-			&i.Via,
-			&i.Peer,
-			&i.Macaroon,
-			&i.Account,
-			&i.Subject,
-			&i.Detail,
-			&i.Hash,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const journalAppend = `-- name: JournalAppend :exec
 INSERT INTO journal (seq, at_ms, kind, actor, via, peer, macaroon, account, subject, detail, hash)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -106,19 +62,115 @@ func (q *Queries) JournalHead(ctx context.Context) (JournalHeadRow, error) {
 	return i, err
 }
 
-const journalOfAccount = `-- name: JournalOfAccount :many
-SELECT seq, at_ms, kind, actor, via, peer, macaroon, account, subject, detail, hash FROM journal WHERE account = ?1 AND account <> '' AND seq > ?2
+const journalNewest = `-- name: JournalNewest :one
+SELECT seq FROM journal WHERE seq > ?1 AND (kind = ?2 OR ?2 = '')
+ORDER BY seq DESC LIMIT 1 OFFSET ?3
+`
+
+type JournalNewestParams struct {
+	After int64
+	Kind  string
+	Skip  int64
+}
+
+func (q *Queries) JournalNewest(ctx context.Context, arg JournalNewestParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, journalNewest, arg.After, arg.Kind, arg.Skip)
+	var seq int64
+	err := row.Scan(&seq)
+	return seq, err
+}
+
+const journalNewestOf = `-- name: JournalNewestOf :one
+SELECT seq FROM journal
+WHERE account = ?1 AND account <> '' AND seq > ?2 AND (kind = ?3 OR ?3 = '')
+ORDER BY seq DESC LIMIT 1 OFFSET ?4
+`
+
+type JournalNewestOfParams struct {
+	Account string
+	After   int64
+	Kind    string
+	Skip    int64
+}
+
+func (q *Queries) JournalNewestOf(ctx context.Context, arg JournalNewestOfParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, journalNewestOf,
+		arg.Account,
+		arg.After,
+		arg.Kind,
+		arg.Skip,
+	)
+	var seq int64
+	err := row.Scan(&seq)
+	return seq, err
+}
+
+const journalPage = `-- name: JournalPage :many
+SELECT seq, at_ms, kind, actor, via, peer, macaroon, account, subject, detail, hash FROM journal WHERE seq > ?1 AND (kind = ?2 OR ?2 = '')
 ORDER BY seq LIMIT ?3
 `
 
-type JournalOfAccountParams struct {
+type JournalPageParams struct {
+	After int64
+	Kind  string
+	Max   int64
+}
+
+func (q *Queries) JournalPage(ctx context.Context, arg JournalPageParams) ([]Journal, error) {
+	rows, err := q.db.QueryContext(ctx, journalPage, arg.After, arg.Kind, arg.Max)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Journal
+	for rows.Next() {
+		var i Journal
+		if err := rows.Scan(
+			&i.Seq,
+			&i.AtMs,
+			&i.Kind,
+			&i.Actor,
+			&i.Via,
+			&i.Peer,
+			&i.Macaroon,
+			&i.Account,
+			&i.Subject,
+			&i.Detail,
+			&i.Hash,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const journalPageOf = `-- name: JournalPageOf :many
+SELECT seq, at_ms, kind, actor, via, peer, macaroon, account, subject, detail, hash FROM journal
+WHERE account = ?1 AND account <> '' AND seq > ?2 AND (kind = ?3 OR ?3 = '')
+ORDER BY seq LIMIT ?4
+`
+
+type JournalPageOfParams struct {
 	Account string
 	After   int64
+	Kind    string
 	Max     int64
 }
 
-func (q *Queries) JournalOfAccount(ctx context.Context, arg JournalOfAccountParams) ([]Journal, error) {
-	rows, err := q.db.QueryContext(ctx, journalOfAccount, arg.Account, arg.After, arg.Max)
+func (q *Queries) JournalPageOf(ctx context.Context, arg JournalPageOfParams) ([]Journal, error) {
+	rows, err := q.db.QueryContext(ctx, journalPageOf,
+		arg.Account,
+		arg.After,
+		arg.Kind,
+		arg.Max,
+	)
 	if err != nil {
 		return nil, err
 	}
