@@ -4,6 +4,69 @@
 
 package guarddb
 
+import (
+	"database/sql"
+)
+
+type Account struct {
+	ID           int64
+	Name         []byte
+	Label        string
+	Generation   int64
+	Limits       string
+	InitialMsat  int64
+	BalanceMsat  int64
+	ReservedMsat int64
+	SpentMsat    int64
+	SpentCount   int64
+	Payments     int64
+	PaymentsVoid int64
+	PaymentsOpen int64
+	Invoices     int64
+	InvoicesOpen int64
+	Settled      int64
+	CreatedMs    int64
+	UpdatedMs    int64
+	ExpiresMs    int64
+	RemovedMs    int64
+	Frozen       int64
+	CreatedSeq   int64
+}
+
+type Book struct {
+	ID   int64
+	Name string
+}
+
+type Entry struct {
+	Tx         int64
+	Book       int64
+	AmountMsat int64
+}
+
+type Invoice struct {
+	ID           int64
+	Account      int64
+	N            int64
+	SettleN      int64
+	Hash         []byte
+	Preimage     []byte
+	State        string
+	AmountMsat   int64
+	ReceivedMsat int64
+	Private      int64
+	Run          string
+	AddIndex     int64
+	CreatedMs    int64
+	ExpiresMs    int64
+	ResolvedMs   int64
+	OwnSeq       int64
+	ResolveSeq   sql.NullInt64
+	Memo         string
+	Reason       string
+	Last         []byte
+}
+
 type Journal struct {
 	Seq      int64
 	AtMs     int64
@@ -16,4 +79,51 @@ type Journal struct {
 	Subject  string
 	Detail   string
 	Hash     []byte
+}
+
+type Ledger struct {
+	ID           int64
+	LastMs       int64
+	Frozen       int64
+	BalancesMsat int64
+}
+
+type Payment struct {
+	ID           int64
+	Account      int64
+	N            int64
+	Hash         []byte
+	State        string
+	AmountMsat   int64
+	FeeLimitMsat int64
+	ReservedMsat int64
+	PaidMsat     int64
+	FeeMsat      int64
+	CumMsat      int64
+	CumCount     int64
+	Run          string
+	AfterIndex   int64
+	LndIndex     int64
+	CreatedMs    int64
+	ResolvedMs   int64
+	ReserveSeq   int64
+	ResolveSeq   sql.NullInt64
+	Payee        []byte
+	FinalCltv    int64
+	TimeLock     int64
+	Request      string
+	Memo         string
+	Reason       string
+	Preimage     []byte
+	Final        []byte
+}
+
+type Transaction struct {
+	ID      int64
+	Key     string
+	Kind    string
+	Payment sql.NullInt64
+	Invoice sql.NullInt64
+	AtMs    int64
+	Seq     int64
 }
