@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -47,7 +48,7 @@ type Options struct {
 // Access is one run of lnd, reached with the operator's power.
 type Access struct {
 	// Conn carries the operator's macaroon on every call. It must not reconnect
-	// to another run of lnd.
+	// to another run of lnd, and is dialled with front.WatchAnswers.
 	Conn *grpc.ClientConn
 
 	// Macaroon is the operator's macaroon, binary.
@@ -70,6 +71,10 @@ type Guard struct {
 
 	// lnd is the run of lnd that the guard is attached to, or nil.
 	lnd atomic.Pointer[attachment]
+
+	raising sync.Mutex // held while balances that must be backed are raised
+
+	invoices invoiceDesk
 }
 
 // New makes a guard that is attached to nothing: every call is refused.
@@ -120,6 +125,7 @@ func (g *Guard) serve(a *attachment, ready func()) error {
 			return fmt.Errorf("settle what was left open: %w", err)
 		}
 	}
+	g.retire(a.ctx, a)
 	close(a.reconciled)
 	a.keep("payments", func(ctx context.Context) error { return g.followPayments(ctx, a) })
 	a.keep("invoices", func(ctx context.Context) error { return g.followInvoices(ctx, a) })
