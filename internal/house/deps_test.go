@@ -51,7 +51,7 @@ func TestLnget(t *testing.T) {
 }
 
 func TestPureParts(t *testing.T) {
-	for _, pkg := range []string{"./l402"} {
+	for _, pkg := range []string{"./l402", "./internal/policy"} {
 		for _, dep := range deps(t, false, pkg) {
 			if strings.HasPrefix(dep, module) && dep != module+pkg[2:] {
 				t.Errorf("%s imports %s", pkg, dep)
@@ -61,6 +61,27 @@ func TestPureParts(t *testing.T) {
 					t.Errorf("%s links %s", pkg, dep)
 				}
 			}
+		}
+	}
+}
+
+// TestPolicyDoesNothing keeps what decides from anything but its arguments.
+func TestPolicyDoesNothing(t *testing.T) {
+	banned := []string{"os", "io", "net", "syscall", "context", "sync", "math/rand", "crypto/rand", "log"}
+	for _, s := range sources(t) {
+		if filepath.ToSlash(filepath.Dir(s.path)) != "internal/policy" || s.test() {
+			continue
+		}
+		for _, imported := range s.file.Imports {
+			path := strings.Trim(imported.Path.Value, `"`)
+			for _, b := range banned {
+				if under(path, b) {
+					t.Errorf("%s imports %s", s.path, path)
+				}
+			}
+		}
+		if strings.Contains(s.text, "time.Now") || strings.Contains(s.text, "time.Since") {
+			t.Errorf("%s reads the clock", s.path)
 		}
 	}
 }
