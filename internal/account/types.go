@@ -23,8 +23,9 @@ type Account struct {
 	Generation uint64 // raised by Rotate
 	Limits     policy.Limits
 
-	// Initial is the balance it was made with; Balance Σ entries; Reserved what
-	// open payments hold of it.
+	// Initial is the balance it was made with; Balance Σ entries (0 if that
+	// were below zero, which Check reports); Reserved what open payments hold
+	// of it.
 	Initial, Balance, Reserved lnwire.MilliSatoshi
 
 	Created, Updated time.Time
@@ -33,8 +34,9 @@ type Account struct {
 	Removed          bool
 }
 
-// Available is what a further payment may use: Balance less Reserved.
-func (a Account) Available() lnwire.MilliSatoshi { return a.Balance - a.Reserved }
+// Available is what a further payment may use: Balance less Reserved, never
+// below 0.
+func (a Account) Available() lnwire.MilliSatoshi { return a.Balance - min(a.Balance, a.Reserved) }
 
 // State is what has become of a payment or an invoice.
 type State string
@@ -62,8 +64,10 @@ type Spend struct {
 	Hash    lntypes.Hash
 
 	// Amount and MaxFee, together, are reserved. MaxFee is lowered to what the
-	// account's limits allow.
+	// account's limits allow, unless ExactFee says that the fee is settled
+	// already, as a route's is: then a fee above the limits is denied.
 	Amount, MaxFee lnwire.MilliSatoshi
+	ExactFee       bool
 
 	Payee                policy.PubKey
 	FinalCLTV, TimeLock  uint32 // blocks; 0 where not known
@@ -88,8 +92,11 @@ type Payment struct {
 	// Paid is amount and fee together, Fee the fee alone; of a succeeded one.
 	Paid, Fee lnwire.MilliSatoshi
 
-	Payee          policy.PubKey
-	PaymentRequest string
+	Payee                policy.PubKey
+	PaymentRequest, Memo string
+
+	// Preimage is zero but of a succeeded one.
+	Preimage lntypes.Preimage
 
 	Run        string
 	AfterIndex uint64
@@ -132,8 +139,8 @@ type NewInvoice struct {
 // Invoice is one invoice of an account. Amounts in msat.
 type Invoice struct {
 	ID          int64
-	Index       uint64 // within the account: 1, 2, 3 …
-	SettleIndex uint64 // within the account, of a settled one
+	Index       uint64 // within the account: 1, 2, 3 …; 0 while pending
+	SettleIndex uint64 // within the account, of a settled one: 1, 2, 3 …
 	Account     ID
 	Hash        lntypes.Hash
 	Preimage    *lntypes.Preimage
@@ -142,10 +149,12 @@ type Invoice struct {
 	Amount, Received lnwire.MilliSatoshi
 
 	Memo             string
+	Private          bool
 	Run              string
 	AddIndex         uint64 // lnd's add_index; 0 while not known
 	Created, Expires time.Time
 	Resolved         time.Time
+	Reason           string // why it is void
 
 	// Last is the lnrpc.Invoice as lnd told it last, in protobuf's wire form.
 	Last []byte
@@ -153,8 +162,8 @@ type Invoice struct {
 
 // Page asks for a part of a list, as lnrpc.ListPaymentsRequest and
 // ListInvoiceRequest do: from Offset on (exclusive; 0 with Reversed: the end),
-// at most Max (0: 100), created within From and Until where those are set. The
-// list is always in ascending order.
+// at most Max (0: 100), created within From and Until, both inclusive, where
+// those are set. The list is always in ascending order.
 type Page struct {
 	Offset      uint64
 	Max         uint64
