@@ -71,7 +71,8 @@ torture: build ## kill a node under load ROUNDS times (default 10), and the ledg
 	$(GO) run ./itest/torture -rounds $(or $(ROUNDS),10)
 
 .PHONY: generate
-generate: ## regenerate the protobuf stubs (needs protoc)
+generate: ## regenerate the protobuf stubs (needs protoc) and the SQL queries
+	cd internal/store/guarddb && $(GO) run github.com/sqlc-dev/sqlc/cmd/sqlc@v1.30.0 generate
 	GOBIN=$(CURDIR)/bin go install google.golang.org/protobuf/cmd/protoc-gen-go
 	GOBIN=$(CURDIR)/bin go install google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.5.1
 	PATH=$(CURDIR)/bin:$$PATH protoc -I internal/rpc/lndwire --go_out=. \
