@@ -41,9 +41,8 @@ type attachment struct {
 	// params are those of the node's network.
 	params *chaincfg.Params
 
-	// permissions are the actions that each of lnd's methods takes ("read",
-	// "write", "generate"), by full method.
-	permissions map[string][]string
+	// permissions are what each of lnd's methods requires, by full method.
+	permissions map[string][]permission
 
 	// newest is the highest payment index that lnd has shown.
 	newest atomic.Uint64
@@ -55,6 +54,9 @@ type attachment struct {
 	ended   bool
 	running sync.WaitGroup
 }
+
+// permission is one of lnd's: "offchain", "write".
+type permission struct{ entity, action string }
 
 func newAttachment(ctx context.Context, lnd Access) *attachment {
 	a := &attachment{
@@ -138,10 +140,11 @@ func (a *attachment) learn() error {
 	if err != nil {
 		return fmt.Errorf("ask for the methods' permissions: %w", err)
 	}
-	a.permissions = make(map[string][]string, len(perms.GetMethodPermissions()))
+	a.permissions = make(map[string][]permission, len(perms.GetMethodPermissions()))
 	for method, list := range perms.GetMethodPermissions() {
+		a.permissions[method] = nil
 		for _, p := range list.GetPermissions() {
-			a.permissions[method] = append(a.permissions[method], p.GetAction())
+			a.permissions[method] = append(a.permissions[method], permission{p.GetEntity(), p.GetAction()})
 		}
 	}
 	newest, err := a.lightning.ListPayments(ctx, &lnrpc.ListPaymentsRequest{

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/leydenln/leyden/internal/account"
+	"github.com/leydenln/leyden/internal/audit"
 	"github.com/leydenln/leyden/internal/front"
 )
 
@@ -69,15 +70,30 @@ type Guard struct {
 	rules    map[string]rule
 	verdicts *verdicts
 
+	journal journal
+
 	// lnd is the run of lnd that the guard is attached to, or nil.
 	lnd atomic.Pointer[attachment]
+
+	// frozen is what the ledger says of freeze --all; freezing is held while it
+	// changes.
+	frozen   atomic.Bool
+	freezing sync.Mutex
+
+	paying *hashes // of operators
 
 	raising sync.Mutex // held while balances that must be backed are raised
 
 	invoices invoiceDesk
 }
 
-// New makes a guard that is attached to nothing: every call is refused.
+// journal is where operators' calls are written.
+type journal interface {
+	Add(ctx context.Context, e audit.Entry) error
+}
+
+// New makes a guard that is attached to nothing: every call is refused. Errors
+// are the ledger's.
 func New(opts Options) (*Guard, error) {
 	if opts.Ledger == nil || opts.Logger == nil {
 		return nil, errors.New("guard: Ledger and Logger are required")
@@ -88,7 +104,14 @@ func New(opts Options) (*Guard, error) {
 	if opts.CutOff == nil {
 		opts.CutOff = func(front.Refusal, func(*front.Call) bool) int { return 0 }
 	}
-	return &Guard{opts: opts, log: opts.Logger, rules: allRules(), verdicts: newVerdicts(opts.Now)}, nil
+	g := &Guard{
+		opts: opts, log: opts.Logger, rules: allRules(), verdicts: newVerdicts(opts.Now),
+		journal: opts.Ledger.Journal(), paying: newHashes(),
+	}
+	if err := g.loadFrozen(context.Background()); err != nil {
+		return nil, fmt.Errorf("read whether everything is frozen: %w", err)
+	}
+	return g, nil
 }
 
 // Serve attaches the guard to a run of lnd: it registers the middleware that
@@ -125,7 +148,7 @@ func (g *Guard) serve(a *attachment, ready func()) error {
 			return fmt.Errorf("settle what was left open: %w", err)
 		}
 	}
-	g.retire(a.ctx, a)
+	a.spawn(func() { g.retire(a.ctx, a) })
 	close(a.reconciled)
 	a.keep("payments", func(ctx context.Context) error { return g.followPayments(ctx, a) })
 	a.keep("invoices", func(ctx context.Context) error { return g.followInvoices(ctx, a) })
