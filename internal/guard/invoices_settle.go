@@ -1,0 +1,89 @@
+package guard
+
+import (
+	"context"
+
+	"github.com/lightningnetwork/lnd/lnrpc/invoicesrpc"
+	"github.com/lightningnetwork/lnd/lntypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/leydenln/leyden/internal/account"
+)
+
+// settleInvoice answers SettleInvoice: the account's own hold invoice is credited
+// before the client hears that it is settled.
+func settleInvoice(
+	ctx context.Context, c *accountCall, req *invoicesrpc.SettleInvoiceMsg,
+) (*invoicesrpc.SettleInvoiceResp, error) {
+	preimage, err := lntypes.MakePreimage(req.GetPreimage())
+	if err != nil {
+		return nil, badRequest("preimage must be exactly 32 bytes, is instead %d", len(req.GetPreimage()))
+	}
+	ask := func(preimage []byte) error {
+		ctx, cancel := context.WithTimeout(c.lnd.ctx, lndTimeout)
+		defer cancel()
+		_, err := c.lnd.invoices.SettleInvoice(ctx, &invoicesrpc.SettleInvoiceMsg{Preimage: preimage})
+		return err
+	}
+	row, ok, err := c.ownInvoice(ctx, preimage.Hash())
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, unknownTo(func() error { return ask(random32()) })
+	}
+	if row.State != account.StateSettled {
+		if err := ask(preimage[:]); err != nil {
+			return nil, lndError(err)
+		}
+		if err := c.afterwards(row); err != nil {
+			return nil, err
+		}
+	}
+	return new(invoicesrpc.SettleInvoiceResp), nil
+}
+
+// cancelInvoice answers CancelInvoice for the account's own invoices.
+func cancelInvoice(
+	ctx context.Context, c *accountCall, req *invoicesrpc.CancelInvoiceMsg,
+) (*invoicesrpc.CancelInvoiceResp, error) {
+	hash, err := lntypes.MakeHash(req.GetPaymentHash())
+	if err != nil {
+		return nil, badRequest("payment hash must be exactly 32 bytes, is instead %d", len(req.GetPaymentHash()))
+	}
+	defer c.guard.invoices.holds.lock(hash)()
+	ask := func(hash []byte) error {
+		ctx, cancel := context.WithTimeout(c.lnd.ctx, lndTimeout)
+		defer cancel()
+		_, err := c.lnd.invoices.CancelInvoice(ctx, &invoicesrpc.CancelInvoiceMsg{PaymentHash: hash})
+		return err
+	}
+	row, ok, err := c.ownInvoice(ctx, hash)
+	switch {
+	case err != nil:
+		return nil, err
+	case !ok:
+		return nil, unknownTo(func() error { return ask(random32()) })
+	case row.State == account.StateSettled:
+		return nil, status.Error(codes.Unknown, "invoice already settled")
+	case row.State == account.StateCanceled:
+		return new(invoicesrpc.CancelInvoiceResp), nil
+	}
+	if err := ask(hash[:]); err != nil {
+		return nil, lndError(err)
+	}
+	if err := c.afterwards(row); err != nil {
+		return nil, err
+	}
+	return new(invoicesrpc.CancelInvoiceResp), nil
+}
+
+// afterwards writes down what has become of an invoice, though the client may be
+// gone.
+func (c *accountCall) afterwards(row account.Invoice) error {
+	ctx, cancel := context.WithTimeout(c.lnd.ctx, lndTimeout)
+	defer cancel()
+	_, _, err := c.guard.refreshInvoice(ctx, c.lnd, row)
+	return err
+}
