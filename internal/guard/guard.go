@@ -85,6 +85,7 @@ type Guard struct {
 	raising sync.Mutex // held while balances that must be backed are raised
 
 	invoices invoiceDesk
+	lookups  lookups
 }
 
 // journal is where operators' calls are written.
