@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 clients still read and set deprecated fields
+
 package guard
 
 import (
@@ -58,11 +60,9 @@ func getInfo(ctx context.Context, c *accountCall, _ *lnrpc.GetInfoRequest) (*lnr
 		SyncedToGraph:       info.GetSyncedToGraph(),
 		WalletSynced:        info.GetWalletSynced(),
 		Features:            info.GetFeatures(),
-		//nolint:staticcheck // clients still read the deprecated field
-		Testnet: info.GetTestnet(),
+		Testnet:             info.GetTestnet(),
 	}
 	for _, chain := range info.GetChains() {
-		//nolint:staticcheck // clients still read the deprecated field
 		answer.Chains = append(answer.Chains, &lnrpc.Chain{Chain: chain.GetChain(), Network: chain.GetNetwork()})
 	}
 	return answer, nil
@@ -83,7 +83,7 @@ func decodePayReq(ctx context.Context, c *accountCall, req *lnrpc.PayReqString) 
 func channelBalance(_ context.Context, c *accountCall, _ *lnrpc.ChannelBalanceRequest) (*lnrpc.ChannelBalanceResponse, error) {
 	local := c.account.Available()
 	return &lnrpc.ChannelBalanceResponse{
-		Balance:                  int64(local.ToSatoshis()), //nolint:staticcheck // clients still read the deprecated field
+		Balance:                  int64(local.ToSatoshis()),
 		LocalBalance:             amount(local),
 		UnsettledLocalBalance:    amount(c.account.Reserved),
 		RemoteBalance:            amount(0),

@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 clients still read and set deprecated fields
+
 package guard
 
 import (
@@ -53,8 +55,6 @@ func getNodeInfo(ctx context.Context, c *accountCall, req *lnrpc.NodeInfoRequest
 // since it would show them one by one; so are routes from elsewhere. The first
 // hop's channel is left out, as is what the node has learned from payments.
 func queryRoutes(ctx context.Context, c *accountCall, req *lnrpc.QueryRoutesRequest) (*lnrpc.QueryRoutesResponse, error) {
-	//nolint:staticcheck // a client may still set the deprecated field
-	edges := req.GetIgnoredEdges()
 	switch {
 	case c.lnd.isOwn(req.GetPubKey()):
 		return nil, errSameNode
@@ -62,7 +62,7 @@ func queryRoutes(ctx context.Context, c *accountCall, req *lnrpc.QueryRoutesRequ
 		return nil, badRequest("source_pub_key %q: an account's routes begin at its own node", req.GetSourcePubKey())
 	case len(req.GetOutgoingChanIds()) > 0 || len(req.GetLastHopPubkey()) > 0:
 		return nil, badRequest("the first and the last channel of a route are not for an account to choose")
-	case len(req.GetIgnoredNodes()) > 0 || len(req.GetIgnoredPairs()) > 0 || len(edges) > 0:
+	case len(req.GetIgnoredNodes()) > 0 || len(req.GetIgnoredPairs()) > 0 || len(req.GetIgnoredEdges()) > 0:
 		return nil, badRequest("nodes and channels to go around are not for an account to choose")
 	}
 	amt, err := c.askable(req.GetAmt(), req.GetAmtMsat())
@@ -88,7 +88,6 @@ func queryRoutes(ctx context.Context, c *accountCall, req *lnrpc.QueryRoutesRequ
 	for _, route := range found.GetRoutes() {
 		route.FirstHopAmountMsat, route.CustomChannelData = 0, nil
 		if hops := route.GetHops(); len(hops) > 0 {
-			//nolint:staticcheck // the deprecated field tells as well
 			hops[0].ChanId, hops[0].ChanCapacity = 0, 0
 		}
 		answer.Routes = append(answer.Routes, route)
