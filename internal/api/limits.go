@@ -7,6 +7,7 @@ import (
 
 	"github.com/lightningnetwork/lnd/lnwire"
 
+	"github.com/leydenln/leyden/internal/account"
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/policy"
 	"github.com/leydenln/leyden/internal/rpc/leydenv1"
@@ -108,7 +109,7 @@ func (p *patcher) number(name string, from *uint32, to *uint32) {
 
 func (p *patcher) zero(name string, is bool) {
 	if is && p.err == nil {
-		p.err = fault.New(codeBadLimits, "--none "+name+" lifts it; leyden freeze stops all payments",
+		p.err = fault.New(account.CodeLimits, "--none "+name+" lifts it; leyden freeze stops all payments",
 			"%s of 0 is ambiguous", name)
 	}
 }
@@ -130,7 +131,7 @@ func (p *patcher) payees(from [][]byte, to *[]policy.PubKey) {
 }
 
 func badLimits(format string, args ...any) error {
-	return fault.New(codeBadLimits, "leyden accounts limits --help", format, args...)
+	return fault.New(account.CodeLimits, "leyden accounts limits --help", format, args...)
 }
 
 // limitsOut writes the limits that there are.

@@ -152,9 +152,10 @@ func (l *litServer) AccountPayments(ctx context.Context, req *litrpc.AccountPaym
 		return nil, err
 	}
 	page := account.Page{Offset: req.IndexOffset, Max: req.MaxPayments, Unfinished: true}
-	switch {
-	case page.Max == 0:
+	if page.Max == 0 {
 		page.Max = litDefaultPage
+	}
+	switch {
 	case page.Max > litMaxPage:
 		return nil, fault.New(codeBadArgument, "", "max_payments %d: at most %d", page.Max, litMaxPage)
 	case page.Offset > math.MaxInt64:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -21,8 +22,9 @@ var statusCodes = map[string]codes.Code{
 	account.CodeNotFound:   codes.NotFound,
 	account.CodeLabel:      codes.InvalidArgument,
 	account.CodeBadAmount:  codes.InvalidArgument,
-	codeBadLimits:          codes.InvalidArgument,
+	account.CodeLimits:     codes.InvalidArgument,
 	codeBadArgument:        codes.InvalidArgument,
+	account.CodeKeyReused:  codes.InvalidArgument,
 	account.CodeReserved:   codes.FailedPrecondition,
 	account.CodeInFlight:   codes.FailedPrecondition,
 	account.CodeExpired:    codes.FailedPrecondition,
@@ -37,11 +39,8 @@ var statusCodes = map[string]codes.Code{
 	string(policy.Balance): codes.FailedPrecondition,
 }
 
-// Codes of this package's errors.
-const (
-	codeBadLimits   = "bad_limits"
-	codeBadArgument = "bad_argument"
-)
+// codeBadArgument is the code of a request that says nothing that can be done.
+const codeBadArgument = "bad_argument"
 
 func refusal(code codes.Code, reason, hint, format string, args ...any) *front.Refusal {
 	return &front.Refusal{Code: code, Reason: reason, Hint: hint, Sentence: fmt.Sprintf(format, args...)}
@@ -83,6 +82,9 @@ func explain(addr string, err error) error {
 	}
 	switch st.Code() {
 	case codes.Unavailable:
+		if strings.Contains(st.Message(), "x509:") || strings.Contains(st.Message(), "tls:") {
+			return fault.New("bad_certificate", "copy the node's tls.cert again", "operator API at %s: %s", addr, st.Message())
+		}
 		return fault.New("node_unreachable", "leyden node status", "operator API at %s: %s", addr, st.Message())
 	case codes.DeadlineExceeded:
 		return fault.New("timeout", "try again", "operator API at %s: no answer in time", addr)
