@@ -45,20 +45,20 @@ func preamble(client netip.Addr) *proxyproto.Header {
 	return proxyproto.HeaderProxyFromAddrs(2, src, dst)
 }
 
-// pinned accepts the certificate in the file and no other. The file is read
+// Pinned accepts the certificate in the file and no other. The file is read
 // during the handshake, since lnd may have made a new one when it was restarted.
-func (b Backend) pinned() *tls.Config {
+func Pinned(certPath string) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
 		// The pin below takes the place of the check against names and roots.
 		InsecureSkipVerify: true,
 		VerifyConnection: func(cs tls.ConnectionState) error {
-			want, err := readCertificate(b.TLSCert)
+			want, err := readCertificate(certPath)
 			if err != nil {
 				return err
 			}
 			if len(cs.PeerCertificates) == 0 || !bytes.Equal(cs.PeerCertificates[0].Raw, want.Raw) {
-				return fmt.Errorf("lnd's certificate is not the one in %q", b.TLSCert)
+				return fmt.Errorf("lnd's certificate is not the one in %q", certPath)
 			}
 			return nil
 		},

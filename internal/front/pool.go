@@ -178,7 +178,7 @@ func (b Backend) dial(client netip.Addr) (*grpc.ClientConn, error) {
 	retry := backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.5, MaxDelay: time.Second}
 	return grpc.NewClient("passthrough:///lnd",
 		grpc.WithContextDialer(b.dialer(client)),
-		grpc.WithTransportCredentials(credentials.NewTLS(b.pinned())),
+		grpc.WithTransportCredentials(credentials.NewTLS(Pinned(b.TLSCert))),
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{}), grpc.MaxCallRecvMsgSize(math.MaxInt32)),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: retry, MinConnectTimeout: 5 * time.Second}),
 		grpc.WithIdleTimeout(b.IdleTimeout),

@@ -136,7 +136,8 @@ func TestREST(t *testing.T) {
 func TestNeutrino(t *testing.T) {
 	m := newMachine(t)
 	m.must("node", "create", "--network", "regtest")
-	r := m.parse(m.must("node", "start", "--detach", "--rpclisten", m.rpc, "--listen", m.p2p,
+	r := m.parse(m.must("node", "start", "--detach", "--rpclisten", m.rpc,
+		"--apilisten", m.api, "--listen", m.p2p,
 		"--", "--lnd.neutrino.addpeer="+backend(t).P2P))
 	if r.Backend != "neutrino" {
 		t.Errorf("started: %+v", r)

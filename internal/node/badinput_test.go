@@ -54,7 +54,7 @@ func TestCreateRefuses(t *testing.T) {
 			}
 		})
 	}
-	if _, code := m.run("node", "start", "--detach", "--rpclisten", m.rpc, "--listen", m.p2p); code != "no_wallet" {
+	if _, code := m.run("node", "start", "--detach", "--rpclisten", m.rpc, "--apilisten", m.api, "--listen", m.p2p); code != "no_wallet" {
 		t.Errorf("start after all that: %q", code)
 	}
 	m.must("node", "create", "--network", "regtest")
@@ -106,6 +106,7 @@ func TestStartRefuses(t *testing.T) {
 		"fail/conf, network":       {good + "bitcoin.mainnet=1\n", nil, "network_conflict"},
 		"fail/rpc port taken":      {good, []string{"--rpclisten", taken.Addr().String()}, "port_in_use"},
 		"fail/rest port taken":     {good, []string{"--restlisten", taken.Addr().String()}, "port_in_use"},
+		"fail/API port taken":      {good, []string{"--apilisten", taken.Addr().String()}, "port_in_use"},
 		"fail/peer port taken":     {good, []string{"--listen", taken.Addr().String()}, "port_in_use"},
 		"fail/not our address":     {good, []string{"--rpclisten", "192.0.2.1:1"}, "bad_address"},
 		"fail/backend unreachable": {good, []string{"--", "--btcd.rpchost=" + freePort(t)}, "backend_unreachable"},

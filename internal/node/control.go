@@ -98,13 +98,13 @@ func Lncli(home config.Home) ([]string, error) {
 		network = kept.Network
 	}
 	if len(r.RPC) > 0 {
-		addr = dialable(r.RPC[0])
+		addr = Dialable(r.RPC[0])
 	}
 	return []string{"--lnddir=" + home.Node(), "--network=" + network, "--rpcserver=" + addr}, nil
 }
 
-// dialable turns an address listened on into one to connect to.
-func dialable(addr string) string {
+// Dialable turns an address listened on into one to connect to.
+func Dialable(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return addr

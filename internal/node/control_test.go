@@ -20,7 +20,7 @@ func TestDialable(t *testing.T) {
 		"10.0.0.1:1":      "10.0.0.1:1",
 	}
 	for in, want := range cases {
-		if got := dialable(in); got != want {
+		if got := Dialable(in); got != want {
 			t.Errorf("%s: %s, want %s", in, got, want)
 		}
 	}

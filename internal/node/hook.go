@@ -11,20 +11,27 @@ import (
 // stopDaemon is what `lncli stop` calls.
 const stopDaemon = "/lnrpc.Lightning/StopDaemon"
 
-// stopHook lets everything pass. When lnd has agreed to stop it calls stop, so
-// that what was stopped on purpose is not started again.
+// stopHook leaves the decision to another hook. When lnd has agreed to stop it
+// calls stop, so that what was stopped on purpose is not started again.
 type stopHook struct {
+	front.Hook
 	stop func()
 }
 
 // Call is part of front.Hook.
-func (h stopHook) Call(_ context.Context, call *front.Call) (front.Decision, error) {
-	if call.Method != stopDaemon {
-		return front.Decision{}, nil
+func (h stopHook) Call(ctx context.Context, call *front.Call) (front.Decision, error) {
+	d, err := h.Hook.Call(ctx, call)
+	if err != nil || call.Method != stopDaemon {
+		return d, err
 	}
-	return front.Decision{End: func(r front.Result) {
+	end := d.End
+	d.End = func(r front.Result) {
+		if end != nil {
+			end(r)
+		}
 		if r.Status.Code() == codes.OK {
 			h.stop()
 		}
-	}}, nil
+	}
+	return d, nil
 }

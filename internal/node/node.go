@@ -1,10 +1,10 @@
-// Package node is `leyden node`: one lnd child, supervised, behind one front.
-// It promises that the node's port answers from the start to the end, also
-// while lnd is away; that the folder is an lnddir as lncli expects; that a
-// wallet's password and seed are safe on disk before the wallet exists; and
-// that nothing is left running when it ends. It leaves out what clients may do
-// (in this form of the front: everything that is not blocked) and how it is
-// asked for on a command line.
+// Package node is `leyden node`: one lnd child, supervised, behind one front
+// with its guard. It promises that the node's ports answer from the start to the
+// end, also while lnd is away; that calls pass only while the guard is attached
+// to lnd; that the folder is an lnddir as lncli expects; that a wallet's password
+// and seed are safe on disk before the wallet exists; and that nothing is left
+// running when it ends. It leaves out what clients may do (package guard) and how
+// it is asked for on a command line.
 package node
 
 import (
@@ -15,12 +15,12 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/grpc/codes"
-
+	"github.com/leydenln/leyden/internal/api"
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/daemon"
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/front"
+	"github.com/leydenln/leyden/internal/guardpost"
 	"github.com/leydenln/leyden/internal/lnd"
 )
 
@@ -29,6 +29,9 @@ const (
 	DefaultRPC  = "localhost:10009"
 	DefaultREST = "localhost:8080"
 )
+
+// DefaultAPI is the default address of the operator API.
+const DefaultAPI = api.DefaultListen
 
 // frontStop bounds the end of the front; the child's is lnd.DefaultStopTime.
 const frontStop = 10 * time.Second
@@ -46,6 +49,9 @@ type Options struct {
 	// turns REST on at DefaultREST when no address is given.
 	RPCListen, RESTListen []string
 	REST                  bool
+
+	// APIListen is the operator API's address (host:port); of several the last.
+	APIListen []string
 
 	// Listen are the addresses for Lightning peers.
 	Listen []string
@@ -67,16 +73,20 @@ type Node struct {
 	lock       *daemon.Lock
 	supervisor *lnd.Supervisor
 	front      *front.Server
-	record     *recorder
+	post       *guardpost.Post
+	api        *api.Server
+	record     recorder
 	log        *slog.Logger
 	syncGrace  time.Duration
 
 	stopped chan struct{} // closed when a client has stopped lnd
+	failed  chan error    // why the guard gave up for good
 }
 
-// New checks everything that can be checked, takes the pid file and opens the
-// ports. The caller must call Run. Codes: already_running, port_in_use,
-// no_wallet, insecure_file, and those of lnd.Build.
+// New checks everything that can be checked, takes the pid file, opens the
+// ledger and the ports. The caller must call Run. Codes: already_running,
+// port_in_use, no_wallet, insecure_file, and those of lnd.Build, guardpost.Open
+// and api.New.
 func New(home config.Home, opts Options, log *slog.Logger) (n *Node, err error) {
 	plan, err := makePlan(home, opts)
 	if err != nil {
@@ -86,43 +96,73 @@ func New(home config.Home, opts Options, log *slog.Logger) (n *Node, err error) 
 	if err != nil {
 		return nil, err
 	}
-	lock, err := daemon.Acquire(pidFile(home))
-	if err != nil {
-		return nil, err
-	}
 	n = &Node{
-		home: home, lock: lock, log: log, syncGrace: opts.SyncGrace,
-		stopped: make(chan struct{}),
+		home: home, log: log, syncGrace: opts.SyncGrace,
+		stopped: make(chan struct{}), failed: make(chan error, 1),
 		supervisor: lnd.NewSupervisor(lnd.SupervisorConfig{
 			Runner: runner, Password: plan.password, RecoveryWindow: plan.recoveryWindow,
 		}),
 	}
-	ports, err := plan.open()
-	if err != nil {
-		return nil, errors.Join(err, lock.Release())
+	if n.lock, err = daemon.Acquire(pidFile(home)); err != nil {
+		return nil, err
 	}
-	hook := stopHook{stop: sync.OnceFunc(func() { close(n.stopped) })}
-	if n.front, err = plan.front(ports, n.supervisor.Endpoint(), hook, log); err != nil {
-		ports.close()
-		return nil, errors.Join(err, lock.Release())
+	if err := n.open(plan); err != nil {
+		return nil, errors.Join(err, n.lock.Release())
 	}
-	n.record = newRecorder(home, plan, ports, n.supervisor.Endpoint())
 	return n, nil
 }
 
-// Run serves until ctx ends or a client has stopped lnd, then stops the front, then lnd, and returns nil.
-// ready is called once, when the node is synced, or answers calls and SyncGrace
-// has passed, or waits for a password nobody gave it. An error of lnd's first
-// start ends Run with that error.
+// open opens what the node serves with, or nothing.
+func (n *Node) open(plan *plan) (err error) {
+	n.post, err = guardpost.Open(context.Background(), guardpost.Options{
+		Dir: n.home.Guard(), Status: "leyden node status", Logger: n.log,
+	})
+	if err != nil {
+		return err
+	}
+	ports, err := plan.open()
+	if err != nil {
+		return errors.Join(err, n.post.Close())
+	}
+	if err := n.serveOn(plan, ports); err != nil {
+		ports.close()
+		return errors.Join(err, n.post.Close())
+	}
+	n.record = newRecorder(n.home, plan, ports, n.supervisor.Endpoint(), n.log)
+	return nil
+}
+
+// serveOn makes the front and the API, which own the ports from then on.
+func (n *Node) serveOn(plan *plan, ports ports) error {
+	tls, err := plan.certificate(n.log)
+	if err != nil {
+		return err
+	}
+	if n.api, err = n.post.API(ports.api, tls); err != nil {
+		return err
+	}
+	hook := stopHook{Hook: n.post.Hook(), stop: sync.OnceFunc(func() { close(n.stopped) })}
+	if n.front, err = plan.front(ports, tls, n.supervisor.Endpoint(), hook, n.log); err != nil {
+		return err
+	}
+	n.post.Before(n.front)
+	return nil
+}
+
+// Run serves until ctx ends or a client has stopped lnd, then stops the front,
+// the guard, lnd and the ledger, in this order, and returns nil. ready is called
+// once, when the node is synced, or answers calls and SyncGrace has passed, or
+// waits for a password nobody gave it. An error of lnd's first start ends Run
+// with that error.
 func (n *Node) Run(ctx context.Context, ready func(Running)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	n.front.Start()
+	n.api.Start()
 
+	duty := newDuty(n, ready)
 	var watching sync.WaitGroup
-	watching.Go(func() {
-		n.watch(ctx, ready)
-	})
+	watching.Go(func() { n.supervisor.Watch(ctx, duty.follow) })
 	lndDone := make(chan error, 1)
 	lndCtx, stopLnd := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopLnd()
@@ -133,65 +173,40 @@ func (n *Node) Run(ctx context.Context, ready func(Running)) error {
 	select {
 	case <-ctx.Done():
 	case <-n.stopped:
+	case failed = <-n.failed:
 	case failed = <-lndDone:
 		failed, ended = cutShort(n.home, failed), true
 	case err := <-n.front.Failed():
 		failed = fault.New("listener_failed", "leyden node start", "the front's port broke: %w", err)
+	case err := <-n.api.Failed():
+		failed = fault.New("listener_failed", "leyden node start", "the operator API's port broke: %w", err)
 	}
 	cancel()
 	watching.Wait()
 	n.log.Info("stopping")
 	stopping, done := context.WithTimeout(context.WithoutCancel(ctx), frontStop)
 	defer done()
-	err := n.front.Stop(stopping)
+	err := errors.Join(n.front.Stop(stopping), n.api.Stop(stopping))
+	duty.end()
 	if !ended {
 		stopLnd()
 		err = errors.Join(err, <-lndDone)
 	}
-	return errors.Join(failed, err, n.record.remove(), n.lock.Release())
+	return errors.Join(failed, err, n.post.Close(), n.record.Remove(), n.lock.Release())
 }
 
-// watch keeps front and record in step with the child.
-func (n *Node) watch(ctx context.Context, ready func(Running)) {
-	report := sync.OnceFunc(func() { ready(n.record.running()) })
-	var grace *time.Timer
-	n.supervisor.Watch(ctx, func(s lnd.Status) {
-		n.record.update(s, n.log)
-		if !s.State.Serving() && !s.AwaitsPassword {
-			n.front.SetUnready(away(s))
-			return
-		}
-		n.front.SetReady()
-		switch {
-		case s.State == lnd.Active, s.AwaitsPassword:
-			report()
-		case s.State == lnd.RPCActive && grace == nil:
-			grace = time.AfterFunc(n.syncGrace, report)
-		}
-	})
-	if grace != nil {
-		grace.Stop()
-	}
-}
-
-// away is what clients are told while lnd does not answer, or would only answer
-// that its wallet is locked, which we are about to open.
-func away(s lnd.Status) front.Refusal {
-	r := front.Refusal{Code: codes.Unavailable, Reason: "starting", Sentence: "lnd is starting", Hint: "leyden node status"}
-	if s.Err != nil && s.State == lnd.Down {
-		// Anybody who reaches the port sees this: the code, not the details.
-		r.Reason, r.Sentence = "lnd_down", "lnd is down and will be started again: "+fault.Code(s.Err)
-	}
-	return r
-}
-
-// ports are the front's open listeners.
+// ports are the open listeners.
 type ports struct {
 	rpc, rest []net.Listener
+	api       net.Listener
 }
 
 func (p ports) close() {
-	for _, l := range append(p.rpc, p.rest...) {
+	all := append(p.rpc, p.rest...)
+	if p.api != nil {
+		all = append(all, p.api)
+	}
+	for _, l := range all {
 		_ = l.Close() // nothing was served on it
 	}
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -22,6 +23,7 @@ type plan struct {
 	home           config.Home
 	config         *lnd.Config
 	rpc, rest      []string
+	api            string
 	password       func() ([]byte, error) // nil: nobody opens the wallet
 	recoveryWindow int32
 }
@@ -47,6 +49,10 @@ func makePlan(home config.Home, opts Options) (*plan, error) {
 	p.rest = firstOf(opts.RESTListen, built.Front.RESTListen)
 	if opts.REST && len(p.rest) == 0 {
 		p.rest = []string{DefaultREST}
+	}
+	p.api = DefaultAPI
+	if api := firstOf(opts.APIListen, built.Front.APIListen); len(api) > 0 {
+		p.api = api[len(api)-1]
 	}
 	file, must := opts.PasswordFile, true
 	if file == "" {
@@ -149,29 +155,36 @@ func (p *plan) open() (opened ports, err error) {
 	if opened.rpc, err = listenAll(p.rpc, "10009", "--rpclisten"); err != nil {
 		return opened, err
 	}
-	opened.rest, err = listenAll(p.rest, "8080", "--restlisten")
+	if opened.rest, err = listenAll(p.rest, "8080", "--restlisten"); err != nil {
+		return opened, err
+	}
+	opened.api, err = listen(p.api, "8443", "--apilisten")
 	return opened, err
 }
 
 func listenAll(addrs []string, port, flag string) ([]net.Listener, error) {
 	var open []net.Listener
 	for _, addr := range addrs {
-		addr = lnd.WithPort(addr, port)
-		l, err := net.Listen("tcp", addr)
+		l, err := listen(addr, port, flag)
 		if err != nil {
-			return open, lnd.PortError("port", addr, flag, err)
+			return open, err
 		}
 		open = append(open, l)
 	}
 	return open, nil
 }
 
-// front makes the server before lnd.
-func (p *plan) front(open ports, e lnd.Endpoint, hook front.Hook, log *slog.Logger) (*front.Server, error) {
-	tls, err := p.certificate(log)
+func listen(addr, port, flag string) (net.Listener, error) {
+	addr = lnd.WithPort(addr, port)
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, err
+		return nil, lnd.PortError("port", addr, flag, err)
 	}
+	return l, nil
+}
+
+// front makes the server before lnd.
+func (p *plan) front(open ports, tls *tls.Config, e lnd.Endpoint, hook front.Hook, log *slog.Logger) (*front.Server, error) {
 	opts := front.Options{
 		Listeners: open.rpc, TLS: tls, Hook: hook, Logger: log,
 		Backend: front.Backend{Socket: e.Socket, TLSCert: e.CertPath},

@@ -80,12 +80,13 @@ type machine struct {
 	bin      string
 	home     string
 	rpc, p2p string
+	api      string
 }
 
 func newMachine(t *testing.T) *machine {
 	t.Helper()
 	m := &machine{t: t, bin: filepath.Join(testbin.Dir(t), "leyden"), home: filepath.Join(t.TempDir(), "home"),
-		rpc: freePort(t), p2p: freePort(t)}
+		rpc: freePort(t), p2p: freePort(t), api: freePort(t)}
 	t.Cleanup(func() {
 		if _, code := m.run("node", "status"); code == "" {
 			m.must("node", "stop")
@@ -157,7 +158,8 @@ func (m *machine) write(name, text string, mode os.FileMode) {
 }
 
 func (m *machine) startArgs(more ...string) []string {
-	return append([]string{"node", "start", "--detach", "--backend", "btcd", "--rpclisten", m.rpc, "--listen", m.p2p}, more...)
+	return append([]string{"node", "start", "--detach", "--backend", "btcd", "--rpclisten", m.rpc,
+		"--apilisten", m.api, "--listen", m.p2p}, more...)
 }
 
 // start starts the node on the chain, in the background.

@@ -1,17 +1,13 @@
 package node
 
 import (
-	"encoding/json"
-	"errors"
-	"io/fs"
 	"log/slog"
 	"net"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/leydenln/leyden/internal/config"
-	"github.com/leydenln/leyden/internal/files"
+	"github.com/leydenln/leyden/internal/daemon"
 	"github.com/leydenln/leyden/internal/lnd"
 )
 
@@ -26,6 +22,12 @@ type Running struct {
 	// State is lnd's: see lnd.State.
 	State string `json:"state"`
 
+	// Guard is "attached" while accounts are held to their limits and calls
+	// pass, else empty; GuardError says why the guard is not attached although
+	// lnd serves.
+	Guard      string `json:"guard,omitempty"`
+	GuardError string `json:"guard_error,omitempty"`
+
 	// LndPID is 0 while lnd is down; Restarts counts its starts after the
 	// first; Error says why it last ended or stays locked; NextStart is when it
 	// will be started again.
@@ -34,10 +36,11 @@ type Running struct {
 	Error     string     `json:"error,omitempty"`
 	NextStart *time.Time `json:"next_start,omitempty"`
 
-	// RPC, REST and P2P are host:port.
+	// RPC, REST, P2P and API, the operator's, are host:port.
 	RPC  []string `json:"rpc"`
 	REST []string `json:"rest,omitempty"`
 	P2P  []string `json:"p2p,omitempty"`
+	API  string   `json:"api"`
 
 	Dir      string `json:"lnddir"`
 	TLSCert  string `json:"tls_cert"`
@@ -49,22 +52,17 @@ type Running struct {
 }
 
 // recorder keeps the file in step.
-type recorder struct {
-	path string
+type recorder struct{ *daemon.Record[Running] }
 
-	mu  sync.Mutex
-	now Running
-}
-
-func newRecorder(home config.Home, p *plan, open ports, e lnd.Endpoint) *recorder {
-	return &recorder{path: recordFile(home), now: Running{
+func newRecorder(home config.Home, p *plan, open ports, e lnd.Endpoint, log *slog.Logger) recorder {
+	return recorder{daemon.NewRecord(recordFile(home), Running{
 		PID: os.Getpid(), Since: time.Now().Truncate(time.Second),
 		Network: p.config.Network(), Backend: p.config.Backend(),
 		State: lnd.Down.String(),
-		RPC:   addrs(open.rpc), REST: addrs(open.rest), P2P: p.config.PeerAddrs(),
+		RPC:   addrs(open.rpc), REST: addrs(open.rest), P2P: p.config.PeerAddrs(), API: open.api.Addr().String(),
 		Dir: home.Node(), TLSCert: certFile(home), Macaroon: networkDir(home, p.config.Network()) + "/admin.macaroon",
 		Socket: e.Socket, SocketCert: e.CertPath,
-	}}
+	}, log)}
 }
 
 func addrs(listeners []net.Listener) []string {
@@ -75,38 +73,29 @@ func addrs(listeners []net.Listener) []string {
 	return list
 }
 
-func (r *recorder) running() Running {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.now
+// lnd writes the child's status down.
+func (r recorder) lnd(s lnd.Status) {
+	r.Update(func(now *Running) {
+		now.State, now.LndPID, now.Restarts = s.State.String(), s.PID, s.Restarts
+		now.Error, now.NextStart = "", nil
+		if s.Err != nil {
+			now.Error = s.Err.Error()
+		}
+		if !s.NextStart.IsZero() {
+			now.NextStart = &s.NextStart
+		}
+	})
 }
 
-// update writes the status down. A file that cannot be written only blinds
-// our other commands, so the node goes on.
-func (r *recorder) update(s lnd.Status, log *slog.Logger) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.now.State, r.now.LndPID, r.now.Restarts = s.State.String(), s.PID, s.Restarts
-	r.now.Error, r.now.NextStart = "", nil
-	if s.Err != nil {
-		r.now.Error = s.Err.Error()
-	}
-	if !s.NextStart.IsZero() {
-		r.now.NextStart = &s.NextStart
-	}
-	data, err := json.MarshalIndent(r.now, "", "  ")
-	if err == nil {
-		err = files.Write(r.path, append(data, '\n'), 0o600)
-	}
-	if err != nil {
-		log.Error("status not written down", "error", err)
-	}
-}
-
-func (r *recorder) remove() error {
-	err := os.Remove(r.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
+// guard writes down whether the guard is attached, and if not, why.
+func (r recorder) guard(attached bool, why error) {
+	r.Update(func(now *Running) {
+		now.Guard, now.GuardError = "", ""
+		if attached {
+			now.Guard = "attached"
+		}
+		if why != nil {
+			now.GuardError = why.Error()
+		}
+	})
 }

@@ -30,7 +30,7 @@ func nodeStartCmd(app *App) *cobra.Command {
 		Use:   "start [-- --lnd.option=value …]",
 		Short: "Run the node",
 		Long: `Runs lnd as a supervised child behind the front. Options come from the flags
-(or LEYDEN_NODE_NETWORK, _BACKEND, _PROFILE, _RPCLISTEN, _RESTLISTEN, _LISTEN),
+(or LEYDEN_NODE_NETWORK, _BACKEND, _PROFILE, _RPCLISTEN, _RESTLISTEN, _APILISTEN, _LISTEN),
 then what create remembered, then lnd.conf in the node's folder. Every other
 option of lnd goes into lnd.conf, or after --.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -49,6 +49,7 @@ option of lnd goes into lnd.conf, or after --.`,
 	f.StringArrayVar(&opts.Profiles, "profile", nil, "default, debug, wumbo or taproot; may be repeated")
 	f.StringArrayVar(&opts.RPCListen, "rpclisten", nil, "gRPC address of the node, host:port (default "+node.DefaultRPC+")")
 	f.StringArrayVar(&opts.RESTListen, "restlisten", nil, "serve REST at host:port (default: off)")
+	f.StringArrayVar(&opts.APIListen, "apilisten", nil, "address of the operator API, host:port (default "+node.DefaultAPI+")")
 	f.BoolVar(&opts.REST, "rest", false, "serve REST at "+node.DefaultREST)
 	f.StringArrayVar(&opts.Listen, "listen", nil, "address for Lightning peers, host:port (default :9735)")
 	f.StringVar(&opts.PasswordFile, "password-file", "", "file with the wallet's password, mode 0600")
@@ -64,7 +65,7 @@ func nodeEnvironment(cmd *cobra.Command, opts *node.Options) {
 		}
 	}
 	for name, target := range map[string]*[]string{"profile": &opts.Profiles, "rpclisten": &opts.RPCListen,
-		"restlisten": &opts.RESTListen, "listen": &opts.Listen} {
+		"restlisten": &opts.RESTListen, "apilisten": &opts.APIListen, "listen": &opts.Listen} {
 		if value := os.Getenv("LEYDEN_NODE_" + strings.ToUpper(name)); value != "" && !cmd.Flags().Changed(name) {
 			*target = strings.Split(value, ",")
 		}
@@ -142,8 +143,12 @@ func (app *App) printNode(r node.Running) {
 		fmt.Fprintf(app.Out, "REST:     %s\n", strings.Join(r.REST, " "))
 	}
 	fmt.Fprintf(app.Out, "peers:    %s\n", strings.Join(r.P2P, " "))
+	fmt.Fprintf(app.Out, "accounts: %s, operator API at %s\n", guardState(r.Guard), r.API)
 	if r.Error != "" {
 		fmt.Fprintf(app.Out, "error:    %s\n", r.Error)
+	}
+	if r.GuardError != "" {
+		fmt.Fprintf(app.Out, "guard:    %s\n", r.GuardError)
 	}
 	if r.NextStart != nil {
 		fmt.Fprintf(app.Out, "again at: %s\n", r.NextStart.Format(time.TimeOnly))
@@ -151,6 +156,14 @@ func (app *App) printNode(r node.Running) {
 	if r.State == "locked" {
 		fmt.Fprintf(app.Out, "next:     leyden node unlock\n")
 	}
+}
+
+// guardState says whether accounts can be used.
+func guardState(guard string) string {
+	if guard == "" {
+		return "refused, the guard is not attached"
+	}
+	return "guarded"
 }
 
 func nodeLogger(w io.Writer) *slog.Logger {
