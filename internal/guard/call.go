@@ -10,6 +10,7 @@ import (
 
 	"github.com/leydenln/leyden/internal/account"
 	"github.com/leydenln/leyden/internal/audit"
+	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/front"
 	"github.com/leydenln/leyden/internal/front/macaroon"
 )
@@ -83,7 +84,12 @@ func (g *Guard) accountCall(ctx context.Context, call *front.Call, lnd *attachme
 	}
 	c := &accountCall{Call: call, guard: g, lnd: lnd, account: owner, by: cred.actor("account", call)}
 	return front.Decision{Answer: func(ctx context.Context, client *front.Stream) error {
-		return refusal(answer(ctx, c, client))
+		err := answer(ctx, c, client)
+		told := refusal(err)
+		if told == error(errLedger) {
+			g.log.Error("the ledger failed", "method", call.Method, "account", id, "err", err)
+		}
+		return told
 	}}, nil
 }
 
@@ -91,7 +97,10 @@ func (g *Guard) accountCall(ctx context.Context, call *front.Call, lnd *attachme
 // speak for it.
 func (g *Guard) owner(ctx context.Context, cred credential, id account.ID) (account.Account, error) {
 	a, err := g.opts.Ledger.Get(ctx, id)
-	if err != nil {
+	switch {
+	case err != nil && fault.Code(err) != account.CodeUnknown:
+		return account.Account{}, g.ledgerUnavailable("look an account up", err)
+	case err != nil:
 		return account.Account{}, err
 	}
 	if a.Removed {

@@ -159,5 +159,5 @@ func (g *Guard) ledgerUnavailable(what string, err error) error {
 		return err
 	}
 	g.log.Error("the ledger failed", "at", what, "err", err)
-	return refuse(codes.Unavailable, "ledger_unavailable", "", "the guard's database cannot be read or written; nothing was done")
+	return errLedger
 }

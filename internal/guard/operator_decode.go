@@ -66,9 +66,9 @@ func asksSendPayment(params *chaincfg.Params, msg []byte) (request, error) {
 		return request{}, err
 	}
 	r := request{detail: map[string]any{
-		"amount_msat":    m.GetAmtMsat() + 1000*m.GetAmt(),
-		"fee_limit_msat": m.GetFeeLimitMsat() + 1000*m.GetFeeLimitSat(),
-		"destination":    hex.EncodeToString(m.GetDest()),
+		"amount_msat": m.GetAmtMsat(), "amount_sat": m.GetAmt(),
+		"fee_limit_msat": m.GetFeeLimitMsat(), "fee_limit_sat": m.GetFeeLimitSat(),
+		"destination": short(hex.EncodeToString(m.GetDest())),
 	}}
 	r.hash(m.GetPaymentHash())
 	if m.GetPaymentRequest() != "" {
@@ -181,12 +181,12 @@ var asksAbandonChannel = tell(func(m *lnrpc.AbandonChannelRequest) map[string]an
 })
 
 var asksAddInvoice = tell(func(m *lnrpc.Invoice) map[string]any {
-	return map[string]any{"amount_msat": m.GetValueMsat() + 1000*m.GetValue(), "amp": m.GetIsAmp()}
+	return map[string]any{"amount_msat": m.GetValueMsat(), "amount_sat": m.GetValue(), "amp": m.GetIsAmp()}
 })
 
 var asksAddHoldInvoice = tell(func(m *invoicesrpc.AddHoldInvoiceRequest) map[string]any {
 	return map[string]any{
-		"hash": short(hex.EncodeToString(m.GetHash())), "amount_msat": m.GetValueMsat() + 1000*m.GetValue(),
+		"hash": short(hex.EncodeToString(m.GetHash())), "amount_msat": m.GetValueMsat(), "amount_sat": m.GetValue(),
 	}
 })
 

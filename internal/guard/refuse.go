@@ -3,6 +3,7 @@ package guard
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 
@@ -31,9 +32,8 @@ var refusalCodes = map[string]codes.Code{
 	account.CodeBadAmount:   codes.InvalidArgument,
 }
 
-// refusal is what a client is told of an error of the ledger. Errors that say
-// nothing about the client's own account are logged by the front and told as
-// internal.
+// refusal is what a client is told of an error of the ledger. Other errors are
+// logged by the front and told as internal.
 func refusal(err error) error {
 	if d, ok := errors.AsType[*policy.Denied](err); ok {
 		code := codes.ResourceExhausted
@@ -45,5 +45,12 @@ func refusal(err error) error {
 	if code, ok := refusalCodes[fault.Code(err)]; ok {
 		return refuse(code, fault.Code(err), fault.Hint(err), "%s", err.Error())
 	}
+	if strings.HasPrefix(fault.Code(err), "database_") {
+		return errLedger
+	}
 	return err
 }
+
+// errLedger is for a database that cannot be read or written.
+var errLedger = refuse(codes.Unavailable, "ledger_unavailable", "",
+	"the guard's database cannot be read or written; nothing was done")

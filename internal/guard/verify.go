@@ -46,7 +46,11 @@ func (g *Guard) verify(ctx context.Context, call *front.Call, lnd *attachment, c
 	case codes.InvalidArgument, codes.Unknown:
 		return status.Error(codes.Unknown, status.Convert(err).Message())
 	default:
-		return err
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		g.log.Warn("lnd did not verify a macaroon", "method", call.Method, "err", err)
+		return refuse(codes.Unavailable, "node_down", "", "lnd did not answer whether the macaroon is valid")
 	}
 	answer := new(lnrpc.CheckMacPermResponse)
 	if err := proto.Unmarshal(raw, answer); err != nil {
