@@ -4,22 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/lightningnetwork/lnd/lnrpc"
 	"github.com/lightningnetwork/lnd/lnrpc/routerrpc"
-	"github.com/lightningnetwork/lnd/macaroons"
 	"google.golang.org/grpc"
-	"gopkg.in/macaroon.v2"
 
 	"github.com/leydenln/leyden/bench/ratio"
-	"github.com/leydenln/leyden/internal/lnd"
 )
 
 // benchFront measures what the front adds to a call and to a payment.
 func benchFront(ctx context.Context, w *world, rounds int) error {
-	bare, err := w.bareConn()
+	bare, err := w.buyer().DialLnd(w.buyer().AdminMacaroon)
 	if err != nil {
 		return err
 	}
@@ -49,28 +45,6 @@ func getInfo(conn *grpc.ClientConn) func(context.Context) (time.Duration, error)
 			return err
 		})
 	}
-}
-
-// bareConn connects to the lnd child of the buyer's node, past the front.
-func (w *world) bareConn() (*grpc.ClientConn, error) {
-	dir := w.buyer().LndDir
-	runtime, err := lnd.RuntimeDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	raw, err := os.ReadFile(w.buyer().AdminMacaroon)
-	if err != nil {
-		return nil, err
-	}
-	mac := new(macaroon.Macaroon)
-	if err := mac.UnmarshalBinary(raw); err != nil {
-		return nil, err
-	}
-	credential, err := macaroons.NewMacaroonCredential(mac)
-	if err != nil {
-		return nil, err
-	}
-	return lnd.Runner{Dir: dir, Runtime: runtime}.Endpoint().Dial(grpc.WithPerRPCCredentials(credential))
 }
 
 // payment returns a run that pays a fresh invoice of the seller, after a pause

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/lnd"
 )
 
 // askTimeout bounds one question to a node.
@@ -28,6 +29,21 @@ func (i NodeInfo) Dial() (*grpc.ClientConn, error) { return i.DialAs(i.AdminMaca
 // caller closes the connection.
 func (i NodeInfo) DialAs(macaroonFile string) (*grpc.ClientConn, error) {
 	return i.dial(i.RPC, macaroonFile)
+}
+
+// DialLnd connects to the node's lnd itself, past the front, with the macaroon
+// in the file. The caller closes the connection.
+func (i NodeInfo) DialLnd(macaroonFile string) (*grpc.ClientConn, error) {
+	runtime, err := lnd.RuntimeDir(i.LndDir)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := os.ReadFile(macaroonFile)
+	if err != nil {
+		return nil, fault.New("bad_macaroon", "leyden devnet up", "node %s: %w", i.Name, err)
+	}
+	return lnd.Runner{Dir: i.LndDir, Runtime: runtime}.Endpoint().Dial(
+		grpc.WithPerRPCCredentials(macaroon(hex.EncodeToString(raw))))
 }
 
 // dial connects to one of the node's ports, which share a certificate.
