@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -94,9 +93,9 @@ func (q *qrOptions) credential(cmd *cobra.Command, app *App, t *target, w *who, 
 func (q *qrOptions) uri(app *App, t *target, macaroon []byte) (string, error) {
 	host := q.host
 	if host == "" {
-		running, err := node.Status(app.Home)
-		if err != nil {
-			return "", err
+		running := app.serving()
+		if running.err != nil {
+			return "", running.err
 		}
 		if len(running.RPC) == 0 {
 			return "", fault.New("node_unreachable", "leyden node status", "the node serves no gRPC yet: give --host")
@@ -110,7 +109,7 @@ func (q *qrOptions) uri(app *App, t *target, macaroon []byte) (string, error) {
 	if !q.noCert {
 		path := t.CertPath
 		if path == "" {
-			path = filepath.Join(app.Home.Node(), "tls.cert")
+			path = app.serving().TLSCert
 		}
 		text, err := os.ReadFile(path)
 		if err != nil {

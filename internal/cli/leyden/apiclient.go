@@ -51,15 +51,15 @@ func (app *App) call(cmd *cobra.Command, t *target, fn func(context.Context, *ap
 func (app *App) dial(t *target) (*api.Client, error) {
 	at := t.Target
 	if at.CertPath == "" {
-		at.CertPath = filepath.Join(app.Home.Node(), "tls.cert")
+		at.CertPath = app.serving().TLSCert
 	}
 	if at.MacaroonPath == "" {
 		at.MacaroonPath = filepath.Join(app.Home.Guard(), api.MacaroonFile)
 	}
 	if at.Address == "" {
-		running, err := node.Status(app.Home)
-		if err != nil {
-			return nil, err
+		running := app.serving()
+		if running.err != nil {
+			return nil, running.err
 		}
 		if running.API == "" {
 			return nil, fault.New("node_unreachable", "leyden node status", "the node has not opened the operator's port yet")

@@ -3,6 +3,7 @@ package leyden
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/leydenln/leyden/internal/cli/voice"
 	"github.com/leydenln/leyden/internal/guardd"
+	"github.com/leydenln/leyden/internal/node"
 )
 
 const guardStopTimeout = 30 * time.Second
@@ -82,4 +84,25 @@ func (app *App) printGuard(r guardd.Running) {
 	if r.Error != "" {
 		fmt.Fprintf(app.Out, "error:    %s\n", r.Error)
 	}
+}
+
+// serving is where the accounts of a home can be used and managed.
+type serving struct {
+	RPC          []string
+	API, TLSCert string
+
+	err error // nobody serves
+}
+
+// serving is what the running node serves, or else the running guard. While
+// neither runs only the certificate is right, for other addresses.
+func (app *App) serving() serving {
+	r, err := node.Status(app.Home)
+	if err == nil {
+		return serving{RPC: r.RPC, API: r.API, TLSCert: filepath.Join(r.Dir, "tls.cert")}
+	}
+	if g, guardErr := guardd.Status(app.Home); guardErr == nil {
+		return serving{RPC: g.RPC, API: g.API, TLSCert: g.TLSCert}
+	}
+	return serving{TLSCert: filepath.Join(app.Home.Node(), "tls.cert"), err: err}
 }
