@@ -58,7 +58,8 @@ func (c *accountCall) ownInvoice(ctx context.Context, hash lntypes.Hash) (row ac
 // as lnd does.
 func lookupInvoice(ctx context.Context, c *accountCall, req *lnrpc.PaymentHash) (*lnrpc.Invoice, error) {
 	raw := req.GetRHash()
-	if text := req.GetRHashStr(); text != "" { //nolint:staticcheck // lnd still reads it first
+	//lint:ignore SA1019 lnd still reads it, before the other
+	if text := req.GetRHashStr(); text != "" {
 		var err error
 		if raw, err = hex.DecodeString(text); err != nil {
 			return nil, badRequest("malformed payment hash: not hex")

@@ -26,24 +26,9 @@ const (
 func listInvoices(
 	ctx context.Context, c *accountCall, req *lnrpc.ListInvoiceRequest,
 ) (*lnrpc.ListInvoiceResponse, error) {
-	start, end := req.GetCreationDateStart(), req.GetCreationDateEnd()
-	if start != 0 && end != 0 && start >= end {
-		return nil, badRequest("start date(%d) must be before end date(%d)", start, end)
-	}
-	page := account.Page{
-		Offset:   position(req.GetIndexOffset()),
-		Max:      min(req.GetNumMaxInvoices(), maxInvoices),
-		Reversed: req.GetReversed(),
-		Open:     req.GetPendingOnly(),
-	}
-	if page.Max == 0 {
-		page.Max = defaultInvoices
-	}
-	if start != 0 {
-		page.From = time.Unix(int64(min(start, latestSecond)), 0)
-	}
-	if end != 0 { // the whole of that second
-		page.Until = time.Unix(int64(min(end, latestSecond))+1, 0).Add(-time.Millisecond)
+	page, err := invoicePage(req)
+	if err != nil {
+		return nil, err
 	}
 	rows, err := c.guard.opts.Ledger.Invoices(ctx, c.account.ID, page)
 	if err != nil {
@@ -70,6 +55,30 @@ func listInvoices(
 		resp.Invoices = append(resp.Invoices, shown)
 	}
 	return resp, nil
+}
+
+// invoicePage reads what part of the list is asked for.
+func invoicePage(req *lnrpc.ListInvoiceRequest) (account.Page, error) {
+	start, end := req.GetCreationDateStart(), req.GetCreationDateEnd()
+	if start != 0 && end != 0 && start >= end {
+		return account.Page{}, badRequest("start date(%d) must be before end date(%d)", start, end)
+	}
+	page := account.Page{
+		Offset:   position(req.GetIndexOffset()),
+		Max:      min(req.GetNumMaxInvoices(), maxInvoices),
+		Reversed: req.GetReversed(),
+		Open:     req.GetPendingOnly(),
+	}
+	if page.Max == 0 {
+		page.Max = defaultInvoices
+	}
+	if start != 0 {
+		page.From = time.Unix(int64(min(start, latestSecond)), 0)
+	}
+	if end != 0 { // the whole of that second
+		page.Until = time.Unix(int64(min(end, latestSecond))+1, 0).Add(-time.Millisecond)
+	}
+	return page, nil
 }
 
 // changesSilently says whether an invoice may have changed at lnd without an
