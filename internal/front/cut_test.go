@@ -248,7 +248,8 @@ func TestState(t *testing.T) {
 	b.SetUnready(frozen)
 	get := func(want string) {
 		t.Helper()
-		if got, err := ask(testContext(t), cc, "/lnrpc.State/GetState", ""); err != nil || got != want {
+		ctx := metadata.AppendToOutgoingContext(testContext(t), "macaroon", "0a0b")
+		if got, err := ask(ctx, cc, "/lnrpc.State/GetState", ""); err != nil || got != want {
 			t.Errorf("got %x, %v; want %x", got, err, want)
 		}
 	}

@@ -72,7 +72,9 @@ func (c *openCall) relayState(request []byte, send func([]byte) error) error {
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
 	ctx, attempt := withAttempt(ctx)
-	stream, err := backend.NewStream(metadata.NewOutgoingContext(ctx, outgoing(c.call.Metadata, nil)), streams, c.call.Method)
+	// Lnd needs no macaroon for this, and its middleware would refuse an account's.
+	md := outgoing(c.call.Metadata, []byte{})
+	stream, err := backend.NewStream(metadata.NewOutgoingContext(ctx, md), streams, c.call.Method)
 	if err != nil {
 		return c.lndAway(backend)
 	}

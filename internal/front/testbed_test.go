@@ -133,6 +133,9 @@ func (f *fakeLnd) handle(_ any, s grpc.ServerStream) error {
 	case "/fake/Hold":
 		return f.held(s)
 	case "/lnrpc.State/GetState":
+		if md, _ := metadata.FromIncomingContext(s.Context()); len(md["macaroon"]) > 0 {
+			return status.Error(codes.Unknown, "refused by a middleware for its macaroon")
+		}
 		return s.SendMsg(&f.states)
 	case "/lnrpc.State/SubscribeState":
 		return f.subscribe(s)
