@@ -149,7 +149,8 @@ var asksSendOutputs = tell(func(m *walletrpc.SendOutputsRequest) map[string]any 
 var asksOpenChannel = tell(func(m *lnrpc.OpenChannelRequest) map[string]any {
 	node := hex.EncodeToString(m.GetNodePubkey())
 	if node == "" {
-		node = m.GetNodePubkeyString() //nolint:staticcheck // lnd still takes it
+		//lint:ignore SA1019 lnd still takes it
+		node = m.GetNodePubkeyString()
 	}
 	return map[string]any{
 		"node": short(node), "amount_sat": m.GetLocalFundingAmount(), "all": m.GetFundMax(),

@@ -136,6 +136,9 @@ func TestStrangersDoNotReachTheJournal(t *testing.T) {
 	}
 	wantReason(t, s.call(t, "/nobody.Knows/It", mint(t, 0), new(emptypb.Empty), new(emptypb.Empty)), codes.Unimplemented, "unknown_method")
 	s.journaled(t, "operator.call", 0)
+	if s.lnd.checks != 2 {
+		t.Errorf("lnd was asked about %d macaroons, want the revoked and the forged one", s.lnd.checks)
+	}
 	if got := s.lnd.reached(); len(got) > 0 {
 		t.Errorf("lnd got %v", got)
 	}
