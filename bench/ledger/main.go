@@ -7,6 +7,7 @@ package main
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -17,7 +18,6 @@ import (
 
 	"github.com/lightningnetwork/lnd/lntypes"
 	"github.com/lightningnetwork/lnd/lnwire"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/leydenln/leyden/bench/ratio"
 	"github.com/leydenln/leyden/internal/account"
@@ -89,35 +89,48 @@ type ledger struct {
 	next uint64 // payment hashes
 }
 
-// open makes a ledger of n accounts with their history: payments, nine of ten,
-// and credits.
+// open makes a ledger of n accounts with their history, payments, nine of ten,
+// and credits: the first few by the ledger itself, the rest as copies of them.
 func open(ctx context.Context, path string, n int) (*ledger, error) {
-	opened, err := account.Open(ctx, path, nil)
+	first, err := account.Open(ctx, path, nil)
 	if err != nil {
 		return nil, err
 	}
-	l := &ledger{Ledger: opened, ids: make([]account.ID, n)}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(128)
-	for i := range n {
-		l.next += perAccount
-		first := l.next
-		g.Go(func() error {
-			made, err := l.Create(ctx, bench, account.New{
-				Balance: 1_000_000_000, Limits: policy.Limits{Day: 900_000_000, Month: 900_000_000},
-			})
-			l.ids[i] = made.ID
-			for m := uint64(1); m < perAccount && err == nil; m++ { // the first was Create's own
-				if m%10 == 0 {
-					_, err = l.Credit(ctx, bench, made.ID, 1000, "")
-				} else {
-					err = l.pay(ctx, made.ID, first+m)
-				}
-			}
-			return err
-		})
+	for i := range fewAccounts {
+		if err := history(ctx, &ledger{Ledger: first, next: uint64(i+1) * perAccount}); err != nil {
+			return nil, errors.Join(err, first.Close())
+		}
 	}
-	return l, g.Wait()
+	if err := first.Close(); err != nil {
+		return nil, err
+	}
+	if err := copies(ctx, path, fewAccounts, n); err != nil {
+		return nil, err
+	}
+	l := &ledger{next: uint64(n+1) * perAccount}
+	if l.Ledger, err = account.Open(ctx, path, nil); err != nil {
+		return nil, err
+	}
+	list, err := l.List(ctx)
+	for _, a := range list {
+		l.ids = append(l.ids, a.ID)
+	}
+	return l, err
+}
+
+// history makes an account and its movements.
+func history(ctx context.Context, l *ledger) error {
+	made, err := l.Create(ctx, bench, account.New{
+		Balance: 1_000_000_000, Limits: policy.Limits{Day: 900_000_000, Month: 900_000_000},
+	})
+	for m := uint64(1); m < perAccount && err == nil; m++ { // the first was Create's own
+		if m%10 == 0 {
+			_, err = l.Credit(ctx, bench, made.ID, 1000, "")
+		} else {
+			err = l.pay(ctx, made.ID, l.next+m)
+		}
+	}
+	return err
 }
 
 // pay reserves and settles one payment.
