@@ -84,6 +84,7 @@ type Guard struct {
 
 	raising sync.Mutex // held while balances that must be backed are raised
 
+	payments paymentDesk
 	invoices invoiceDesk
 	lookups  lookups
 }
