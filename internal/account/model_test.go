@@ -2,6 +2,7 @@ package account_test
 
 import (
 	"errors"
+	"flag"
 	"os"
 	"path/filepath"
 	"testing"
@@ -142,7 +143,9 @@ func same(t *rapid.T, what string, err error, want string) {
 	}
 }
 
-func (m *model) pick(t *rapid.T) *modelAccount { return rapid.SampledFrom(m.accounts).Draw(t, "account") }
+func (m *model) pick(t *rapid.T) *modelAccount {
+	return rapid.SampledFrom(m.accounts).Draw(t, "account")
+}
 
 func (m *model) pickPayment(t *rapid.T) *modelPayment {
 	if len(m.payments) == 0 {
@@ -157,15 +160,15 @@ var amounts = rapid.Custom(func(t *rapid.T) lnwire.MilliSatoshi {
 
 var limits = rapid.Custom(func(t *rapid.T) policy.Limits {
 	limit := func(name string, most uint64) lnwire.MilliSatoshi {
-		return lnwire.MilliSatoshi(rapid.OneOf(rapid.Just(uint64(0)), rapid.Uint64Range(1, most)).Draw(t, name))
+		return lnwire.MilliSatoshi(rapid.OneOf(rapid.Just(uint64(0)), rapid.Just(uint64(0)), rapid.Uint64Range(most/4, most)).Draw(t, name))
 	}
 	l := policy.Limits{
-		MaxPayment: limit("payment", 4000), MaxFee: limit("fee", 100), Hour: limit("hour", 4000),
-		Day: limit("day", 8000), Week: limit("week", 16000), Month: limit("month", 20000),
-		InFlight:     rapid.Uint32Range(0, 4).Draw(t, "in flight"),
+		MaxPayment: limit("payment", 9000), MaxFee: limit("fee", 200), Hour: limit("hour", 15000),
+		Day: limit("day", 20000), Week: limit("week", 30000), Month: limit("month", 40000),
+		InFlight:     rapid.Uint32Range(0, 6).Draw(t, "in flight"),
 		OpenInvoices: rapid.Uint32Range(0, 4).Draw(t, "open invoices"),
 	}
-	if l.MaxPayments = rapid.Uint32Range(0, 4).Draw(t, "payments"); l.MaxPayments != 0 {
+	if l.MaxPayments = rapid.SampledFrom([]uint32{0, 0, 2, 5}).Draw(t, "payments"); l.MaxPayments != 0 {
 		l.Per = time.Duration(rapid.IntRange(1, 100).Draw(t, "per")) * time.Hour
 	}
 	return l
@@ -175,7 +178,7 @@ func (m *model) create(t *rapid.T) {
 	if len(m.accounts) >= 4 {
 		t.Skip("enough")
 	}
-	a := &modelAccount{balance: amounts.Draw(t, "balance") * 10, limits: limits.Draw(t, "limits")}
+	a := &modelAccount{balance: 20_000 + amounts.Draw(t, "balance")*10, limits: limits.Draw(t, "limits")}
 	made, err := m.l.Create(t.Context(), operator, account.New{Balance: a.balance, Limits: a.limits})
 	same(t, "create", err, "")
 	a.id = made.ID
@@ -482,6 +485,10 @@ func (m *model) finish(t *rapid.T) {
 }
 
 func TestLedgerIsLikeItsModel(t *testing.T) {
+	// Fewer but longer lives, in which windows fill and empty.
+	if err := errors.Join(flag.Set("rapid.steps", "120"), flag.Set("rapid.checks", "30")); err != nil {
+		t.Fatal(err)
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		dir, err := os.MkdirTemp("", "leyden-model-")
 		if err != nil {
