@@ -3,15 +3,12 @@ package guard
 import (
 	"sync"
 
-	"github.com/lightningnetwork/lnd/lntypes"
-
 	"github.com/leydenln/leyden/internal/account"
 )
 
 // invoiceDesk is what the calls about invoices share. Its zero value is ready.
 type invoiceDesk struct {
 	changes hub
-	holds   hashLocks
 }
 
 // hub wakes those who watch an account. It carries no news itself: who is woken
@@ -52,42 +49,6 @@ func (h *hub) notify(id account.ID) {
 		select {
 		case ch <- struct{}{}:
 		default:
-		}
-	}
-}
-
-// hashLocks serialises what is done about one payment hash.
-type hashLocks struct {
-	mu   sync.Mutex
-	held map[lntypes.Hash]*hashLock
-}
-
-type hashLock struct {
-	sync.Mutex
-	users int
-}
-
-// lock waits until the hash is free and returns what frees it.
-func (l *hashLocks) lock(hash lntypes.Hash) (unlock func()) {
-	l.mu.Lock()
-	if l.held == nil {
-		l.held = make(map[lntypes.Hash]*hashLock)
-	}
-	held := l.held[hash]
-	if held == nil {
-		held = new(hashLock)
-		l.held[hash] = held
-	}
-	held.users++
-	l.mu.Unlock()
-
-	held.Lock()
-	return func() {
-		held.Unlock()
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if held.users--; held.users == 0 {
-			delete(l.held, hash)
 		}
 	}
 }

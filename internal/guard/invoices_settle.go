@@ -5,8 +5,6 @@ import (
 
 	"github.com/lightningnetwork/lnd/lnrpc/invoicesrpc"
 	"github.com/lightningnetwork/lnd/lntypes"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/leydenln/leyden/internal/account"
 )
@@ -52,7 +50,6 @@ func cancelInvoice(
 	if err != nil {
 		return nil, badRequest("payment hash must be exactly 32 bytes, is instead %d", len(req.GetPaymentHash()))
 	}
-	defer c.guard.invoices.holds.lock(hash)()
 	ask := func(hash []byte) error {
 		ctx, cancel := context.WithTimeout(c.lnd.ctx, lndTimeout)
 		defer cancel()
@@ -65,8 +62,6 @@ func cancelInvoice(
 		return nil, err
 	case !ok:
 		return nil, unknownTo(func() error { return ask(random32()) })
-	case row.State == account.StateSettled:
-		return nil, status.Error(codes.Unknown, "invoice already settled")
 	case row.State == account.StateCanceled:
 		return new(invoicesrpc.CancelInvoiceResp), nil
 	}

@@ -243,28 +243,3 @@ func TestRotation(t *testing.T) {
 		require.Equal(t, 2, seen[row.ID])
 	}
 }
-
-func TestHashLocks(t *testing.T) {
-	var locks hashLocks
-	_, hash := newPreimage()
-	unlock := locks.lock(hash)
-	taken := make(chan struct{})
-	go func() {
-		defer locks.lock(hash)()
-		close(taken)
-	}()
-	_, another := newPreimage()
-	locks.lock(another)()
-	select {
-	case <-taken:
-		t.Fatal("locked twice")
-	default:
-	}
-	unlock()
-	<-taken
-	require.Eventually(t, func() bool {
-		locks.mu.Lock()
-		defer locks.mu.Unlock()
-		return len(locks.held) == 0
-	}, time.Minute, time.Millisecond)
-}
