@@ -190,13 +190,13 @@ func lndError(err error) error {
 // ledgerFailed is what a client is told of an error of the ledger: a refusal as
 // it is; of anything else the cause goes to the log.
 func (g *Guard) ledgerFailed(err error) error {
-	told := refusal(err)
-	if _, ok := errors.AsType[*front.Refusal](told); ok {
-		return told
-	}
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
+	told := refusal(err)
+	if r, ok := errors.AsType[*front.Refusal](told); ok && r != errLedger {
+		return told
+	}
 	g.log.Error("ledger failed", "err", err)
-	return refuse(codes.Unavailable, "ledger_unavailable", "", "the ledger cannot be read or written; try again")
+	return errLedger
 }

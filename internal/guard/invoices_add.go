@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/leydenln/leyden/internal/account"
+	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/front"
 )
 
@@ -73,7 +74,7 @@ func (c *accountCall) makeInvoice(
 			return account.Invoice{}, lndError(err)
 		}
 		if known != nil {
-			return account.Invoice{}, hashTaken()
+			return account.Invoice{}, errHashTaken
 		}
 	}
 	row, err := g.opts.Ledger.OwnInvoice(ctx, c.by, account.NewInvoice{
@@ -86,7 +87,10 @@ func (c *accountCall) makeInvoice(
 		Expires:  g.opts.Now().Add(t.expiry),
 		Run:      c.lnd.Run,
 	})
-	if err != nil {
+	switch {
+	case fault.Code(err) == account.CodeHashTaken:
+		return account.Invoice{}, errHashTaken
+	case err != nil:
 		return account.Invoice{}, g.ledgerFailed(err)
 	}
 
@@ -131,7 +135,7 @@ func (c *accountCall) notMade(ctx context.Context, row account.Invoice, t invoic
 		return cause
 	case t.foreign: // somebody else was faster
 		c.guard.voidInvoice(ctx, row, "lnd had the hash already")
-		return hashTaken()
+		return errHashTaken
 	default:
 		_, err := c.guard.recordInvoice(ctx, row, known)
 		if err != nil {
@@ -149,7 +153,6 @@ func (g *Guard) voidInvoice(ctx context.Context, row account.Invoice, reason str
 	}
 }
 
-// hashTaken does not tell whose it is.
-func hashTaken() *front.Refusal {
-	return refuse(codes.AlreadyExists, account.CodeHashTaken, "", "there is an invoice with this payment hash already")
-}
+// errHashTaken does not tell whose it is: lnd's, another account's, its own.
+var errHashTaken = refuse(codes.AlreadyExists, account.CodeHashTaken, "",
+	"there is an invoice with this payment hash already")

@@ -9,7 +9,6 @@ import (
 	"github.com/lightningnetwork/lnd/lnrpc/invoicesrpc"
 	"github.com/lightningnetwork/lnd/lntypes"
 	"github.com/lightningnetwork/lnd/lnwire"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -54,7 +53,7 @@ func parseAddInvoice(req *lnrpc.Invoice) (invoiceTerms, *lnrpc.Invoice, error) {
 		return t, nil, err
 	}
 	if req.GetIsAmp() {
-		return t, nil, refuse(codes.PermissionDenied, "amp_unsupported", "", "accounts have no AMP invoices")
+		return t, nil, errAMP
 	}
 	// The paths of a blinded invoice go through the node's own channels.
 	t.private = t.private || req.GetIsBlinded() || req.GetBlindedPathConfig() != nil

@@ -101,6 +101,14 @@ func TestAddInvoiceOfAnothersHash(t *testing.T) {
 		requireReason(t, err, "hash_taken")
 		texts = append(texts, err.Error())
 	}
+	b.lnd.mu.Lock() // as if lnd had collected it: the ledger alone knows
+	forgotten := b.lnd.byHash[others]
+	delete(b.lnd.byHash, others)
+	b.lnd.mu.Unlock()
+	_, err := addInvoice(t.Context(), c, &lnrpc.Invoice{RPreimage: ofOther[:]})
+	requireReason(t, err, "hash_taken")
+	texts = append(texts, err.Error())
+	require.NoError(t, b.lnd.turn("", func() error { b.lnd.byHash[others] = forgotten; return nil }))
 	for _, text := range texts {
 		require.Equal(t, texts[0], text)
 	}
