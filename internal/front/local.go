@@ -48,7 +48,9 @@ func localPipe(ctx context.Context) (*localClient, *localServer) {
 		done:       make(chan struct{}),
 	}
 	md, _ := metadata.FromOutgoingContext(ctx)
-	serverCtx, cancel := context.WithCancel(metadata.NewIncomingContext(ctx, md))
+	// What the client sends is not what the hook's own calls to lnd send.
+	serverCtx := metadata.NewOutgoingContext(metadata.NewIncomingContext(ctx, md), nil)
+	serverCtx, cancel := context.WithCancel(serverCtx)
 	return &localClient{s, ctx}, &localServer{s, serverCtx, cancel}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -165,5 +166,18 @@ func TestUnaryCardinality(t *testing.T) {
 				t.Errorf("over gRPC: %v", err)
 			}
 		})
+	}
+}
+
+// TestLocalMetadata: what a client in the process sends arrives, and does not
+// ride along on calls that the hook makes with the call's context.
+func TestLocalMetadata(t *testing.T) {
+	_, server := localPipe(metadata.AppendToOutgoingContext(t.Context(), "macaroon", "ab"))
+	defer server.cancel()
+	if md, _ := metadata.FromIncomingContext(server.Context()); !slices.Equal(md["macaroon"], []string{"ab"}) {
+		t.Errorf("incoming %v", md)
+	}
+	if md, _ := metadata.FromOutgoingContext(server.Context()); len(md) > 0 {
+		t.Errorf("outgoing %v", md)
 	}
 }
