@@ -18,8 +18,9 @@ import (
 )
 
 // demoSteps are the steps that the documents name.
-var demoSteps = []string{"network up", "shop open", "balances before", "price preview", "paid fetch",
-	"second fetch", "refusal over the cap", "balances after"}
+var demoSteps = []string{"network up", "shop open", "account for the agent", "balances before", "price preview",
+	"paid fetch", "second fetch", "a world of its own", "refusal over the cap", "refusal by the limit", "freeze",
+	"audit verified", "balances after"}
 
 func TestDemoOnce(t *testing.T) {
 	cmd := demoCommand(t, "demo", "--once", "--json")
@@ -89,7 +90,7 @@ func TestDemoFailsLoudly(t *testing.T) {
 		}
 	}()
 	report, err := d.Run(t.Context())
-	if fault.Code(err) != "demo_failed" || report.OK || len(report.Steps) != 4 || report.Steps[3].OK {
+	if fault.Code(err) != "demo_failed" || report.OK || len(report.Steps) != 5 || report.Steps[4].OK {
 		t.Fatalf("%v, %+v", err, report)
 	}
 }

@@ -1,8 +1,9 @@
-// Package demo shows the whole commerce loop on a private network: two real
-// nodes with a channel, a seller's service behind `leyden gate`, and `lnget`
-// buying from it. Every step is checked against what the programs print and
-// against what the two nodes say was paid; the first that does not hold ends
-// the demo. It uses a folder of its own and touches nothing else.
+// Package demo shows the whole commerce loop on a private network: three real
+// nodes in a row, a seller's service behind `leyden gate`, and `lnget` buying
+// from it with an account that has a balance and a daily limit. Every step is
+// checked against what the programs print and against what the nodes say was
+// paid; the first that does not hold ends the demo. It uses a folder of its own
+// and touches nothing else.
 package demo
 
 import (
@@ -21,16 +22,25 @@ import (
 	"github.com/leydenln/leyden/internal/fault"
 )
 
-// Prices in sat. The second is over lnget's own default cap of 1000.
+// Prices in sat. The middle one is more than the agent's daily limit leaves,
+// the last more than lnget's own default cap of 1000.
 const (
-	cheap = 100
-	dear  = 5000
+	cheap  = 100
+	middle = 300
+	dear   = 5000
+)
+
+// What the operator gives the agent, in sat.
+const (
+	allowance  = 2000
+	dailyLimit = 350
 )
 
 // Paths of the seller's service.
 const (
-	cheapPath = "/weather"
-	dearPath  = "/archive"
+	cheapPath  = "/weather"
+	middlePath = "/forecast"
+	dearPath   = "/archive"
 )
 
 // Options say how to run the demo.
@@ -74,6 +84,7 @@ type Demo struct {
 	network *devnet.Network
 	backend *http.Server
 	gate    *shop.Gate
+	agent   shop.Account
 	buyer   *shop.Buyer
 	before  balances
 }
@@ -163,9 +174,11 @@ func (d *Demo) Done() <-chan struct{} { return d.network.Done() }
 
 func (d *Demo) home() config.Home { return config.Home(d.Dir) }
 
-// buyerNode has the funds; sellerNode is at the other end of its channel.
-func (d *Demo) buyerNode() *devnet.Node  { return d.network.Nodes[0] }
-func (d *Demo) sellerNode() *devnet.Node { return d.network.Nodes[1] }
+// The buyer's and the seller's node each have a channel with the one between
+// them, which takes a fee for what it forwards.
+func (d *Demo) middleNode() *devnet.Node { return d.network.Nodes[0] }
+func (d *Demo) buyerNode() *devnet.Node  { return d.network.Nodes[1] }
+func (d *Demo) sellerNode() *devnet.Node { return d.network.Nodes[2] }
 
 // serveBackend is the seller's service: it knows nothing of payments.
 func (d *Demo) serveBackend() (addr string, err error) {
@@ -189,5 +202,6 @@ func (d *Demo) serveBackend() (addr string, err error) {
 var bodies = map[string]string{
 	shop.HealthPath: `{"status":"open"}` + "\n",
 	cheapPath:       `{"city":"Leiden","sky":"lightning","celsius":11}` + "\n",
+	middlePath:      `{"city":"Leiden","tomorrow":"sun"}` + "\n",
 	dearPath:        `{"years":275}` + "\n",
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -35,11 +33,16 @@ func (d *Demo) steps() []step {
 	return []step{
 		{"network up", d.networkUp},
 		{"shop open", d.shopOpen},
+		{"account for the agent", d.giveAccount},
 		{"balances before", d.balancesBefore},
 		{"price preview", d.pricePreview},
 		{"paid fetch", d.paidFetch},
 		{"second fetch", d.secondFetch},
+		{"a world of its own", d.ownWorld},
 		{"refusal over the cap", d.refusal},
+		{"refusal by the limit", d.limitRefusal},
+		{"freeze", d.freeze},
+		{"audit verified", d.audit},
 		{"balances after", d.balancesAfter},
 	}
 }
@@ -51,7 +54,7 @@ func broken(format string, args ...any) error {
 
 func (d *Demo) networkUp(ctx context.Context) (_ outcome, err error) {
 	d.network, err = devnet.Start(ctx, devnet.Options{
-		Home: d.home(), Nodes: 2, Leyden: d.opts.Leyden, Btcd: d.opts.Btcd, Progress: d.opts.OnProgress,
+		Home: d.home(), Nodes: 3, Leyden: d.opts.Leyden, Btcd: d.opts.Btcd, Progress: d.opts.OnProgress,
 	})
 	if err != nil {
 		return outcome{}, err
@@ -61,7 +64,7 @@ func (d *Demo) networkUp(ctx context.Context) (_ outcome, err error) {
 			"buyer": d.buyerNode().Name, "buyer_pubkey": d.buyerNode().Pubkey,
 			"seller": d.sellerNode().Name, "seller_pubkey": d.sellerNode().Pubkey,
 		},
-		words: fmt.Sprintf("%s buys, %s sells, a channel between them", d.buyerNode().Name, d.sellerNode().Name),
+		words: fmt.Sprintf("%s buys, %s sells, %s forwards between them", d.buyerNode().Name, d.sellerNode().Name, d.middleNode().Name),
 	}, nil
 }
 
@@ -73,24 +76,22 @@ func (d *Demo) shopOpen(ctx context.Context) (_ outcome, err error) {
 	d.gate, err = shop.OpenGate(ctx, shop.GateOptions{
 		Node: d.sellerNode(), Leyden: d.opts.Leyden, Services: []shop.Service{
 			{Name: "archive", PathRegexp: "^" + dearPath, Address: addr, Price: dear},
+			{Name: "forecast", PathRegexp: "^" + middlePath, Address: addr, Price: middle},
 			{Name: "weather", PathRegexp: "^/", Address: addr, Price: cheap, Free: []string{"^" + shop.HealthPath + "$"}},
 		},
 	})
 	if err != nil {
 		return outcome{}, err
 	}
-	d.buyer, err = shop.NewBuyer(ctx, filepath.Join(d.Dir, "buyer"), d.opts.Lnget, d.buyerNode())
-	if err != nil {
-		return outcome{}, err
-	}
 	return outcome{
 		detail: map[string]any{"url": d.gate.URL + cheapPath, "price_sat": cheap,
-			"dear_url": d.gate.URL + dearPath, "dear_price_sat": dear, "macaroon": d.buyer.Macaroon},
-		words: fmt.Sprintf("%s costs %d sat, %s costs %d", d.gate.URL+cheapPath, cheap, dearPath, dear),
+			"middle_url": d.gate.URL + middlePath, "middle_price_sat": middle,
+			"dear_url": d.gate.URL + dearPath, "dear_price_sat": dear},
+		words: fmt.Sprintf("%s costs %d sat, %s %d, %s %d", d.gate.URL+cheapPath, cheap, middlePath, middle, dearPath, dear),
 	}, nil
 }
 
-// balances are what both nodes say, in sat but for the msat.
+// balances are what buyer's and seller's node say, amounts in msat.
 type balances struct {
 	buyer, seller        int64 // in channels
 	payments, invoices   int
@@ -100,11 +101,11 @@ type balances struct {
 func (b balances) outcome() outcome {
 	return outcome{
 		detail: map[string]any{
-			"buyer_channel_sat": b.buyer, "buyer_payments": b.payments, "buyer_paid_msat": b.paidMsat,
-			"seller_channel_sat": b.seller, "seller_paid_invoices": b.invoices, "seller_earned_msat": b.earnedMsat,
+			"buyer_channel_msat": b.buyer, "buyer_payments": b.payments, "buyer_paid_msat": b.paidMsat,
+			"seller_channel_msat": b.seller, "seller_paid_invoices": b.invoices, "seller_earned_msat": b.earnedMsat,
 		},
 		words: fmt.Sprintf("buyer %d sat, %d payments made; seller %d sat, %d invoices paid",
-			b.buyer, b.payments, b.seller, b.invoices),
+			b.buyer/1000, b.payments, b.seller/1000, b.invoices),
 	}
 }
 
@@ -122,7 +123,7 @@ func channelBalance(ctx context.Context, n *devnet.Node) (int64, error) {
 	if err != nil {
 		return 0, broken("node %s does not tell its balance: %w", n.Name, err)
 	}
-	return int64(r.GetLocalBalance().GetSat()), nil
+	return int64(r.GetLocalBalance().GetMsat()), nil
 }
 
 func (d *Demo) balancesBefore(ctx context.Context) (outcome, error) {
@@ -154,27 +155,16 @@ func (d *Demo) pricePreview(ctx context.Context) (outcome, error) {
 	}, d.paidTimes(ctx, 0)
 }
 
-func (d *Demo) paidFetch(ctx context.Context) (outcome, error) {
-	return d.fetch(ctx, cheap)
-}
-
-func (d *Demo) secondFetch(ctx context.Context) (outcome, error) {
-	return d.fetch(ctx, 0)
-}
-
 // fetch gets the cheap page; after it, the buyer has paid exactly once.
-func (d *Demo) fetch(ctx context.Context, paid int64) (outcome, error) {
+func (d *Demo) fetch(ctx context.Context) (body string, err error) {
 	r, err := d.lnget(ctx, 0, "-q", d.gate.URL+cheapPath)
 	if err != nil {
-		return outcome{}, err
+		return "", err
 	}
 	if r.Stdout != bodies[cheapPath] {
-		return outcome{}, broken("lnget printed %q, the service says %q", r.Stdout, bodies[cheapPath])
+		return "", broken("lnget printed %q, the service says %q", r.Stdout, bodies[cheapPath])
 	}
-	return outcome{
-		detail: map[string]any{"paid_sat": paid, "body": r.Stdout},
-		words:  fmt.Sprintf("lnget paid %d sat and got %s", paid, strings.TrimSpace(r.Stdout)),
-	}, d.paidTimes(ctx, 1)
+	return r.Stdout, d.paidTimes(ctx, 1)
 }
 
 func (d *Demo) refusal(ctx context.Context) (outcome, error) {
@@ -217,14 +207,14 @@ func (d *Demo) balancesAfter(ctx context.Context) (outcome, error) {
 // compare insists that one fetch was paid for, once, on both sides.
 func (d *Demo) compare(after balances) error {
 	switch {
-	case after.payments != 1 || after.paidMsat != cheap*1000:
-		return broken("the buyer made %d payments of %d msat, not one of %d sat", after.payments, after.paidMsat, cheap)
+	case after.payments != 1 || after.paidMsat <= cheap*1000:
+		return broken("the buyer made %d payments of %d msat, not one of %d sat and a fee", after.payments, after.paidMsat, cheap)
 	case after.invoices != 1 || after.earnedMsat != cheap*1000:
 		return broken("the seller has %d paid invoices of %d msat, not one of %d sat", after.invoices, after.earnedMsat, cheap)
-	case after.seller-d.before.seller != cheap:
-		return broken("the seller's channel balance grew by %d sat, not %d", after.seller-d.before.seller, cheap)
-	case d.before.buyer-after.buyer != cheap:
-		return broken("the buyer's channel balance shrank by %d sat, not %d", d.before.buyer-after.buyer, cheap)
+	case after.seller-d.before.seller != cheap*1000:
+		return broken("the seller's channel balance grew by %d msat, not %d", after.seller-d.before.seller, cheap*1000)
+	case d.before.buyer-after.buyer != after.paidMsat:
+		return broken("the buyer's channel balance shrank by %d msat, not %d", d.before.buyer-after.buyer, after.paidMsat)
 	}
 	return nil
 }
@@ -252,12 +242,15 @@ func (d *Demo) paidTimes(ctx context.Context, want int) error {
 func (d *Demo) Try() []Command {
 	lnget := fmt.Sprintf("HOME=%s %s", d.buyer.Home, d.opts.Lnget)
 	node := func(n *devnet.Node) string { return fmt.Sprintf("%s --home %s", d.opts.Leyden, n.Home()) }
+	operator := node(d.buyerNode())
 	return []Command{
 		{"the token is kept: no payment", lnget + " " + d.gate.URL + cheapPath},
-		{"pay more than the default cap allows", lnget + " --max-cost " + fmt.Sprint(dear) + " " + d.gate.URL + dearPath},
+		{"what the operator sees of the account", operator + " accounts limits " + d.agent.ID},
+		{"what the agent sees of the node", operator + " lncli --macaroonpath " + d.agent.Macaroon + " getinfo"},
+		{"the journal", operator + " audit list"},
 		{"what was bought", lnget + " tokens list"},
 		{"what the seller asks of a stranger", "curl -i " + d.gate.URL + cheapPath},
-		{"the buyer's payments", node(d.buyerNode()) + " lncli listpayments"},
+		{"the buyer's payments", operator + " lncli listpayments"},
 		{"the seller's invoices", node(d.sellerNode()) + " lncli listinvoices"},
 		{"a block", fmt.Sprintf("%s --home %s devnet mine 1", d.opts.Leyden, d.Dir)},
 	}

@@ -21,9 +21,12 @@ func newDemoCmd(app *App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "The whole commerce loop on a private network: real lnd, real payments",
-		Long: `Starts a private regtest network of two nodes, a seller's service behind a gate
-and a buyer, and shows: a price preview, a paid fetch, a second fetch that costs
-nothing, a price over the buyer's cap refused, and what both nodes say was paid.
+		Long: `Starts a private regtest network of three nodes, a seller's service behind a
+gate and a buyer who has an account with a daily limit, and shows: a price
+preview, a paid fetch charged with its fee, a second fetch that costs nothing,
+what the buyer sees of the node, prices over the buyer's own cap and over its
+limit refused, a frozen account, the journal verified, and what both nodes say
+was paid.
 Everything lives in a temporary folder. Without --once it stays up until Ctrl-C
 and prints what to try.`,
 		Args: voice.Args(cobra.NoArgs),
@@ -85,7 +88,7 @@ func (app *App) demoOptions() demo.Options {
 		if !s.OK {
 			s.Words = "FAILED " + s.Words
 		}
-		fmt.Fprintf(out, "%d. %-22s %6.2f s  %s\n", number, s.Name, seconds(s.MS), s.Words)
+		fmt.Fprintf(out, "%2d. %-21s %6.2f s  %s\n", number, s.Name, seconds(s.MS), s.Words)
 	}}
 	if voice.IsTerminal(app.Err) {
 		o.OnProgress = progressTo(app.Err)
