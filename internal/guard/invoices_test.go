@@ -447,3 +447,33 @@ func TestExpiredInvoice(t *testing.T) {
 	require.EqualValues(t, 1000, list.Invoices[0].ValueMsat)
 	require.Equal(t, account.StateCanceled, b.state(t, made.RHash))
 }
+
+// TestInvoicesOfFrozenAccount: a frozen account makes no invoice; those it has
+// are credited, settled and cancelled.
+func TestInvoicesOfFrozenAccount(t *testing.T) {
+	b := newInvoiceBench(t)
+	lnd := b.attachment(t, "a")
+	c := b.call(t, lnd, policy.Limits{})
+	plain := b.add(t, c, &lnrpc.Invoice{Value: 1})
+	preimage, hash := newPreimage()
+	_, other := newPreimage()
+	for _, hash := range []lntypes.Hash{hash, other} {
+		_, err := addHoldInvoice(t.Context(), c, &invoicesrpc.AddHoldInvoiceRequest{Hash: hash[:], Value: 2})
+		require.NoError(t, err)
+	}
+	frozen := true
+	_, err := b.opts.Ledger.Update(t.Context(), c.by, c.account.ID, account.Change{Frozen: &frozen})
+	require.NoError(t, err)
+
+	_, err = addInvoice(t.Context(), c, &lnrpc.Invoice{Value: 1})
+	requireReason(t, err, "frozen")
+	b.lnd.pay(plain.RHash, 1000)
+	b.lnd.pay(hash[:], 2000)
+	require.NoError(t, b.reconcileInvoices(t.Context(), lnd))
+	require.Equal(t, 1000, b.balance(t, c))
+	_, err = settleInvoice(t.Context(), c, &invoicesrpc.SettleInvoiceMsg{Preimage: preimage[:]})
+	require.NoError(t, err)
+	require.Equal(t, 3000, b.balance(t, c))
+	_, err = cancelInvoice(t.Context(), c, &invoicesrpc.CancelInvoiceMsg{PaymentHash: other[:]})
+	require.NoError(t, err)
+}
