@@ -26,7 +26,8 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits,
+			"exits":     exits,
+			"accountid": accountid,
 		},
 		Setup: func(env *testscript.Env) error {
 			free, err := port.Reserve()
