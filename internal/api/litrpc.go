@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"math"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -174,7 +175,7 @@ func (l *litServer) AccountPayments(ctx context.Context, req *litrpc.AccountPaym
 		resp.Payments = append(resp.Payments, out)
 	}
 	if len(list) > 0 {
-		resp.FirstIndexOffset, resp.LastIndexOffset = list[0].Index, list[len(list)-1].Index
+		resp.FirstIndexOffset, resp.LastIndexOffset = list[0].Index-1, list[len(list)-1].Index
 	}
 	if req.CountTotalPayments {
 		resp.TotalNumPayments = total
@@ -182,8 +183,9 @@ func (l *litServer) AccountPayments(ctx context.Context, req *litrpc.AccountPaym
 	return resp, nil
 }
 
-// find takes an id or a label, not both, as litd does.
+// find takes an id, in either case, or a label, not both, as litd does.
 func (l *litServer) find(ctx context.Context, id, label string) (account.Account, error) {
+	id = strings.ToLower(id)
 	if id != "" && label != "" {
 		return account.Account{}, fault.New(codeBadArgument, "", "name the account by id or by label, not both")
 	}

@@ -191,9 +191,9 @@ func (app *App) limits(ctx context.Context, c *api.Client, req *leydenv1.UpdateR
 		fmt.Fprintln(app.Out, "no limits but the balance")
 		return nil
 	}
-	table(app.Out, "LIMIT\tVALUE\tUSED\t", func(w io.Writer) {
+	table(app.Out, "LIMIT\tVALUE\tUSED", func(w io.Writer) {
 		for _, l := range lines {
-			fmt.Fprintf(w, "%s\t%s\t%s\t\n", l.name, l.value, l.used)
+			fmt.Fprintf(w, "%s\t%s\t%s\n", l.name, l.value, l.used)
 		}
 	})
 	return nil

@@ -83,9 +83,9 @@ func (app *App) printPayments(list []*leydenv1.Payment) {
 	if len(list) == 0 {
 		return
 	}
-	table(app.Out, "INDEX\tTIME\tSTATE\tAMOUNT\tFEE\tPAYMENT HASH\t", func(w io.Writer) {
+	table(app.Out, "INDEX\tTIME\tSTATE\tAMOUNT\tFEE\tPAYMENT HASH", func(w io.Writer) {
 		for _, p := range list {
-			fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%x\t\n", p.Index, time.Unix(p.Created, 0).Format(time.DateTime),
+			fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%x\n", p.Index, time.Unix(p.Created, 0).Format(time.DateTime),
 				p.State, sat(p.AmountMsat), sat(p.FeeMsat), p.Hash)
 		}
 	})

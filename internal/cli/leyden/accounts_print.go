@@ -77,9 +77,9 @@ func (app *App) printAccounts(list []*leydenv1.Account) {
 		fmt.Fprintln(app.Out, "no accounts yet: leyden accounts create BALANCE --save_to FILE")
 		return
 	}
-	table(app.Out, "ID\tLABEL\tBALANCE\tAVAILABLE\tEXPIRES\tSTATE\t", func(w io.Writer) {
+	table(app.Out, "ID\tLABEL\tBALANCE\tAVAILABLE\tEXPIRES\tSTATE", func(w io.Writer) {
 		for _, a := range list {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t\n", a.Id, a.Label, sat(a.BalanceMsat), sat(a.AvailableMsat), expiry(a), condition(a))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", a.Id, a.Label, sat(a.BalanceMsat), sat(a.AvailableMsat), expiry(a), condition(a))
 		}
 	})
 }

@@ -20,8 +20,7 @@ func accountsUpdateCmd(app *App, t *target) *cobra.Command {
 		Aliases: []string{"u"},
 		Short:   "Give an account another expiry, label or balance",
 		Example: `  leyden accounts update agent 90d
-  leyden accounts update agent --new_label summer
-  leyden accounts update credit agent 10000`,
+  leyden accounts update agent --new_label summer`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, rest, err := w.take(cmd, args)
 			if err != nil {
@@ -54,7 +53,11 @@ func accountsUpdateCmd(app *App, t *target) *cobra.Command {
 	f.StringVar(&newExpires, "new_expiration_date", "", "when the account ends, instead of the argument")
 	f.StringVar(&newLabel, "new_label", "", "another label")
 	f.StringVar(&newBalance, "new_balance", "", "another balance in sat; credit and debit are safer while the account is in use")
-	cmd.AddCommand(accountsAmountCmd(app, t, credit), accountsAmountCmd(app, t, debit))
+	for _, how := range []change{credit, debit} { // where litcli has them
+		sub := accountsAmountCmd(app, t, how)
+		sub.Hidden = true
+		cmd.AddCommand(sub)
+	}
 	return cmd
 }
 

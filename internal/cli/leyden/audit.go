@@ -138,9 +138,9 @@ func (app *App) printEntries(entries []*leydenv1.AuditEntry, from source) {
 		voice.PrintJSON(app.Out, map[string]any{"entries": views, "from": from})
 		return
 	}
-	table(app.Out, "SEQ\tTIME\tKIND\tBY\tACCOUNT\tSUBJECT\tDETAIL\t", func(w io.Writer) {
+	table(app.Out, "SEQ\tTIME\tKIND\tBY\tACCOUNT\tSUBJECT\tDETAIL", func(w io.Writer) {
 		for _, e := range entries {
-			fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%q\t%s\t\n", e.Seq, time.UnixMilli(e.AtMs).Format(time.DateTime),
+			fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%q\t%s\n", e.Seq, time.UnixMilli(e.AtMs).Format(time.DateTime),
 				e.Kind, e.Actor, e.Account, e.Subject, e.Detail)
 		}
 	})
