@@ -18,8 +18,6 @@ import (
 	"sync"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver
-
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/files"
 )
@@ -126,7 +124,7 @@ func dial(path string, conns int, pragmas ...string) (*sql.DB, error) {
 	busy := "busy_timeout(" + strconv.FormatInt(busyTimeout.Milliseconds(), 10) + ")"
 	query["_pragma"] = append([]string{busy}, pragmas...)
 	name := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: query.Encode()}
-	db, err := sql.Open("sqlite", name.String())
+	db, err := sql.Open(driverName, name.String())
 	if err != nil {
 		return nil, err
 	}
