@@ -113,7 +113,7 @@ func (l Limits) windows(p Payment, used Usage) *Denied {
 		{LimitWeek, "weekly", l.Week, used.Week},
 		{LimitMonth, "30-day", l.Month, used.Month},
 	} {
-		if w.limit != 0 && sum(w.used, p.Amount, p.MaxFee) > w.limit {
+		if w.limit != 0 && exceed(w.limit, w.used, p.Amount, p.MaxFee) {
 			return deny(w.reason, "", "%s exceeds the %s limit: %s of %s are spent or reserved",
 				p, w.name, figure(w.used), sat(w.limit))
 		}
@@ -122,23 +122,23 @@ func (l Limits) windows(p Payment, used Usage) *Denied {
 }
 
 func balance(p Payment, used Usage) *Denied {
-	if sum(p.Amount, p.MaxFee) > used.Available {
+	if exceed(used.Available, p.Amount, p.MaxFee) {
 		return deny(Balance, "lncli channelbalance", "%s exceeds the balance: %s are available",
 			p, sat(used.Available))
 	}
 	return nil
 }
 
-// sum adds amounts and stops at the largest.
-func sum(amounts ...lnwire.MilliSatoshi) lnwire.MilliSatoshi {
-	var total uint64
+// exceed says whether the amounts together are more than the limit. A sum that
+// no number can hold is.
+func exceed(limit lnwire.MilliSatoshi, amounts ...lnwire.MilliSatoshi) bool {
+	var total, carry uint64
 	for _, a := range amounts {
-		var carry uint64
 		if total, carry = bits.Add64(total, uint64(a), 0); carry != 0 {
-			return math.MaxUint64
+			return true
 		}
 	}
-	return lnwire.MilliSatoshi(total)
+	return total > uint64(limit)
 }
 
 // share returns ppm millionths of amount, rounded down, and stops at the
