@@ -23,6 +23,10 @@ build: ## build bin/leyden, bin/lnget and bin/btcd (the test chain)
 	$(LNGET) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/lnget
 	$(GO) build -ldflags '-s -w' -o bin/ github.com/btcsuite/btcd
 
+.PHONY: programs
+programs: build ## what the tests run: bin/lnd as well, the lnd of somebody else
+	$(BUILD) -ldflags '-s -w' -o bin/ github.com/lightningnetwork/lnd/cmd/lnd
+
 .PHONY: release
 release: ## dist/leyden and dist/lnget, without this machine's paths
 	$(BUILD) -trimpath -ldflags '$(LDFLAGS)' -o dist/ ./cmd/leyden
@@ -41,11 +45,11 @@ unit: build ## all but the tests on real nodes, and the race detector where it c
 	LEYDEN_TEST_BIN=$(CURDIR)/bin CGO_ENABLED=1 go test -timeout 20m -race $(RACE)
 
 .PHONY: itest
-itest: build ## the tests on real nodes
+itest: programs ## the tests on real nodes
 	LEYDEN_TEST_BIN=$(CURDIR)/bin $(GO) test -timeout 20m ./itest/...
 
 # Packages with goroutines of their own. None links lnd's root package.
-RACE := ./l402/... ./internal/front ./internal/front/cert ./internal/front/macaroon ./internal/gate/... ./internal/fetch/... ./internal/store/... ./internal/lnd ./internal/daemon
+RACE := ./l402/... ./internal/front ./internal/front/cert ./internal/front/macaroon ./internal/gate/... ./internal/fetch/... ./internal/store/... ./internal/lnd ./internal/daemon ./internal/account ./internal/audit
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck

@@ -489,7 +489,7 @@ func (q *Queries) InvoicesSettledAfter(ctx context.Context, arg InvoicesSettledA
 
 const invoicesUnfinished = `-- name: InvoicesUnfinished :many
 SELECT invoices.id, invoices.account, invoices.n, invoices.settle_n, invoices.hash, invoices.preimage, invoices.state, invoices.amount_msat, invoices.received_msat, invoices.private, invoices.run, invoices.add_index, invoices.created_ms, invoices.expires_ms, invoices.resolved_ms, invoices.own_seq, invoices.resolve_seq, invoices.memo, invoices.reason, invoices."last", accounts.name FROM invoices JOIN accounts ON accounts.id = invoices.account
-WHERE invoices.state IN ('pending', 'open') ORDER BY invoices.id
+WHERE invoices.state IN ('pending', 'open') ORDER BY +invoices.id
 `
 
 type InvoicesUnfinishedRow struct {

@@ -470,7 +470,7 @@ func (q *Queries) PaymentsAllReversed(ctx context.Context, arg PaymentsAllRevers
 
 const paymentsOpen = `-- name: PaymentsOpen :many
 SELECT payments.id, payments.account, payments.n, payments.hash, payments.state, payments.amount_msat, payments.fee_limit_msat, payments.reserved_msat, payments.paid_msat, payments.fee_msat, payments.cum_msat, payments.cum_count, payments.run, payments.after_index, payments.lnd_index, payments.created_ms, payments.resolved_ms, payments.reserve_seq, payments.resolve_seq, payments.payee, payments.final_cltv, payments.time_lock, payments.request, payments.memo, payments.reason, payments.preimage, payments.final, accounts.name FROM payments JOIN accounts ON accounts.id = payments.account
-WHERE payments.state = 'open' ORDER BY payments.id
+WHERE payments.state = 'open' ORDER BY +payments.id
 `
 
 type PaymentsOpenRow struct {

@@ -22,7 +22,7 @@ WHERE invoices.hash = ? AND invoices.state = 'void' ORDER BY invoices.id DESC LI
 
 -- name: InvoicesUnfinished :many
 SELECT sqlc.embed(invoices), accounts.name FROM invoices JOIN accounts ON accounts.id = invoices.account
-WHERE invoices.state IN ('pending', 'open') ORDER BY invoices.id;
+WHERE invoices.state IN ('pending', 'open') ORDER BY +invoices.id;
 
 -- name: InvoicesUnfinishedOf :many
 SELECT * FROM invoices WHERE account = ? AND state IN ('pending', 'open') ORDER BY id;

@@ -37,7 +37,7 @@ SELECT EXISTS (SELECT 1 FROM payments AS p WHERE p.hash = sqlc.arg(hash) AND p.s
 
 -- name: PaymentsOpen :many
 SELECT sqlc.embed(payments), accounts.name FROM payments JOIN accounts ON accounts.id = payments.account
-WHERE payments.state = 'open' ORDER BY payments.id;
+WHERE payments.state = 'open' ORDER BY +payments.id;
 
 -- name: PaymentsOpenOf :many
 SELECT * FROM payments WHERE account = ? AND state = 'open' ORDER BY id;
