@@ -55,7 +55,6 @@ func TestPayment(t *testing.T) {
 		"fail/money, no fee":   {L{}, U{Available: 1_234_567 * sat}, P{Amount: 2_000_000 * sat}, policy.Balance, "this payment of 2,000,000 sat exceeds the balance: 1,234,567 sat are available"},
 		"fail/money, overflow": {L{}, rich, P{Amount: math.MaxUint64, MaxFee: 1}, policy.Balance, ""},
 		"fail/money, the top":  {L{}, U{Available: math.MaxUint64}, P{Amount: math.MaxUint64, MaxFee: 1}, policy.Balance, ""},
-		"fail/money, the top":  {L{}, U{Available: math.MaxUint64}, P{Amount: math.MaxUint64, MaxFee: 1}, policy.Balance, ""},
 		"fail/fee, overflow":   {L{}, rich, P{Amount: 1, MaxFee: math.MaxUint64}, policy.Balance, ""},
 
 		"ok/largest payment":   {L{MaxPayment: 500 * sat}, rich, P{Amount: 500 * sat, MaxFee: 25 * sat}, "", ""},
