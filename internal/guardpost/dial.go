@@ -26,8 +26,21 @@ type Dialer func(ctx context.Context, addr string) (net.Conn, error)
 // it cannot go over to another life of lnd, and an lnd that has gone quiet is
 // noticed within half a minute.
 func DialOptions(macaroon []byte, dial Dialer) []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithContextDialer(once(dial)),
+		grpc.WithPerRPCCredentials(credential(hex.EncodeToString(macaroon))),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 20 * time.Second}),
+		grpc.WithIdleTimeout(0),
+		grpc.WithDisableServiceConfig(),
+		grpc.WithDisableRetry(),
+		front.WatchAnswers(),
+	}
+}
+
+// once refuses to dial again after it has worked.
+func once(dial Dialer) Dialer {
 	var made atomic.Bool
-	once := func(ctx context.Context, addr string) (net.Conn, error) {
+	return func(ctx context.Context, addr string) (net.Conn, error) {
 		if made.Load() {
 			return nil, errors.New("the guard's connection to this run of lnd has ended")
 		}
@@ -36,15 +49,6 @@ func DialOptions(macaroon []byte, dial Dialer) []grpc.DialOption {
 			made.Store(true)
 		}
 		return conn, err
-	}
-	return []grpc.DialOption{
-		grpc.WithContextDialer(once),
-		grpc.WithPerRPCCredentials(credential(hex.EncodeToString(macaroon))),
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 20 * time.Second}),
-		grpc.WithIdleTimeout(0),
-		grpc.WithDisableServiceConfig(),
-		grpc.WithDisableRetry(),
-		front.WatchAnswers(),
 	}
 }
 

@@ -94,35 +94,46 @@ func (p *Post) attach(ctx context.Context, lnd LND, ready func()) error {
 	if run == "" {
 		run = NewRun()
 	}
-	if err := p.sameNode(ctx, conn); err != nil {
+	keepID, err := p.sameNode(ctx, conn)
+	if err != nil {
 		return err
 	}
-	err = p.guard.Serve(ctx, guard.Access{Conn: conn, Macaroon: macaroon, Run: run, MayOutlive: lnd.MayOutlive}, ready)
-	if err == nil && ctx.Err() == nil {
-		err = errors.New("the guard ended")
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	access := guard.Access{Conn: conn, Macaroon: macaroon, Run: run, MayOutlive: lnd.MayOutlive}
+	err = p.guard.Serve(ctx, access, func() {
+		if err := keepID(); err != nil {
+			giveUp(err)
+			return
+		}
+		ready()
+	})
+	if err == nil {
+		err = context.Cause(ctx)
 	}
 	return err
 }
 
 // sameNode makes sure that the ledger is used before the node it was begun
 // with: another one would not know its payments, and reservations would be
-// released that are still being paid.
-func (p *Post) sameNode(ctx context.Context, conn *grpc.ClientConn) error {
+// released that are still being paid. Nobody can have used the accounts before
+// keepID has noted the node.
+func (p *Post) sameNode(ctx context.Context, conn *grpc.ClientConn) (keepID func() error, err error) {
 	info, err := lnrpc.NewLightningClient(conn).GetInfo(ctx, &lnrpc.GetInfoRequest{})
 	if err != nil {
-		return fmt.Errorf("ask lnd who it is: %w", err)
+		return nil, fmt.Errorf("ask lnd who it is: %w", err)
 	}
 	path := filepath.Join(p.opts.Dir, "node-id")
 	known, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return files.Write(path, []byte(info.IdentityPubkey+"\n"), 0o600)
+		return func() error { return files.Write(path, []byte(info.IdentityPubkey+"\n"), 0o600) }, nil
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if id := strings.TrimSpace(string(known)); id != info.IdentityPubkey {
-		return fault.New(codeOtherNode, "use another --home, or move the guard folder away to begin with no accounts",
+		return nil, fault.New(codeOtherNode, "use another --home, or move the guard folder away to begin with no accounts",
 			"the accounts in %q are those of node %s, this is %s", p.opts.Dir, id, info.IdentityPubkey)
 	}
-	return nil
+	return func() error { return nil }, nil
 }

@@ -1,4 +1,4 @@
-// Package testbin gives tests the real programs: leyden, lnget and btcd, built
+// Package testbin gives tests the real programs: leyden, lnget, btcd and lnd, built
 // once for all test binaries of a run. It builds nothing itself when
 // LEYDEN_TEST_BIN names a folder that holds them, as `make test` does.
 package testbin
@@ -16,7 +16,7 @@ import (
 // Env names the folder of programs that are already built.
 const Env = "LEYDEN_TEST_BIN"
 
-// Dir returns a folder that holds leyden, lnget and btcd.
+// Dir returns a folder that holds the programs.
 func Dir(t testing.TB) string {
 	t.Helper()
 	dir, err := build()
@@ -26,7 +26,7 @@ func Dir(t testing.TB) string {
 	return dir
 }
 
-// build runs `make build` at the module's root, under a lock between processes.
+// build runs `make programs` at the module's root, under a lock between processes.
 var build = sync.OnceValues(func() (string, error) {
 	if dir := os.Getenv(Env); dir != "" {
 		return filepath.Abs(dir)
@@ -48,7 +48,7 @@ var build = sync.OnceValues(func() (string, error) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return "", err
 	}
-	cmd := exec.Command("make", "-s", "build")
+	cmd := exec.Command("make", "-s", "programs")
 	cmd.Dir = root
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	return bin, cmd.Run()
