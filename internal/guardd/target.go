@@ -164,10 +164,7 @@ func (t Target) powerful(ctx context.Context, client lnrpc.LightningClient, raw 
 // recent refuses versions on which the rules were not tried.
 func recent(version string) error {
 	var major, minor int
-	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err != nil {
-		return fault.New("lnd_too_old", "", "lnd says %q for its version", version)
-	}
-	if major > oldestMajor || minor >= oldestMinor {
+	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err == nil && (major > oldestMajor || minor >= oldestMinor) {
 		return nil
 	}
 	return fault.New("lnd_too_old", fmt.Sprintf("upgrade lnd to v%d.%d or later", oldestMajor, oldestMinor),
