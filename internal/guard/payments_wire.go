@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 clients still read deprecated fields
+
 package guard
 
 import (
@@ -68,7 +70,7 @@ func showPayment(p *lnrpc.Payment, index uint64) *lnrpc.Payment {
 // hideChannel takes the node's own channel out of an HTLC.
 func hideChannel(h *lnrpc.HTLCAttempt) {
 	if hops := h.GetRoute().GetHops(); len(hops) > 0 {
-		hops[0].ChanId, hops[0].ChanCapacity = 0, 0 //nolint:staticcheck // lnd still fills it in
+		hops[0].ChanId, hops[0].ChanCapacity = 0, 0
 	}
 	if f := h.GetFailure(); f.GetFailureSourceIndex() == 0 && f != nil {
 		f.ChannelUpdate = nil
@@ -91,8 +93,8 @@ func recordedPayment(p account.Payment) (*lnrpc.Payment, error) {
 		PaymentIndex:    p.Index,
 		ValueMsat:       int64(p.Amount),
 		ValueSat:        int64(p.Amount / 1000),
-		Value:           int64(p.Amount / 1000), //nolint:staticcheck // lnd still fills it in
-		CreationDate:    p.Created.Unix(),       //nolint:staticcheck // so it does this
+		Value:           int64(p.Amount / 1000),
+		CreationDate:    p.Created.Unix(),
 		CreationTimeNs:  p.Created.UnixNano(),
 		Status:          lnrpc.Payment_IN_FLIGHT,
 	}
@@ -102,7 +104,7 @@ func recordedPayment(p account.Payment) (*lnrpc.Payment, error) {
 	case account.StateSucceeded:
 		shown.Status = lnrpc.Payment_SUCCEEDED
 		shown.FeeMsat, shown.FeeSat = int64(p.Fee), int64(p.Fee/1000)
-		shown.Fee = int64(p.Fee / 1000) //nolint:staticcheck // as above
+		shown.Fee = int64(p.Fee / 1000)
 	}
 	return shown, nil
 }
