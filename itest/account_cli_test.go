@@ -33,7 +33,7 @@ func TestAccountsPage(t *testing.T) {
 	if err := os.Symlink(node.Home().Guard(), filepath.Join(r.home, ".leyden", "guard")); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { r.line(page, "leyden accounts remove agent") })
+	defer r.line(page, "leyden accounts remove agent")
 	for _, text := range []string{
 		"accounts create", "accounts qr", "accounts list", "limits agent", "freeze agent",
 		"accounts macaroon", "bakemacaroon", "audit verify", "--rpcserver",
@@ -52,7 +52,11 @@ func TestAccountsPage(t *testing.T) {
 			t.Errorf("%s: %v, %v", made, info, err)
 		}
 	}
-	if out := r.line(page, "leyden lncli --macaroonpath=agent.macaroon channelbalance"); !strings.Contains(out, `"balance": "57500"`) {
+	var balance struct {
+		Balance string `json:"balance"`
+	}
+	out := r.line(page, "leyden lncli --macaroonpath=agent.macaroon channelbalance")
+	if err := json.Unmarshal([]byte(out), &balance); err != nil || balance.Balance != "57500" {
 		t.Errorf("the account that was rotated shows %s", out)
 	}
 }

@@ -54,7 +54,6 @@ func (l *litServer) UpdateAccount(ctx context.Context, req *litrpc.UpdateAccount
 		return nil, err
 	}
 	var change account.Change
-	//nolint:staticcheck // deprecated upstream, and still sent by older litcli
 	if sat := req.AccountBalance; sat >= 0 {
 		balance, err := satoshis(uint64(sat))
 		if err != nil {
@@ -246,9 +245,9 @@ func lnrpcStatus(s account.State) lnrpc.Payment_PaymentStatus {
 func lnrpcPayment(p account.Payment) (*lnrpc.Payment, error) {
 	out := &lnrpc.Payment{
 		PaymentHash: p.Hash.String(), Status: lnrpcStatus(p.State), PaymentRequest: p.PaymentRequest,
-		ValueMsat: int64(p.Amount), ValueSat: int64(p.Amount.ToSatoshis()), Value: int64(p.Amount.ToSatoshis()),
-		FeeMsat: int64(p.Fee), FeeSat: int64(p.Fee.ToSatoshis()), Fee: int64(p.Fee.ToSatoshis()),
-		CreationTimeNs: p.Created.UnixNano(), CreationDate: p.Created.Unix(),
+		ValueMsat: int64(p.Amount), ValueSat: int64(p.Amount.ToSatoshis()),
+		FeeMsat: int64(p.Fee), FeeSat: int64(p.Fee.ToSatoshis()),
+		CreationTimeNs: p.Created.UnixNano(),
 	}
 	if p.Final != nil {
 		out = &lnrpc.Payment{}

@@ -1,0 +1,150 @@
+package leyden
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+	"rsc.io/qr"
+
+	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/rpc/leydenv1"
+)
+
+func TestExpiration(t *testing.T) {
+	now := time.Now()
+	for text, want := range map[string]int64{
+		"0": 0, "never": 0, "1800000000": 1_800_000_000,
+		"30d": now.Add(30 * 24 * time.Hour).Unix(), "2w": now.Add(14 * 24 * time.Hour).Unix(), "90m": now.Add(90 * time.Minute).Unix(),
+		"2027-01-31T12:00:00Z": time.Date(2027, 1, 31, 12, 0, 0, 0, time.UTC).Unix(),
+		"2027-01-31":           time.Date(2027, 1, 31, 0, 0, 0, 0, time.Local).Unix(),
+	} {
+		got, err := expiration(&cobra.Command{}, text)
+		if err != nil || got < want || got > want+60 {
+			t.Errorf("%s: %d, %v, want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "-1", "-30d", "d", "soon", "2027-13-01", "99999999999999d"} {
+		if got, err := expiration(&cobra.Command{}, text); fault.Code(err) != "usage" {
+			t.Errorf("%q: %d, %v", text, got, err)
+		}
+	}
+}
+
+func TestRate(t *testing.T) {
+	for text, want := range map[string][2]uint32{"10/1h": {10, 3600}, "1/30d": {1, 30 * 86400}, "3/1m30s": {3, 90}} {
+		n, per, err := rate(&cobra.Command{}, text)
+		if err != nil || *n != want[0] || *per != want[1] {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for _, text := range []string{"", "10", "10/", "/1h", "x/1h", "10/1ms", "10/1500ms", "10/400d", "-1/1h", "10/-1h", "4294967296/1h"} {
+		if _, _, err := rate(&cobra.Command{}, text); fault.Code(err) != "usage" {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+func limitsOf(t *testing.T, args ...string) (*leydenv1.Limits, error) {
+	t.Helper()
+	var limits limitFlags
+	cmd := &cobra.Command{}
+	cmd.SetGlobalNormalizationFunc(underscores)
+	limits.flags(cmd)
+	if err := cmd.ParseFlags(args); err != nil {
+		t.Fatal(err)
+	}
+	return limits.read(cmd)
+}
+
+func TestLimitFlags(t *testing.T) {
+	if got, err := limitsOf(t); got != nil || err != nil {
+		t.Errorf("no flags: %v, %v", got, err)
+	}
+	key := "02" + strings.Repeat("ab", 32)
+	got, err := limitsOf(t, "--max-payment=500", "--limit_day=5000", "--max_payments", "10/1h", "--private_invoices", "--deny-payee", key)
+	if err != nil || got.GetMaxPaymentMsat() != 500_000 || got.GetLimitDayMsat() != 5_000_000 || got.GetMaxPayments() != 10 ||
+		got.GetMaxPaymentsPerSeconds() != 3600 || !got.GetPrivateInvoices() || len(got.DenyPayees) != 1 || got.MaxFeeMsat != nil {
+		t.Errorf("%v, %v", got, err)
+	}
+	// A 0 that was given is told apart from no flag: the server refuses it.
+	if got, err := limitsOf(t, "--max_fee=0"); err != nil || got.MaxFeeMsat == nil {
+		t.Errorf("0: %v, %v", got, err)
+	}
+	for _, args := range [][]string{{"--max_fee=2100000000000001"}, {"--allow_payee=02"}, {"--max_payments=5"}} {
+		if _, err := limitsOf(t, args...); fault.Code(err) != "usage" {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+}
+
+func TestSat(t *testing.T) {
+	for msat, want := range map[uint64]string{0: "0", 1: "0.001", 1000: "1", 1001: "1.001", 50_000_120: "50000.120"} {
+		if got := sat(msat); got != want {
+			t.Errorf("%d: %s, want %s", msat, got, want)
+		}
+	}
+}
+
+func TestWho(t *testing.T) {
+	for _, c := range []struct {
+		w    who
+		args []string
+		name string
+		rest int
+	}{
+		{who{}, []string{"a", "b"}, "a", 1},
+		{who{id: "x"}, []string{"b"}, "x", 1},
+		{who{label: "x"}, nil, "x", 0},
+		{who{}, nil, "", 0},
+		{who{id: "x", label: "y"}, nil, "", 0},
+	} {
+		name, rest, err := c.w.take(&cobra.Command{}, c.args)
+		if name != c.name || len(rest) != c.rest || (err == nil) != (c.name != "") {
+			t.Errorf("%v %v: %q, %v, %v", c.w, c.args, name, rest, err)
+		}
+	}
+}
+
+func TestWritable(t *testing.T) {
+	dir := t.TempDir()
+	if err := writable(filepath.Join(dir, "m")); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	if err := writable(filepath.Join(dir, "none", "m")); fault.Code(err) != "write_failed" {
+		t.Error(err)
+	}
+}
+
+// TestQRIsDrawnWhole reads the drawing back.
+func TestQRIsDrawnWhole(t *testing.T) {
+	code, err := qr.Encode("lndconnect://192.0.2.1:10009?macaroon=AgEDbG5k", qr.L)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	drawQR(&out, code)
+	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	if want := (code.Size + 2*quiet + 1) / 2; len(lines) != want {
+		t.Fatalf("%d lines, want %d", len(lines), want)
+	}
+	for i, line := range lines {
+		for j, r := range []rune(line) {
+			x, y := j-quiet, 2*i-quiet
+			upper, lower := r == '█' || r == '▀', r == '█' || r == '▄'
+			if upper == code.Black(x, y) {
+				t.Fatalf("module %d,%d is wrong", x, y)
+			}
+			if y+1 < code.Size+quiet && lower == code.Black(x, y+1) {
+				t.Fatalf("module %d,%d is wrong", x, y+1)
+			}
+		}
+	}
+}
