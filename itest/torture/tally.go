@@ -6,7 +6,7 @@ import (
 )
 
 // counts are what the accounts' books hold.
-type counts struct{ payments, receipts int }
+type counts struct{ payments, receipts, stuck int }
 
 // tally adds up what happened.
 type tally struct {
@@ -63,6 +63,6 @@ func (t *tally) endRound(killed string, found counts) {
 func (t *tally) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return fmt.Sprintf("killed the node %d, lnd %d, both %d times; %d payments, %d receipts, %d payments failed, %d refused or cut; 0 lost, 0 paid twice",
-		t.killed[theNode], t.killed[theLnd], t.killed[both], t.found.payments, t.found.receipts, t.failed, t.refused)
+	return fmt.Sprintf("killed the node %d, lnd %d, both %d times; %d payments, %d receipts, %d payments failed, %d refused or cut, %d stuck at lnd and reserved; 0 lost, 0 paid twice",
+		t.killed[theNode], t.killed[theLnd], t.killed[both], t.found.payments, t.found.receipts, t.failed, t.refused, t.found.stuck)
 }
