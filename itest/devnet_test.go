@@ -109,6 +109,7 @@ func checkShape(t *testing.T, text string) {
 	hasKeys(t, "btcd", got["btcd"], "rpc", "p2p", "cert", "user", "pass")
 	for _, n := range got["nodes"].([]any) {
 		hasKeys(t, "node", n, "name", "pubkey", "rpc", "rest", "p2p", "lnddir", "tls_cert", "admin_macaroon",
+			"api", "operator_macaroon",
 			"channel_balance_sat")
 	}
 }
