@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/lightningnetwork/lnd/lnrpc"
 )
@@ -24,9 +25,23 @@ func (w *world) books(ctx context.Context) (b books, err error) {
 	return b, err
 }
 
+// creditTime is how long lnd's news of what was received may be on its way.
+const creditTime = 5 * time.Second
+
 // check compares ledger, journal and lnd, and returns how many payments and
 // receipts the accounts have in all.
 func (w *world) check(ctx context.Context, t *tally) (found counts, err error) {
+	for end := time.Now().Add(creditTime); ; {
+		if found, err = w.compare(ctx, t); err == nil || time.Now().After(end) {
+			return found, err
+		}
+		if err := pause(ctx, 250*time.Millisecond); err != nil {
+			return found, err
+		}
+	}
+}
+
+func (w *world) compare(ctx context.Context, t *tally) (found counts, err error) {
 	if _, err := w.books(ctx); err != nil {
 		return found, err
 	}

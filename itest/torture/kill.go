@@ -110,13 +110,13 @@ func (w *world) quiet(ctx context.Context) error {
 // stuck.
 const stuckFor = 5 * time.Second
 
-// pending is what has not ended: open in the ledger, in flight at lnd, and of
-// those without any HTLC in a channel. Killed at the wrong moment, lnd may
+// pending is what has not ended: open in the ledger, in flight at lnd, of those
+// without any HTLC in a channel, and HTLCs either way. Killed at the wrong moment, lnd may
 // leave a payment in flight that never left, for good (lnd issue 5152); the
 // ledger then keeps it reserved, as it must.
-type pending struct{ open, inFlight, stuck uint64 }
+type pending struct{ open, inFlight, stuck, htlcs uint64 }
 
-func (p pending) quiet() bool { return p.open == p.stuck && p.inFlight == p.stuck }
+func (p pending) quiet() bool { return p.open == p.stuck && p.inFlight == p.stuck && p.htlcs == 0 }
 
 func (w *world) pending(ctx context.Context) (p pending, err error) {
 	books, err := w.books(ctx)
@@ -136,6 +136,7 @@ func (w *world) pending(ctx context.Context) (p pending, err error) {
 	for _, c := range channels.Channels {
 		for _, h := range c.PendingHtlcs {
 			held[hex.EncodeToString(h.HashLock)] = true
+			p.htlcs++
 		}
 	}
 	for _, payment := range list {
