@@ -144,11 +144,12 @@ func (a *acct) compareBalance(ctx context.Context, paid, received int64) error {
 	if err != nil {
 		return fmt.Errorf("account %s: balance: %w", a.id, err)
 	}
-	credited := int64(b.LocalBalance.Msat) - a.sat*1000 - received + paid
+	has := int64(b.LocalBalance.Msat + b.UnsettledLocalBalance.Msat) // available, and reserved
+	credited := has - a.sat*1000 - received + paid
 	asked, confirmed := a.credits.asked, a.credits.confirmed
 	if credited%(credit*1000) != 0 || credited < confirmed*credit*1000 || credited > asked*credit*1000 {
 		return fmt.Errorf("account %s has %d msat: began with %d sat, received %d msat, paid %d msat; the rest, %d msat, is not between %d and %d credits of %d sat",
-			a.id, b.LocalBalance.Msat, a.sat, received, paid, credited, confirmed, asked, credit)
+			a.id, has, a.sat, received, paid, credited, confirmed, asked, credit)
 	}
 	return nil
 }
