@@ -27,17 +27,34 @@ type Found struct {
 	Account, Admin bool
 }
 
-// Detect looks for a node: in lnddir if given, else a Leyden node
-// (LEYDEN_HOME, ~/.leyden), else an lnd (~/.lnd). network narrows the choice
-// when not empty. Errors: node_not_found, no_paying_macaroon.
-func Detect(lnddir, network string) (Found, error) {
-	places, err := nodePlaces(lnddir)
+// Search narrows what Detect looks for. The zero value is any node.
+type Search struct {
+	// Dir is the node's folder; "" is a Leyden node (LEYDEN_HOME, ~/.leyden), or
+	// else an lnd (~/.lnd).
+	Dir string
+	// Network is the node's, if it has several.
+	Network string
+	// Macaroon is a file to pay with, whatever else the node's folder has.
+	Macaroon string
+}
+
+// Detect looks for a node. Errors: node_not_found, no_paying_macaroon,
+// bad_macaroon.
+func Detect(s Search) (Found, error) {
+	var given *candidate
+	if s.Macaroon != "" {
+		var err error
+		if given, err = readCandidate(s.Macaroon); err != nil {
+			return Found{}, err
+		}
+	}
+	places, err := nodePlaces(s.Dir)
 	if err != nil {
 		return Found{}, err
 	}
 	var first error
 	for _, p := range places {
-		found, err := p.detect(network)
+		found, err := p.detect(s.Network, given)
 		if err == nil {
 			return found, nil
 		}
@@ -87,8 +104,9 @@ func joinPlaces(places []place) string {
 	return strings.Join(dirs, " or ")
 }
 
-// detect returns fs.ErrNotExist when there is no node at all.
-func (p place) detect(network string) (Found, error) {
+// detect returns fs.ErrNotExist when there is no node at all. Without a given
+// macaroon it takes one of the node's.
+func (p place) detect(network string, given *candidate) (Found, error) {
 	running := p.running()
 	if network == "" {
 		network = running.Network
@@ -98,12 +116,18 @@ func (p place) detect(network string) (Found, error) {
 		if network != "" && n != network {
 			continue
 		}
-		mac, pow, err := leastPowerful(filepath.Join(p.dir, "data", "chain", "bitcoin", n))
+		dir := filepath.Join(p.dir, "data", "chain", "bitcoin", n)
+		mac, err := given, error(nil)
+		if given == nil {
+			mac, err = leastPowerful(dir)
+		} else {
+			_, err = os.Stat(dir)
+		}
 		if err == nil {
 			return Found{
 				LND: LNDConfig{Host: p.host(running), TLSCert: filepath.Join(p.dir, "tls.cert"),
-					Macaroon: mac, Network: n},
-				Account: pow.account, Admin: pow.rank >= weight(op{"any", "write"}) && !pow.account,
+					Macaroon: mac.path, Network: n},
+				Account: mac.account, Admin: mac.rank >= weight(op{"any", "write"}) && !mac.account,
 			}, nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -155,17 +179,40 @@ func dialable(listen string) string {
 	return net.JoinHostPort(host, port)
 }
 
+// candidate is a macaroon's file and what it may do.
+type candidate struct {
+	path string
+	power
+}
+
+// readCandidate reads the macaroon that the user names, which must pay.
+func readCandidate(path string) (*candidate, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fault.New("bad_macaroon", "pass --macaroon FILE", "macaroon %q: %w", path, err)
+	}
+	raw, err := os.ReadFile(abs)
+	if err != nil {
+		return nil, fault.New("bad_macaroon", "check the path to the macaroon file", "read the macaroon: %w", err)
+	}
+	p, err := readPower(raw)
+	if err != nil {
+		return nil, fault.New("bad_macaroon", "copy the macaroon file again", "%q: %w", abs, err)
+	}
+	if !p.pays {
+		return nil, fault.New("no_paying_macaroon", "leyden accounts create BALANCE --save_to FILE",
+			"the macaroon %q cannot pay", abs)
+	}
+	return &candidate{abs, p}, nil
+}
+
 // leastPowerful returns the macaroon of the folder that can pay and do least
 // besides: bound to an account before all others; able to look payments up,
 // which recovery needs, before those that are not.
-func leastPowerful(dir string) (string, power, error) {
+func leastPowerful(dir string) (*candidate, error) {
 	paths, err := filepath.Glob(filepath.Join(dir, "*.macaroon"))
 	if err != nil || len(paths) == 0 {
-		return "", power{}, fs.ErrNotExist
-	}
-	type candidate struct {
-		path string
-		power
+		return nil, fs.ErrNotExist
 	}
 	var found []candidate
 	for _, path := range paths {
@@ -178,7 +225,7 @@ func leastPowerful(dir string) (string, power, error) {
 		}
 	}
 	if len(found) == 0 {
-		return "", power{}, fault.New("no_paying_macaroon",
+		return nil, fault.New("no_paying_macaroon",
 			"copy a macaroon that may pay there, or bake one: lncli bakemacaroon uri:/routerrpc.Router/SendPaymentV2 uri:/routerrpc.Router/TrackPaymentV2",
 			"no readable macaroon in %q can pay", dir)
 	}
@@ -186,7 +233,7 @@ func leastPowerful(dir string) (string, power, error) {
 		return cmp.Or(first(b.account, a.account), first(b.tracks, a.tracks), cmp.Compare(a.rank, b.rank),
 			strings.Compare(a.path, b.path))
 	})
-	return best.path, best.power, nil
+	return &best, nil
 }
 
 // first orders true before false: first(b, a) is negative when only a holds.

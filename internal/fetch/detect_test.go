@@ -60,7 +60,7 @@ func TestLeastPowerfulMacaroon(t *testing.T) {
 			t.Setenv("LEYDEN_HOME", "")
 			dir := t.TempDir()
 			nodeDir(t, dir, "regtest", c.macaroons)
-			found, err := fetch.Detect(dir, "")
+			found, err := fetch.Detect(fetch.Search{Dir: dir})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -72,7 +72,7 @@ func TestLeastPowerfulMacaroon(t *testing.T) {
 	t.Run("fail/none can pay", func(t *testing.T) {
 		dir := t.TempDir()
 		nodeDir(t, dir, "regtest", map[string][]byte{"readonly": readOnly, "junk": []byte("x")})
-		if _, err := fetch.Detect(dir, ""); fault.Code(err) != "no_paying_macaroon" {
+		if _, err := fetch.Detect(fetch.Search{Dir: dir}); fault.Code(err) != "no_paying_macaroon" {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -82,17 +82,17 @@ func TestDetectPlaces(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("HOME", home)
 	t.Setenv("LEYDEN_HOME", "")
-	if _, err := fetch.Detect("", ""); fault.Code(err) != "node_not_found" || fault.Hint(err) == "" {
+	if _, err := fetch.Detect(fetch.Search{}); fault.Code(err) != "node_not_found" || fault.Hint(err) == "" {
 		t.Errorf("nothing there: %v", err)
 	}
 	nodeDir(t, filepath.Join(home, ".lnd"), "testnet", map[string][]byte{"admin": admin})
 	nodeDir(t, filepath.Join(home, ".lnd"), "mainnet", map[string][]byte{"admin": admin})
-	found, err := fetch.Detect("", "")
+	found, err := fetch.Detect(fetch.Search{})
 	if err != nil || found.LND.Network != "mainnet" || found.LND.Host != "localhost:10009" ||
 		found.LND.TLSCert != filepath.Join(home, ".lnd", "tls.cert") {
 		t.Errorf("lnd: %+v %v", found, err)
 	}
-	if found, err := fetch.Detect("", "testnet"); err != nil || found.LND.Network != "testnet" {
+	if found, err := fetch.Detect(fetch.Search{Network: "testnet"}); err != nil || found.LND.Network != "testnet" {
 		t.Errorf("testnet asked for: %+v %v", found, err)
 	}
 	nodeDir(t, filepath.Join(home, ".leyden", "node"), "regtest", map[string][]byte{"admin": admin})
@@ -103,7 +103,41 @@ func TestDetectPlaces(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(run, "node.json"), []byte(`{"network":"regtest","rpc":["[::]:12345"],"x":1}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if found, err := fetch.Detect("", ""); err != nil || found.LND.Network != "regtest" || found.LND.Host != "localhost:12345" {
+	if found, err := fetch.Detect(fetch.Search{}); err != nil || found.LND.Network != "regtest" || found.LND.Host != "localhost:12345" {
 		t.Errorf("leyden: %+v %v", found, err)
+	}
+}
+
+// TestGivenMacaroon: the one that is named wins over those in the node's
+// folder, which need not have any.
+func TestGivenMacaroon(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("LEYDEN_HOME", "")
+	t.Chdir(home)
+	nodeDir(t, filepath.Join(home, ".lnd"), "testnet", map[string][]byte{"pay": payOnly})
+	for name, data := range map[string][]byte{"agent": account, "admin": admin, "readonly": readOnly, "junk": []byte("x")} {
+		if err := os.WriteFile(name, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, err := fetch.Detect(fetch.Search{Macaroon: "agent"})
+	if err != nil || found.LND.Macaroon != filepath.Join(home, "agent") || !found.Account || found.Admin || found.LND.Network != "testnet" {
+		t.Errorf("agent: %+v, %v", found, err)
+	}
+	if found, err = fetch.Detect(fetch.Search{Macaroon: "admin"}); err != nil || !found.Admin {
+		t.Errorf("admin: %+v, %v", found, err)
+	}
+	for name, code := range map[string]string{"readonly": "no_paying_macaroon", "junk": "bad_macaroon", "none": "bad_macaroon"} {
+		if _, err := fetch.Detect(fetch.Search{Macaroon: name}); fault.Code(err) != code || fault.Hint(err) == "" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	nodeDir(t, filepath.Join(home, "empty"), "regtest", nil)
+	if found, err = fetch.Detect(fetch.Search{Dir: "empty", Macaroon: "agent"}); err != nil || found.LND.Network != "regtest" {
+		t.Errorf("a folder without macaroons: %+v, %v", found, err)
+	}
+	if _, err = fetch.Detect(fetch.Search{Dir: "empty", Network: "mainnet", Macaroon: "agent"}); fault.Code(err) != "node_not_found" {
+		t.Errorf("no such network there: %v", err)
 	}
 }

@@ -30,19 +30,22 @@ func newConfigCmd(app *App) *cobra.Command {
 func help(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 
 func newConfigInitCmd(app *App) *cobra.Command {
-	var lnddir, network string
+	var where fetch.Search
 	var force bool
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Find the node on this machine and write the configuration",
 		Long: `init looks for a Leyden node (LEYDEN_HOME, ~/.leyden), then for an lnd (~/.lnd),
-and takes the macaroon that can pay and do least besides: one of an account
-before a pay-only one, and admin.macaroon last.`,
+and takes the macaroon there that can pay and do least besides: one of an account
+before a pay-only one, and admin.macaroon last. --macaroon FILE takes that one.`,
+		Example: `  lnget config init
+  lnget config init --macaroon agent.macaroon`,
 		Args: voice.Args(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error { return app.configInit(lnddir, network, force) },
+		RunE: func(*cobra.Command, []string) error { return app.configInit(where, force) },
 	}
-	cmd.Flags().StringVar(&lnddir, "lnddir", "", "the node's folder")
-	cmd.Flags().StringVar(&network, "network", "", "the node's network, if it has several")
+	cmd.Flags().StringVar(&where.Dir, "lnddir", "", "the node's folder")
+	cmd.Flags().StringVar(&where.Network, "network", "", "the node's network, if it has several")
+	cmd.Flags().StringVar(&where.Macaroon, "macaroon", "", "the macaroon to pay with, such as an account's")
 	cmd.Flags().BoolVar(&force, "force", false, "replace a configuration that is there")
 	return cmd
 }
@@ -55,12 +58,12 @@ func (app *App) configPath() (string, error) {
 	return filepath.Join(dir, "config.yaml"), err
 }
 
-func (app *App) configInit(lnddir, network string, force bool) error {
+func (app *App) configInit(where fetch.Search, force bool) error {
 	path, err := app.configPath()
 	if err != nil {
 		return err
 	}
-	found, err := fetch.Detect(lnddir, network)
+	found, err := fetch.Detect(where)
 	if err != nil {
 		return err
 	}
