@@ -44,8 +44,10 @@ type attachment struct {
 	// permissions are what each of lnd's methods requires, by full method.
 	permissions map[string][]permission
 
-	// newest is the highest payment index that lnd has shown.
-	newest atomic.Uint64
+	// newest is the highest payment index that lnd has shown, learned what it
+	// was when the attachment began.
+	newest  atomic.Uint64
+	learned uint64
 
 	// reconciled is closed once what was left open has been looked at.
 	reconciled chan struct{}
@@ -156,6 +158,7 @@ func (a *attachment) learn() error {
 	for _, p := range newest.GetPayments() {
 		a.sawIndex(p.GetPaymentIndex())
 	}
+	a.learned = a.newest.Load()
 	return nil
 }
 

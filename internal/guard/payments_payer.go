@@ -98,7 +98,7 @@ func (p *payer) follow(open func(context.Context) (paymentStream, error)) (final
 			break
 		}
 		p.lnd.sawIndex(update.GetPaymentIndex())
-		if update.GetPaymentIndex() <= p.payment.AfterIndex {
+		if !p.ours(update) {
 			return nil, ending{err: io.EOF, answered: true}
 		}
 		end.updates = true
@@ -145,12 +145,28 @@ func (p *payer) state(payment int64) *lnrpc.Payment {
 	return showPayment(p.latest, p.payment.Index)
 }
 
-// callOff takes back the only call, which was not made.
+// ours says whether what lnd knows of the hash is this payment, and none that
+// was made before it. An lnd that has come back with lower numbers has numbered
+// its payments anew, as its move to SQL does; its word then counts, since it
+// said before the reservation that the hash was free.
+func (p *payer) ours(state *lnrpc.Payment) bool {
+	anew := p.payment.Run != p.lnd.Run && p.lnd.learned < p.payment.AfterIndex
+	return state != nil && (anew || state.GetPaymentIndex() > p.payment.AfterIndex)
+}
+
+// callOff takes back a call that was not made. Shards that joined meanwhile go
+// on.
 func (p *payer) callOff() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.calls--
-	p.void()
+	switch {
+	case p.closed || p.calls > 0:
+	case p.begun:
+		p.look()
+	default:
+		p.void()
+	}
 }
 
 // callEnded is told that one of the calls to lnd has ended. The last one looks
@@ -182,7 +198,7 @@ func (p *payer) look() {
 	switch {
 	case err != nil:
 		p.leave(errUnresolved)
-	case state == nil || state.GetPaymentIndex() <= p.payment.AfterIndex:
+	case !p.ours(state):
 		if p.lost {
 			p.leave(nil)
 		} else {
@@ -197,13 +213,16 @@ func (p *payer) look() {
 		if !p.following {
 			p.following = p.lnd.spawn(p.track)
 		}
+		if !p.following { // the attachment has just ended
+			p.leave(errUnresolved)
+		}
 	}
 }
 
-// tooSoon says whether a failure may not be the last word: after an
-// interruption, a further shard that was on its way may begin the payment anew.
+// tooSoon says whether a failure may not be the last word: a further shard whose
+// end was not seen may be on its way and begin the payment anew.
 func (p *payer) tooSoon(state *lnrpc.Payment) bool {
-	return p.patient && p.lost && state.GetStatus() == lnrpc.Payment_FAILED
+	return p.lost && (p.patient || p.joined) && state.GetStatus() == lnrpc.Payment_FAILED
 }
 
 // track follows the payment on a stream of its own.

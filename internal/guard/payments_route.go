@@ -108,6 +108,10 @@ func sendToRoute(ctx context.Context, c *accountCall, req *routerrpc.SendToRoute
 	if err != nil {
 		return nil, err
 	}
+	if ctx.Err() != nil {
+		p.callOff()
+		return nil, context.Cause(ctx)
+	}
 	type answer struct {
 		htlc *lnrpc.HTLCAttempt
 		err  error

@@ -109,7 +109,7 @@ func (b *paymentBench) attach(t *testing.T, run string) (lnd *attachment, stop f
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
 	lnd = newAttachment(context.Background(), Access{Conn: conn, Run: run})
-	lnd.params, lnd.identity = &chaincfg.RegressionNetParams, "02aa"
+	lnd.params, lnd.identity, lnd.learned = &chaincfg.RegressionNetParams, "02aa", 9
 	t.Cleanup(func() { lnd.end(errors.New("the test is over")) })
 	return lnd, server.Stop
 }
