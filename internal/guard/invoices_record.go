@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -114,7 +115,14 @@ func (g *Guard) writeInvoice(ctx context.Context, row account.Invoice, inv *lnrp
 // row stands for. It is not if lnd forgot that one and was given another of the
 // same hash, or if another was made in the instant between the guard's look-up
 // and the account's own request.
+//
+// The payment address tells two invoices apart for good: lnd numbers its
+// invoices anew when it moves them to SQL.
 func sameInvoice(row account.Invoice, inv *lnrpc.Invoice) bool {
+	last := new(lnrpc.Invoice)
+	if proto.Unmarshal(row.Last, last) == nil && len(last.GetPaymentAddr()) > 0 {
+		return bytes.Equal(last.GetPaymentAddr(), inv.GetPaymentAddr())
+	}
 	if row.AddIndex != 0 {
 		return row.AddIndex == inv.GetAddIndex()
 	}
