@@ -62,12 +62,24 @@ func (w *world) recover(ctx context.Context) error {
 		}
 		var info *lnrpc.GetInfoResponse
 		info, last = w.victim().Lightning().GetInfo(ctx, &lnrpc.GetInfoRequest{})
-		return last == nil && info.NumActiveChannels > 0, nil
+		if last == nil && info.NumActiveChannels == 0 {
+			w.reconnect(ctx) // by itself lnd waits longer from one kill to the next
+			last = errors.New("its channel is not active")
+		}
+		return last == nil, nil
 	})
 	if err != nil {
 		return fmt.Errorf("the node did not come back: %w", errors.Join(err, last))
 	}
 	return nil
+}
+
+// reconnect has the middle connect to the victim; that it cannot, or is
+// connected already, will show.
+func (w *world) reconnect(ctx context.Context) {
+	to := &lnrpc.LightningAddress{Pubkey: w.victim().Pubkey, Host: w.victim().P2P}
+	_, _ = w.middle().Lightning().ConnectPeer(ctx, &lnrpc.ConnectPeerRequest{Addr: to})
+	_ = pause(ctx, 500*time.Millisecond)
 }
 
 // quiet decides every hold invoice and waits until no payment is open but those

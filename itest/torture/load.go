@@ -109,11 +109,12 @@ func (l *load) pay(ctx context.Context, a *acct, invoice string, patience time.D
 		}
 		if err == nil && p.Status == lnrpc.Payment_FAILED {
 			l.t.add(&l.t.failed)
+			_ = pause(ctx, 200*time.Millisecond) // while the channel is away
 			return
 		}
 	}
 	l.t.add(&l.t.refused)
-	_ = pause(ctx, 20*time.Millisecond) // while the node is away
+	_ = pause(ctx, 100*time.Millisecond) // while the node is away
 }
 
 // buyHeld pays an invoice that the seller holds for a while, then settles or
