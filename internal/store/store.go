@@ -122,7 +122,8 @@ func dial(path string, conns int, pragmas ...string) (*sql.DB, error) {
 		query.Set("_txlock", "immediate")
 	}
 	busy := "busy_timeout(" + strconv.FormatInt(busyTimeout.Milliseconds(), 10) + ")"
-	query["_pragma"] = append([]string{busy}, pragmas...)
+	// What a savepoint needs to be undone would otherwise go to a temporary file.
+	query["_pragma"] = append([]string{busy, "temp_store(MEMORY)"}, pragmas...)
 	name := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: query.Encode()}
 	db, err := sql.Open(driverName, name.String())
 	if err != nil {

@@ -124,6 +124,30 @@ func TestWritesAreIsolatedInTheirGroup(t *testing.T) {
 	}
 }
 
+// TestLoneWrite: a write that shares its commit with no other is kept or undone as
+// a whole as well, and its error is the caller's own.
+func TestLoneWrite(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "x.db"), schema(table))
+	boom := errors.New("boom")
+	err := db.Write(t.Context(), func(tx *sql.Tx) error { return errors.Join(insert(1)(tx), boom) })
+	if !errors.Is(err, boom) {
+		t.Errorf("a write that fails: %v", err)
+	}
+	err = db.Write(t.Context(), func(tx *sql.Tx) error { _ = insert(2)(tx); panic("boom") })
+	if err == nil || !strings.Contains(err.Error(), "boom") {
+		t.Errorf("a write that panics: %v", err)
+	}
+	if n := count(t, db); n != 0 {
+		t.Errorf("%d rows of writes that failed", n)
+	}
+	if err := db.Write(t.Context(), insert(3)); err != nil || count(t, db) != 1 {
+		t.Errorf("next write: %v", err)
+	}
+	if err := db.Write(t.Context(), func(*sql.Tx) error { return boom }); err != boom {
+		t.Errorf("error %v is not the write's own", err)
+	}
+}
+
 func TestWriteGivesUpBeforeItsTurn(t *testing.T) {
 	db := open(t, filepath.Join(t.TempDir(), "x.db"), schema(table))
 	ctx, cancel := context.WithCancel(t.Context())

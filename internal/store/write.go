@@ -20,7 +20,7 @@ type job struct {
 
 // Write runs fn in a transaction and returns when it is durable, or fn's error
 // when fn failed and nothing of it was kept. Writes that arrive together share
-// one commit, each inside a savepoint of its own, so fn must do nothing but
+// one commit, each then inside a savepoint of its own, so fn must do nothing but
 // use tx, and may be called while others wait. When ctx ends before the turn
 // came, nothing was written; after that Write waits for the outcome.
 func (db *DB) Write(ctx context.Context, fn func(*sql.Tx) error) error {
@@ -64,6 +64,12 @@ func (db *DB) gather(first *job) []*job {
 
 // commit runs a group in one transaction and tells each its own outcome.
 func (db *DB) commit(group []*job) {
+	if len(group) == 1 { // the transaction is its own: no savepoint to pay for
+		group[0].err <- inTx(context.Background(), db.write, func(tx *sql.Tx) error {
+			return protect(tx, group[0].fn)
+		})
+		return
+	}
 	own := make([]error, len(group))
 	err := inTx(context.Background(), db.write, func(tx *sql.Tx) error {
 		for i, j := range group {
@@ -114,7 +120,10 @@ func inTx(ctx context.Context, db *sql.DB, fn func(*sql.Tx) error) error {
 		return err
 	}
 	if err := fn(tx); err != nil {
-		return errors.Join(err, tx.Rollback())
+		if undo := tx.Rollback(); undo != nil {
+			return errors.Join(err, undo)
+		}
+		return err
 	}
 	return tx.Commit()
 }
