@@ -49,7 +49,7 @@ itest: programs ## the tests on real nodes
 	LEYDEN_TEST_BIN=$(CURDIR)/bin $(GO) test -timeout 20m ./itest/...
 
 # Packages with goroutines of their own. None links lnd's root package.
-RACE := ./l402/... ./internal/front ./internal/front/cert ./internal/front/macaroon ./internal/gate/... ./internal/fetch/... ./internal/store/... ./internal/lnd ./internal/daemon ./internal/account ./internal/audit
+RACE := ./l402/... ./internal/front ./internal/front/cert ./internal/front/macaroon ./internal/gate/... ./internal/fetch/... ./internal/store/... ./internal/lnd ./internal/daemon ./internal/account ./internal/audit ./internal/policy ./internal/guard ./internal/guardpost
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck
