@@ -86,6 +86,17 @@ func TestPolicyDoesNothing(t *testing.T) {
 	}
 }
 
+// TestBooksSpeakNoGRPC keeps lnd's messages and gRPC out of the ledger.
+func TestBooksSpeakNoGRPC(t *testing.T) {
+	for _, pkg := range []string{"./internal/account", "./internal/audit", "./internal/policy", "./internal/store/..."} {
+		for _, dep := range deps(t, false, pkg) {
+			if under(dep, lnd+"/lnrpc") || dep == "google.golang.org/grpc" {
+				t.Errorf("%s links %s", pkg, dep)
+			}
+		}
+	}
+}
+
 // TestWhoLinksLnd keeps lnd's root package, minutes of compiling, out of
 // everything but the child and the program.
 func TestWhoLinksLnd(t *testing.T) {
@@ -111,6 +122,12 @@ func TestArrowsPointDown(t *testing.T) {
 	never := map[string][]string{
 		"./l402/...":            {"internal"},
 		"./internal/front/...":  {"internal/node", "internal/gate", "internal/fetch", "internal/cli"},
+		"./internal/account":    {"internal/guard", "internal/front", "internal/api", "internal/node", "internal/cli"},
+		"./internal/audit":      {"internal/account", "internal/guard", "internal/front", "internal/api", "internal/cli"},
+		"./internal/guard/...":  {"internal/guardpost", "internal/guardd", "internal/api", "internal/node", "internal/gate", "internal/cli"},
+		"./internal/api":        {"internal/guardpost", "internal/guardd", "internal/node", "internal/cli"},
+		"./internal/guardpost":  {"internal/guardd", "internal/node", "internal/cli"},
+		"./internal/guardd":     {"internal/node", "internal/gate", "internal/cli"},
 		"./internal/lnd/...":    {"internal/node", "internal/front", "internal/cli"},
 		"./internal/gate/...":   {"internal/node", "internal/front", "internal/fetch", "internal/cli"},
 		"./internal/fetch/...":  {"internal/node", "internal/front", "internal/gate", "internal/cli", "internal/store"},
