@@ -3,18 +3,25 @@ package front
 import (
 	"context"
 	"encoding/hex"
-	"io"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 )
 
+// MaxAnswered is the largest message that a hook which answers a call itself is
+// given, in bytes.
+const MaxAnswered = 1 << 20
+
 // Stream is the client's side of a call that a hook answers itself. One
-// goroutine may receive while another sends.
+// goroutine may receive while another sends. What the hook does not receive is
+// not taken from the client either.
 type Stream struct {
-	client   grpc.ServerStream
-	ctx      context.Context
-	requests chan received
+	client  grpc.ServerStream
+	ctx     context.Context
+	pending chan received // of a message that is being read
+	ended   error
 }
 
 type received struct {
@@ -25,40 +32,42 @@ type received struct {
 // answer runs the hook's own answer.
 func (c *openCall) answer(run func(context.Context, *Stream) error) (err error) {
 	defer c.guard(&err)
-	client := &Stream{client: c.client, ctx: c.ctx, requests: make(chan received)}
-	go client.pump()
-	return run(c.ctx, client)
+	return run(c.ctx, &Stream{client: c.client, ctx: c.ctx})
 }
 
-func (s *Stream) pump() {
-	for {
-		var r received
-		f := new(frame)
-		if r.err = s.client.RecvMsg(f); r.err == nil {
-			r.msg = f.bytes()
-			f.free()
-		}
-		select {
-		case s.requests <- r:
-		case <-s.ctx.Done():
-			return
-		}
-		if r.err != nil {
-			close(s.requests)
-			return
-		}
+func (s *Stream) read() (r received) {
+	f := new(frame)
+	if r.err = s.client.RecvMsg(f); r.err != nil {
+		return r
 	}
+	defer f.free()
+	if n := f.data.Len(); n > MaxAnswered {
+		r.err = status.Errorf(codes.ResourceExhausted, "received message larger than max (%d vs. %d)", n, MaxAnswered)
+		return r
+	}
+	r.msg = f.bytes()
+	return r
 }
 
 // Recv returns the client's next message, in protobuf's wire form. io.EOF means
-// that there will be no more; other errors that the call has ended.
-func (s *Stream) Recv() ([]byte, error) {
+// that there will be no more; one above MaxAnswered is a ResourceExhausted
+// status; when ctx ends before the message has come, its cause, and the next
+// Recv goes on waiting for it. Other errors mean that the call has ended.
+func (s *Stream) Recv(ctx context.Context) ([]byte, error) {
+	if s.ended != nil {
+		return nil, s.ended
+	}
+	if s.pending == nil {
+		pending := make(chan received, 1)
+		s.pending = pending
+		go func() { pending <- s.read() }()
+	}
 	select {
-	case r, ok := <-s.requests:
-		if !ok {
-			return nil, io.EOF
-		}
+	case r := <-s.pending:
+		s.pending, s.ended = nil, r.err
 		return r.msg, r.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	case <-s.ctx.Done():
 		return nil, context.Cause(s.ctx)
 	}

@@ -230,7 +230,7 @@ func TestAnswer(t *testing.T) {
 	b := newBed(t, withHook(func(_ context.Context, call *Call) (Decision, error) {
 		return Decision{Answer: func(ctx context.Context, client *Stream) error {
 			for {
-				msg, err := client.Recv()
+				msg, err := client.Recv(ctx)
 				if errors.Is(err, io.EOF) {
 					return client.Send([]byte("bye"))
 				}
@@ -276,6 +276,27 @@ func TestAnswer(t *testing.T) {
 	}
 	if peer, _ := b.lnd.peers.Load("/fake/Echo"); peer != "127.0.0.7:0" {
 		t.Errorf("lnd saw %v", peer)
+	}
+}
+
+// TestAnswerIsGivenNoHugeMessage: an account must not fill the memory.
+func TestAnswerIsGivenNoHugeMessage(t *testing.T) {
+	b := newBed(t, withHook(func(context.Context, *Call) (Decision, error) {
+		return Decision{Answer: func(ctx context.Context, client *Stream) error {
+			msg, err := client.Recv(ctx)
+			if err != nil {
+				return err
+			}
+			return client.Send(msg[:1])
+		}}, nil
+	}))
+	conn := b.dial(t, "")
+	for size, want := range map[int]codes.Code{MaxAnswered: codes.OK, MaxAnswered + 1: codes.ResourceExhausted} {
+		msg := make([]byte, size)
+		var out []byte
+		if err := conn.Invoke(testContext(t), "/fake/Nothing", &msg, &out); status.Code(err) != want {
+			t.Errorf("%d bytes: got %v, want %v", size, err, want)
+		}
 	}
 }
 

@@ -84,7 +84,13 @@ func (g *Guard) accountCall(ctx context.Context, call *front.Call, lnd *attachme
 	}
 	c := &accountCall{Call: call, guard: g, lnd: lnd, account: owner, by: cred.actor("account", call)}
 	return front.Decision{Answer: func(ctx context.Context, client *front.Stream) error {
-		err := answer(ctx, c, client)
+		turns, leave, err := g.crowd.enter(id)
+		if err != nil {
+			return err
+		}
+		defer leave()
+		c.turns = turns
+		err = answer(ctx, c, client)
 		told := refusal(err)
 		if told == error(errLedger) {
 			g.log.Error("the ledger failed", "method", call.Method, "account", id, "err", err)

@@ -18,6 +18,7 @@ type accountCall struct {
 	lnd     *attachment
 	account account.Account // as it was when the call opened
 	by      audit.Actor
+	turns   *turns
 }
 
 // rule answers one method for accounts.
@@ -35,7 +36,7 @@ func unary[Req, Resp any, PReq message[Req], PResp message[Resp]](
 ) rule {
 	return func(ctx context.Context, c *accountCall, client *front.Stream) error {
 		req := PReq(new(Req))
-		if err := receive(client, req); err != nil {
+		if err := c.receive(ctx, client, req); err != nil {
 			return err
 		}
 		resp, err := answer(ctx, c, req)
@@ -52,7 +53,7 @@ func stream[Req any, PReq message[Req]](
 ) rule {
 	return func(ctx context.Context, c *accountCall, client *front.Stream) error {
 		req := PReq(new(Req))
-		if err := receive(client, req); err != nil {
+		if err := c.receive(ctx, client, req); err != nil {
 			return err
 		}
 		return answer(ctx, c, req, func(m proto.Message) error { return send(client, m) })
@@ -60,8 +61,15 @@ func stream[Req any, PReq message[Req]](
 }
 
 // receive reads the client's first message, which is all that lnd would read.
-func receive(client *front.Stream, into proto.Message) error {
-	raw, err := client.Recv()
+func (c *accountCall) receive(ctx context.Context, client *front.Stream, into proto.Message) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.guard.crowd.patience, errNoRequest)
+	defer cancel()
+	done, err := wait(ctx, c.turns.receiving)
+	if err != nil {
+		return err
+	}
+	defer done()
+	raw, err := client.Recv(ctx)
 	if err != nil {
 		return err
 	}

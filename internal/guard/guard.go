@@ -86,7 +86,8 @@ type Guard struct {
 
 	payments paymentDesk
 	invoices invoiceDesk
-	lookups  lookups
+	lookups  allowance
+	crowd    *crowd
 }
 
 // journal is where operators' calls are written.
@@ -108,7 +109,7 @@ func New(opts Options) (*Guard, error) {
 	}
 	g := &Guard{
 		opts: opts, log: opts.Logger, rules: allRules(), verdicts: newVerdicts(opts.Now),
-		journal: opts.Ledger.Journal(), paying: newHashes(),
+		journal: opts.Ledger.Journal(), paying: newHashes(), crowd: newCrowd(),
 	}
 	if err := g.loadFrozen(context.Background()); err != nil {
 		return nil, fmt.Errorf("read whether everything is frozen: %w", err)

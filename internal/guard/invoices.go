@@ -24,7 +24,7 @@ func invoiceRules() map[string]rule {
 	return map[string]rule{
 		"/lnrpc.Lightning/AddInvoice":        unary(addInvoice),
 		"/lnrpc.Lightning/LookupInvoice":     unary(lookupInvoice),
-		"/lnrpc.Lightning/ListInvoices":      unary(listInvoices),
+		"/lnrpc.Lightning/ListInvoices":      costly(unary(listInvoices)),
 		"/lnrpc.Lightning/SubscribeInvoices": stream(subscribeInvoices),
 
 		"/invoicesrpc.Invoices/AddHoldInvoice":         unary(addHoldInvoice),

@@ -20,7 +20,7 @@ func paymentRules() map[string]rule {
 		"/routerrpc.Router/SendToRouteV2":  unary(sendToRoute),
 		"/routerrpc.Router/TrackPaymentV2": stream(trackPayment),
 		"/routerrpc.Router/TrackPayments":  stream(trackPayments),
-		"/lnrpc.Lightning/ListPayments":    unary(listPayments),
+		"/lnrpc.Lightning/ListPayments":    costly(unary(listPayments)),
 	}
 }
 

@@ -29,9 +29,9 @@ func readRules() map[string]rule {
 		"/lnrpc.Lightning/ClosedChannels":  unary(nothing[lnrpc.ClosedChannelsRequest, lnrpc.ClosedChannelsResponse]),
 		"/lnrpc.Lightning/ListPeers":       unary(nothing[lnrpc.ListPeersRequest, lnrpc.ListPeersResponse]),
 
-		"/lnrpc.Lightning/GetNodeInfo":       unary(getNodeInfo),
-		"/lnrpc.Lightning/QueryRoutes":       unary(queryRoutes),
-		"/routerrpc.Router/EstimateRouteFee": unary(estimateRouteFee),
+		"/lnrpc.Lightning/GetNodeInfo":       costly(unary(getNodeInfo)),
+		"/lnrpc.Lightning/QueryRoutes":       costly(unary(queryRoutes)),
+		"/routerrpc.Router/EstimateRouteFee": costly(unary(estimateRouteFee)),
 	}
 }
 

@@ -130,9 +130,9 @@ func (c *accountCall) askable(sat, msat int64) (lnwire.MilliSatoshi, error) {
 		return 0, refuse(codes.ResourceExhausted, string(policy.Balance), "lncli channelbalance",
 			"a route for %d msat is more than the account could pay: %d msat are available", amt, most)
 	}
-	if !c.guard.lookups.allow(c.account.ID, c.guard.opts.Now()) {
+	if !c.guard.lookups.allow(c.account.ID, lookupRate, c.guard.opts.Now()) {
 		return 0, refuse(codes.ResourceExhausted, "rate_limited", "",
-			"an account may ask for %d routes at once and one more each %s", lookupBurst, lookupInterval)
+			"an account may ask for %d routes at once and one more each %s", lookupRate.burst, lookupRate.interval)
 	}
 	return amt, nil
 }

@@ -8,52 +8,71 @@ import (
 	"github.com/leydenln/leyden/internal/account"
 )
 
-const (
-	// An account may look up lookupBurst routes at once, and another each
-	// lookupInterval.
-	lookupBurst    = 10
-	lookupInterval = time.Second
+// rate is how often an account may do something: burst times at once, and again
+// each interval.
+type rate struct {
+	burst    int
+	interval time.Duration
+}
 
-	// maxLookups is how many accounts are remembered before those that have
-	// their whole burst again are forgotten.
-	maxLookups = 1024
+// Rates of an account. Payments that succeed and invoices that are paid do not
+// count: those that come to nothing cost nothing, and leave their marks in the
+// ledger, the journal and lnd's database.
+var (
+	lookupRate  = rate{10, time.Second}
+	paymentRate = rate{1000, time.Second / 2}
+	invoiceRate = rate{1000, time.Second / 10}
 )
 
-// lookups bounds how often each account asks for routes. The zero value is
-// ready. Safe for concurrent use.
-type lookups struct {
+// maxRemembered is how many accounts an allowance remembers before it forgets
+// those that have their whole burst again.
+const maxRemembered = 1024
+
+// allowance counts what accounts do at a rate. The zero value is ready. Safe for
+// concurrent use.
+type allowance struct {
 	mu sync.Mutex
 
 	// full is when each account has its whole burst again.
 	full map[account.ID]time.Time
 }
 
-// allow counts a question, if the account may ask it.
-func (l *lookups) allow(id account.ID, now time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	full := l.full[id]
-	if most := now.Add(lookupBurst * lookupInterval); full.After(most) {
-		full = most // the clock was moved back
+// allow counts one more, if the account may.
+func (a *allowance) allow(id account.ID, r rate, now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	most := time.Duration(r.burst) * r.interval
+	full := a.full[id]
+	if full.After(now.Add(most)) {
+		full = now.Add(most) // the clock was moved back, or the burst lowered
 	}
 	if full.Before(now) {
 		full = now
 	}
-	next := full.Add(lookupInterval)
-	if next.Sub(now) > lookupBurst*lookupInterval {
-		l.keep(id, full, now)
+	next := full.Add(r.interval)
+	if next.Sub(now) > most {
+		a.keep(id, full, now)
 		return false
 	}
-	l.keep(id, next, now)
+	a.keep(id, next, now)
 	return true
 }
 
-func (l *lookups) keep(id account.ID, full, now time.Time) {
-	if len(l.full) >= maxLookups {
-		maps.DeleteFunc(l.full, func(_ account.ID, full time.Time) bool { return !full.After(now) })
+// giveBack takes one out of the count.
+func (a *allowance) giveBack(id account.ID, r rate) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if full, ok := a.full[id]; ok {
+		a.full[id] = full.Add(-r.interval)
 	}
-	if l.full == nil {
-		l.full = make(map[account.ID]time.Time)
+}
+
+func (a *allowance) keep(id account.ID, full, now time.Time) {
+	if len(a.full) >= maxRemembered {
+		maps.DeleteFunc(a.full, func(_ account.ID, full time.Time) bool { return !full.After(now) })
 	}
-	l.full[id] = full
+	if a.full == nil {
+		a.full = make(map[account.ID]time.Time)
+	}
+	a.full[id] = full
 }

@@ -269,19 +269,19 @@ func TestRoutesAreRateLimited(t *testing.T) {
 		_, err := queryRoutes(t.Context(), c, &lnrpc.QueryRoutesRequest{PubKey: farKey, Amt: 1})
 		return err
 	}
-	for range lookupBurst {
+	for range lookupRate.burst {
 		require.NoError(t, ask())
 	}
 	_, err := estimateRouteFee(t.Context(), c, &routerrpc.RouteFeeRequest{Dest: []byte{2}, AmtSat: 1})
 	requireRefused(t, err, codes.ResourceExhausted, "rate_limited")
 
-	now = now.Add(lookupInterval)
+	now = now.Add(lookupRate.interval)
 	require.NoError(t, ask())
 	requireRefused(t, ask(), codes.ResourceExhausted, "rate_limited")
 
 	now = now.Add(-time.Hour)
 	requireRefused(t, ask(), codes.ResourceExhausted, "rate_limited")
-	now = now.Add(lookupInterval)
+	now = now.Add(lookupRate.interval)
 	require.NoError(t, ask(), "a clock that was moved back locks nobody out")
 
 	c.account.ID = account.ID{1}
@@ -289,11 +289,11 @@ func TestRoutesAreRateLimited(t *testing.T) {
 }
 
 func TestLookupsAreBounded(t *testing.T) {
-	var l lookups
+	var l allowance
 	now := time.Now()
-	for i := range 3 * maxLookups {
-		require.True(t, l.allow(account.ID{byte(i), byte(i >> 8)}, now))
-		now = now.Add(2 * lookupInterval)
+	for i := range 3 * maxRemembered {
+		require.True(t, l.allow(account.ID{byte(i), byte(i >> 8)}, lookupRate, now))
+		now = now.Add(2 * lookupRate.interval)
 	}
-	require.LessOrEqual(t, len(l.full), maxLookups)
+	require.LessOrEqual(t, len(l.full), maxRemembered)
 }

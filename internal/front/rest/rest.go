@@ -28,6 +28,11 @@ import (
 	"google.golang.org/grpc"
 )
 
+// maxBody is the largest body of a request, in bytes. It is read before anybody
+// looks at the macaroon; lnd's own limit of 200 MB would let strangers fill the
+// memory.
+const maxBody = 16 << 20
+
 // Options of the handler, with lnd's names for them in brackets.
 type Options struct {
 	// CORS are the origins that browsers may call from, "*" for any; none: only
@@ -60,7 +65,7 @@ func Handler(opts Options) func(grpc.ClientConnInterface) (http.Handler, error) 
 				return nil, err
 			}
 		}
-		limited := http.MaxBytesHandler(mux, int64(lnrpc.MaxGrpcMsgSize))
+		limited := http.MaxBytesHandler(mux, maxBody)
 		sockets := lnrpc.NewWebSocketProxy(limited, btclog.Disabled,
 			opts.PingInterval, opts.PongWait, lnrpc.LndClientStreamingURIs)
 		return cors(sockets, opts.CORS), nil
