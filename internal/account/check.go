@@ -23,7 +23,7 @@ const maxFaults = 20
 var triggers = []string{
 	"journal_no_update", "journal_no_delete", "journal_at_the_end",
 	"ledger_no_way_back", "ledger_no_delete", "accounts_no_delete",
-	"payments_no_delete", "payments_stay_settled", "invoices_no_delete", "invoices_stay_settled",
+	"payments_no_delete", "payments_stay_settled", "payments_keep_invoice", "invoices_no_delete", "invoices_stay_settled",
 	"transactions_no_update", "transactions_no_delete", "entries_no_update", "entries_no_delete",
 }
 

@@ -59,6 +59,28 @@ LEFT JOIN transactions AS t ON t.invoice = i.id
 LEFT JOIN entries AS e ON e.tx = t.id AND e.book = i.account
 WHERE coalesce(e.amount_msat, 0) <> i.received_msat;
 
+SELECT printf('transfer %s of %d msat, %s: invoice of %s is %s and received %d msat', lower(hex(p.hash)), p.amount_msat,
+    p.state, CASE WHEN i.account = p.account THEN 'the payer''s own' WHEN i.hash <> p.hash THEN 'another hash'
+    ELSE 'another account' END, i.state, i.received_msat)
+FROM payments AS p JOIN invoices AS i ON i.id = p.invoice
+WHERE i.account = p.account OR i.hash <> p.hash OR p.fee_limit_msat <> 0 OR p.lnd_index <> 0
+    OR (p.state = 'open' AND i.state NOT IN ('open', 'settled'))
+    OR (p.state = 'succeeded' AND (i.state <> 'settled' OR i.received_msat <> p.paid_msat OR p.paid_msat <> p.amount_msat));
+
+SELECT printf('transaction %d (%s): not against the book of %s', t.id, t.kind, CASE w.book WHEN 0 THEN 'transfers'
+    WHEN 1 THEN 'the node' ELSE 'the operator' END)
+FROM transactions AS t
+JOIN (SELECT x.id AS id, CASE WHEN p.invoice IS NOT NULL OR q.id IS NOT NULL THEN 0
+        WHEN x.kind IN ('payment', 'invoice') THEN 1 ELSE 2 END AS book
+    FROM transactions AS x LEFT JOIN payments AS p ON p.id = x.payment
+    LEFT JOIN payments AS q ON q.invoice = x.invoice AND q.invoice IS NOT NULL AND q.state = 'succeeded') AS w ON w.id = t.id
+LEFT JOIN entries AS e ON e.tx = t.id AND e.book = w.book
+WHERE e.tx IS NULL AND (SELECT count(*) FROM entries AS y WHERE y.tx = t.id) = 2;
+
+SELECT printf('the book of transfers holds %d msat', s.amount)
+FROM (SELECT coalesce(sum(e.amount_msat), 0) AS amount FROM entries AS e WHERE e.book = 0) AS s
+WHERE s.amount <> 0;
+
 SELECT printf('account %s: %d invoices, %d open, %d settled; noted are %d, %d and %d', lower(hex(a.name)),
     coalesce(s.made, 0), coalesce(s.open, 0), coalesce(s.settled, 0), a.invoices, a.invoices_open, a.settled)
 FROM accounts AS a

@@ -177,7 +177,8 @@ func denies(err error) bool {
 		return true
 	}
 	switch fault.Code(err) {
-	case CodeUnknown, CodeExpired, CodeFrozen, CodeInFlight, CodeAlreadyPaid, CodeHashTaken, CodeBadAmount:
+	case CodeUnknown, CodeExpired, CodeFrozen, CodeInFlight, CodeAlreadyPaid, CodeHashTaken, CodeBadAmount,
+		CodeSameNode, CodeCanceled:
 		return true
 	}
 	return false

@@ -81,24 +81,24 @@ type ownDetail struct {
 // InvoiceMade records that lnd has it, with lnd's add index. Created is now.
 // Repeating it does nothing. Code: not_found.
 func (l *Ledger) InvoiceMade(ctx context.Context, hash lntypes.Hash, addIndex uint64, last []byte) (Invoice, error) {
-	return l.change(ctx, hash, addIndex, func(s *step, row *guarddb.Invoice, _ *guarddb.Account) (string, any) {
+	return l.change(ctx, hash, addIndex, func(s *step, row *guarddb.Invoice, _ *guarddb.Account) (string, any, error) {
 		if State(row.State) != StatePending && State(row.State) != StateVoid {
-			return "", nil
+			return "", nil, nil
 		}
 		row.State, row.Last = string(StateOpen), blob(last)
-		return "invoice.made", nil
+		return "invoice.made", nil, nil
 	})
 }
 
 // InvoiceVoid records that lnd never made it; the hash is free again. Repeating
 // it does nothing, nor does it for an invoice that lnd has. Code: not_found.
 func (l *Ledger) InvoiceVoid(ctx context.Context, hash lntypes.Hash, reason string) error {
-	_, err := l.change(ctx, hash, 0, func(s *step, row *guarddb.Invoice, _ *guarddb.Account) (string, any) {
+	_, err := l.change(ctx, hash, 0, func(s *step, row *guarddb.Invoice, _ *guarddb.Account) (string, any, error) {
 		if State(row.State) != StatePending {
-			return "", nil
+			return "", nil, nil
 		}
 		row.State, row.Reason = string(StateVoid), reason
-		return "invoice.void", map[string]string{"reason": reason}
+		return "invoice.void", map[string]string{"reason": reason}, nil
 	})
 	return err
 }
@@ -110,40 +110,50 @@ func (l *Ledger) InvoiceSettled(ctx context.Context, hash lntypes.Hash, addIndex
 	if received > policy.MaxAmount {
 		return Invoice{}, fault.New(CodeBadAmount, "", "invoice %s received %d msat: more than there is", hash, received)
 	}
-	return l.change(ctx, hash, addIndex, func(s *step, row *guarddb.Invoice, account *guarddb.Account) (string, any) {
+	return l.change(ctx, hash, addIndex, func(s *step, row *guarddb.Invoice, account *guarddb.Account) (string, any, error) {
 		if State(row.State) == StateSettled {
-			return "", nil
-		}
-		detail := creditDetail{Received: received}
-		if !unresolved(*row) {
-			detail.Fault = "it was paid after it was " + row.State
+			return "", nil, nil
 		}
 		if preimage.Hash() == hash {
 			row.Preimage = preimage[:]
 		}
-		account.Settled++
-		row.State, row.SettleN, row.Reason = string(StateSettled), account.Settled, ""
-		row.ReceivedMsat, row.Last = int64(received), blob(last)
-		return "invoice.settle", detail
+		return "invoice.settle", receive(row, account, received, last), nil
 	})
+}
+
+// receive makes an invoice one that is settled.
+func receive(row *guarddb.Invoice, account *guarddb.Account, received lnwire.MilliSatoshi, last []byte) creditDetail {
+	detail := creditDetail{Received: received}
+	if !unresolved(*row) {
+		detail.Fault = "it was paid after it was " + row.State
+	}
+	account.Settled++
+	row.State, row.SettleN, row.Reason = string(StateSettled), account.Settled, ""
+	row.ReceivedMsat, row.Last = int64(received), blob(last)
+	return detail
 }
 
 // creditDetail is what the journal says about a settled invoice.
 type creditDetail struct {
 	Received lnwire.MilliSatoshi `json:"received_msat"`
 	Fault    string              `json:"fault,omitempty"`
+	From     string              `json:"from,omitempty"` // the account of a transfer
 }
 
 // InvoiceCanceled records that it cannot be paid any more. An invoice that is
 // pending counts as made. Repeating it, or for one that was settled, does
-// nothing. Code: not_found.
+// nothing, nor does it while a transfer to it is pending, which is what cancels
+// it at lnd. Code: not_found.
 func (l *Ledger) InvoiceCanceled(ctx context.Context, hash lntypes.Hash, last []byte) (Invoice, error) {
-	return l.change(ctx, hash, 0, func(s *step, row *guarddb.Invoice, _ *guarddb.Account) (string, any) {
+	return l.change(ctx, hash, 0, func(s *step, row *guarddb.Invoice, _ *guarddb.Account) (string, any, error) {
 		if !unresolved(*row) {
-			return "", nil
+			return "", nil, nil
+		}
+		if pending, err := s.transferPending(*row); pending || err != nil {
+			return "", nil, err
 		}
 		row.State, row.Last = string(StateCanceled), blob(last)
-		return "invoice.cancel", nil
+		return "invoice.cancel", nil, nil
 	})
 }
 
@@ -155,7 +165,7 @@ func unresolved(row guarddb.Invoice) bool {
 // journal entry, or no kind if there is nothing to do.
 func (l *Ledger) change(
 	ctx context.Context, hash lntypes.Hash, addIndex uint64,
-	fn func(*step, *guarddb.Invoice, *guarddb.Account) (kind string, detail any),
+	fn func(*step, *guarddb.Invoice, *guarddb.Account) (kind string, detail any, err error),
 ) (Invoice, error) {
 	if addIndex > math.MaxInt64 {
 		return Invoice{}, fault.New(CodeBadAmount, "", "add index %d of lnd is out of range", addIndex)
@@ -166,25 +176,34 @@ func (l *Ledger) change(
 			return Invoice{}, err
 		}
 		was := row
-		kind, detail := fn(s, &row, &account)
-		if kind == "" {
-			return invoiceOf(row, account.Name), nil
-		}
-		seq, err := s.log(byGuard, kind, ID(account.Name).String(), hash.String(), detail)
-		if err != nil {
-			return Invoice{}, err
+		kind, detail, err := fn(s, &row, &account)
+		if kind == "" || err != nil {
+			return invoiceOf(row, account.Name), err
 		}
 		if row.AddIndex == 0 {
 			row.AddIndex = int64(addIndex)
 		}
-		s.number(&row, &account)
-		row.ResolvedMs, row.ResolveSeq = 0, sql.NullInt64{}
-		if !unresolved(row) {
-			row.ResolvedMs, row.ResolveSeq = s.now, sql.NullInt64{Int64: seq, Valid: true}
-		}
-		account.InvoicesOpen += bit(unresolved(row)) - bit(unresolved(was))
-		return invoiceOf(row, account.Name), s.setInvoice(row, account, seq)
+		err = s.changed(was, &row, account, bookNode, kind, detail)
+		return invoiceOf(row, account.Name), err
 	})
+}
+
+// changed journals and writes an invoice's new state. What was received comes
+// from the book `from`.
+func (s *step) changed(
+	was guarddb.Invoice, row *guarddb.Invoice, account guarddb.Account, from int64, kind string, detail any,
+) error {
+	seq, err := s.log(byGuard, kind, ID(account.Name).String(), lntypes.Hash(row.Hash).String(), detail)
+	if err != nil {
+		return err
+	}
+	s.number(row, &account)
+	row.ResolvedMs, row.ResolveSeq = 0, sql.NullInt64{}
+	if !unresolved(*row) {
+		row.ResolvedMs, row.ResolveSeq = s.now, sql.NullInt64{Int64: seq, Valid: true}
+	}
+	account.InvoicesOpen += bit(unresolved(*row)) - bit(unresolved(was))
+	return s.setInvoice(*row, account, from, seq)
 }
 
 // invoice returns the invoice of the hash and its account: a void one only if
@@ -212,7 +231,7 @@ func (s *step) number(row *guarddb.Invoice, account *guarddb.Account) {
 	row.N, row.CreatedMs = account.Invoices, s.now
 }
 
-func (s *step) setInvoice(row guarddb.Invoice, account guarddb.Account, seq int64) error {
+func (s *step) setInvoice(row guarddb.Invoice, account guarddb.Account, from, seq int64) error {
 	err := errors.Join(
 		s.InvoiceSet(s, guarddb.InvoiceSetParams{
 			ID: row.ID, N: row.N, SettleN: row.SettleN, Preimage: blob(row.Preimage), State: row.State,
@@ -227,7 +246,7 @@ func (s *step) setInvoice(row guarddb.Invoice, account guarddb.Account, seq int6
 	return s.post(movement{
 		key: fmt.Sprintf("invoice/%d", row.ID), kind: "invoice", seq: seq,
 		invoice: sql.NullInt64{Int64: row.ID, Valid: true},
-		account: account.ID, against: bookNode, amount: row.ReceivedMsat,
+		account: account.ID, against: from, amount: row.ReceivedMsat,
 	})
 }
 

@@ -31,6 +31,8 @@ const (
 	CodeReserved    = "balance_reserved"
 	CodeKeyReused   = "key_reused"
 	CodeNotFound    = "not_found"
+	CodeSameNode    = "same_node"
+	CodeCanceled    = "invoice_canceled"
 )
 
 // Ledger is an open ledger. Safe for concurrent use.

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -52,10 +53,12 @@ type modelPayment struct {
 	fee      lnwire.MilliSatoshi
 	paid     lnwire.MilliSatoshi
 	resolved time.Time
+	to       *modelInvoice // of a transfer
 }
 
 type modelInvoice struct {
 	of    *modelAccount
+	known bool // its preimage
 	hash  lntypes.Hash
 	n     int
 	state account.State
@@ -289,11 +292,14 @@ func (m *model) rotate(t *rapid.T) {
 func (m *model) remove(t *rapid.T) {
 	a := m.pick(t)
 	_, open := m.open(a)
+	coming := slices.ContainsFunc(m.invoices, func(i *modelInvoice) bool {
+		return i.of == a && i.state == account.StateOpen && m.transferring(i)
+	})
 	_, err := m.l.Remove(t.Context(), operator, a.id)
 	switch {
 	case a.removed:
 		same(t, "remove", err, account.CodeUnknown)
-	case open > 0:
+	case open > 0 || coming:
 		same(t, "remove", err, account.CodeInFlight)
 	default:
 		same(t, "remove", err, "")
@@ -339,7 +345,7 @@ func (m *model) raise(t *rapid.T) {
 	amount, fee := amounts.Draw(t, "amount"), amounts.Draw(t, "fee")/20
 	was := p.state
 	want := account.CodeNotFound
-	if was == account.StateOpen {
+	if was == account.StateOpen && p.to == nil {
 		want = m.unusable(p.of)
 	}
 	if want == "" {
@@ -359,6 +365,12 @@ func (m *model) raise(t *rapid.T) {
 
 func (m *model) settle(t *rapid.T) {
 	p := m.pickPayment(t)
+	if p.to != nil {
+		_, err := m.l.Settle(t.Context(), p.id, account.Outcome{Paid: p.amount})
+		same(t, "settle what is a transfer", err, account.CodeNotFound)
+		m.settleTransfer(t, p)
+		return
+	}
 	if p.state != account.StateOpen && p.state != account.StateSucceeded {
 		t.Skip("must not happen: TestMoneyTruth")
 	}
@@ -381,6 +393,76 @@ func (m *model) release(t *rapid.T) {
 	}
 }
 
+// transferring says whether a transfer to the invoice is pending.
+func (m *model) transferring(i *modelInvoice) bool {
+	return slices.ContainsFunc(m.payments, func(p *modelPayment) bool { return p.to == i && p.state == account.StateOpen })
+}
+
+func (m *model) transfer(t *rapid.T) {
+	if len(m.invoices) == 0 {
+		t.Skip("no invoices")
+	}
+	a, n := m.pick(t), rapid.SampledFrom(m.invoices).Draw(t, "invoice").n
+	amount := lnwire.MilliSatoshi(rapid.SampledFrom([]uint64{5, 5, 5, 5, 6}).Draw(t, "amount"))
+	var to *modelInvoice // the latest; a void one only if there is no other
+	for _, i := range m.invoices {
+		if i.n == n && (to == nil || to.state == account.StateVoid || i.state != account.StateVoid) {
+			to = i
+		}
+	}
+	want := ""
+	switch {
+	case to.of == a:
+		want = account.CodeSameNode
+	case to.state == account.StateSettled:
+		want = account.CodeAlreadyPaid
+	case to.state != account.StateOpen || to.of.removed:
+		want = account.CodeCanceled
+	case !to.known:
+		want = account.CodeSameNode
+	case amount != 5:
+		want = account.CodeBadAmount
+	default:
+		want = m.unusable(a)
+	}
+	if want == "" && m.transferring(to) {
+		want = account.CodeInFlight
+	}
+	if want == "" {
+		want = reasonOf(a.limits.Payment(policy.Payment{Amount: amount, Payee: payee}, m.usage(a)))
+	}
+	p, err := m.l.Transfer(t.Context(), agent, spend(a.id, n, amount, 50))
+	same(t, "transfer", err, want)
+	if err != nil {
+		return
+	}
+	a.payments++
+	if !p.Transfer || p.Index != a.payments || p.Reserved != amount {
+		t.Fatalf("transferring %+v", p)
+	}
+	m.payments = append(m.payments, &modelPayment{
+		id: p.ID, of: a, index: p.Index, hash: to.hash, state: account.StateOpen, amount: amount, to: to,
+	})
+}
+
+func (m *model) settleTransfer(t *rapid.T, p *modelPayment) {
+	_, _, err := m.l.SettleTransfer(t.Context(), p.id, nil, nil)
+	switch {
+	case p.state == account.StateSucceeded:
+		same(t, "settle transfer again", err, "")
+	case p.state != account.StateOpen:
+		same(t, "settle released transfer", err, account.CodeNotFound)
+	case p.to.state == account.StateSettled:
+		same(t, "settle transfer overtaken", err, account.CodeAlreadyPaid)
+	default:
+		same(t, "settle transfer", err, "")
+		p.state, p.paid, p.resolved = account.StateSucceeded, p.amount, m.now()
+		p.of.balance -= p.amount
+		p.to.state, p.to.paid = account.StateSettled, p.amount
+		p.to.of.balance += p.amount
+	}
+}
+
 func (m *model) own(t *rapid.T) {
 	a := m.pick(t)
 	n := 100 + rapid.IntRange(0, 15).Draw(t, "hash")
@@ -393,10 +475,16 @@ func (m *model) own(t *rapid.T) {
 	if want == "" {
 		want = reasonOf(a.limits.Invoice(policy.Invoice{Amount: 5}, m.usage(a)))
 	}
-	_, err := m.l.OwnInvoice(t.Context(), agent, account.NewInvoice{Account: a.id, Hash: hashOf(n), Amount: 5})
+	asked := account.NewInvoice{Account: a.id, Hash: hashOf(n), Amount: 5}
+	known := rapid.IntRange(0, 3).Draw(t, "hold") != 0
+	if known {
+		preimage := preimageOf(n)
+		asked.Preimage = &preimage
+	}
+	_, err := m.l.OwnInvoice(t.Context(), agent, asked)
 	same(t, "own", err, want)
 	if err == nil {
-		m.invoices = append(m.invoices, &modelInvoice{of: a, hash: hashOf(n), n: n, state: account.StatePending})
+		m.invoices = append(m.invoices, &modelInvoice{of: a, known: known, hash: hashOf(n), n: n, state: account.StatePending})
 	}
 }
 
@@ -428,7 +516,7 @@ func (m *model) invoice(t *rapid.T) {
 		}
 	case "canceled":
 		_, err = m.l.InvoiceCanceled(t.Context(), i.hash, nil)
-		if open {
+		if open && !m.transferring(i) {
 			i.state = account.StateCanceled
 		}
 	case "void":
@@ -518,6 +606,7 @@ func TestLedgerIsLikeItsModel(t *testing.T) {
 			"rotate": m.rotate, "remove": m.remove,
 			"reserve": m.reserve, "reserve more": m.reserve, "raise": m.raise, "settle": m.settle,
 			"settle more": m.settle, "release": m.release, "own": m.own, "invoice": m.invoice,
+			"transfer": m.transfer, "transfer more": m.transfer,
 			"": m.compare,
 		})
 		m.finish(t)

@@ -14,10 +14,12 @@ import (
 	"github.com/leydenln/leyden/internal/store/guarddb"
 )
 
-// The books that are no account's.
+// The books that are no account's. What is transferred between accounts passes
+// through a book of its own, which is empty after each transaction.
 const (
-	bookNode     = 1
-	bookOperator = 2
+	bookTransfers = 0
+	bookNode      = 1
+	bookOperator  = 2
 )
 
 // maxKey is the longest key of a credit or debit, in bytes.

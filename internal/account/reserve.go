@@ -57,7 +57,7 @@ func (s *step) reserve(by audit.Actor, sp Spend) (Payment, error) {
 }
 
 func (s *step) insert(by audit.Actor, account guarddb.Account, sp Spend, fee lnwire.MilliSatoshi) (Payment, error) {
-	detail := reserveDetail{Amount: sp.Amount, MaxFee: fee, Index: account.Payments + 1}
+	detail := reserveDetail{Amount: sp.Amount, MaxFee: fee, Index: account.Payments + 1, To: sp.to.account}
 	if sp.Payee != (policy.PubKey{}) {
 		detail.Payee = &sp.Payee
 	}
@@ -71,12 +71,14 @@ func (s *step) insert(by audit.Actor, account guarddb.Account, sp Spend, fee lnw
 		Run: sp.Run, AfterIndex: int64(sp.AfterIndex), CreatedMs: s.now, ReserveSeq: seq,
 		Payee: sp.Payee[:], FinalCltv: int64(sp.FinalCLTV), TimeLock: int64(sp.TimeLock),
 		Request: sp.PaymentRequest, Memo: sp.Memo,
+		Invoice: sql.NullInt64{Int64: sp.to.invoice, Valid: sp.to.invoice != 0},
 	}
 	row.ID, err = s.PaymentInsert(s, guarddb.PaymentInsertParams{
 		Account: row.Account, N: row.N, Hash: row.Hash,
 		AmountMsat: row.AmountMsat, FeeLimitMsat: row.FeeLimitMsat, ReservedMsat: row.ReservedMsat,
 		Run: row.Run, AfterIndex: row.AfterIndex, CreatedMs: row.CreatedMs, ReserveSeq: row.ReserveSeq,
 		Payee: row.Payee, FinalCltv: row.FinalCltv, TimeLock: row.TimeLock, Request: row.Request, Memo: row.Memo,
+		Invoice: row.Invoice,
 	})
 	if err != nil {
 		return Payment{}, err
@@ -93,6 +95,7 @@ type reserveDetail struct {
 	Amount lnwire.MilliSatoshi `json:"amount_msat"`
 	MaxFee lnwire.MilliSatoshi `json:"max_fee_msat"`
 	Payee  *policy.PubKey      `json:"payee,omitempty"`
+	To     string              `json:"to,omitempty"` // the account of a transfer
 }
 
 // Raise adds a further shard to an open payment, with the checks of Reserve. A
@@ -166,6 +169,9 @@ func (s *step) openByID(payment int64) (guarddb.PaymentByIDRow, error) {
 	found, err := s.PaymentByID(s, payment)
 	if err == nil && State(found.Payment.State) != StateOpen {
 		return found, fault.New(CodeNotFound, "", "payment %x is %s, not open", found.Payment.Hash, found.Payment.State)
+	}
+	if err == nil && found.Payment.Invoice.Valid {
+		return found, fault.New(CodeNotFound, "", "payment %x is a transfer, of which there is one part", found.Payment.Hash)
 	}
 	return found, missing("payment", payment, err)
 }

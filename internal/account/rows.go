@@ -51,7 +51,7 @@ func limitsOf(row guarddb.Account) (policy.Limits, error) {
 func paymentOf(row guarddb.Payment, account []byte) Payment {
 	p := Payment{
 		ID: row.ID, Index: uint64(row.N), Account: ID(account),
-		Hash: lntypes.Hash(row.Hash), State: State(row.State),
+		Hash: lntypes.Hash(row.Hash), State: State(row.State), Transfer: row.Invoice.Valid,
 		Amount: msat(row.AmountMsat), MaxFee: msat(row.FeeLimitMsat), Reserved: msat(row.ReservedMsat),
 		Paid: msat(row.PaidMsat), Fee: msat(row.FeeMsat),
 		Payee: policy.PubKey(row.Payee), PaymentRequest: row.Request, Memo: row.Memo,

@@ -44,7 +44,7 @@ func (l *Ledger) Settle(ctx context.Context, payment int64, o Outcome) (Payment,
 		return Payment{}, fault.New(CodeBadAmount, "",
 			"payment %d of %d msat with %d msat of fees, lnd's index %d: out of range", payment, o.Paid, o.Fee, o.LndIndex)
 	}
-	return l.resolve(ctx, payment, func(row guarddb.Payment) bool { return State(row.State) == StateSucceeded },
+	return l.resolve(ctx, payment, paidByLnd,
 		func(s *step, row *guarddb.Payment, account guarddb.Account) (string, any) {
 			detail := settleDetail{Index: row.N, Paid: o.Paid, Fee: o.Fee}
 			if State(row.State) != StateOpen {
@@ -52,11 +52,7 @@ func (l *Ledger) Settle(ctx context.Context, payment int64, o Outcome) (Payment,
 			} else if int64(o.Paid) > row.ReservedMsat {
 				detail.Fault = fmt.Sprintf("lnd paid more than the %d msat that were reserved", row.ReservedMsat)
 			}
-			row.State, row.Reason = string(StateSucceeded), ""
-			row.PaidMsat, row.FeeMsat = int64(o.Paid), int64(o.Fee)
-			row.CumMsat, row.CumCount = account.SpentMsat+row.PaidMsat, account.SpentCount+1
-			row.Preimage = o.Preimage[:]
-			keep(row, o)
+			succeed(row, o, account)
 			return "payment.settle", detail
 		})
 }
@@ -70,12 +66,29 @@ func (l *Ledger) Release(ctx context.Context, payment int64, state State, o Outc
 	if o.LndIndex > math.MaxInt64 {
 		return Payment{}, fault.New(CodeBadAmount, "", "payment index %d of lnd is out of range", o.LndIndex)
 	}
-	return l.resolve(ctx, payment, func(row guarddb.Payment) bool { return State(row.State) != StateOpen },
+	return l.resolve(ctx, payment, func(row guarddb.Payment) (bool, error) { return State(row.State) != StateOpen, nil },
 		func(_ *step, row *guarddb.Payment, _ guarddb.Account) (string, any) {
 			row.State, row.Reason = string(state), o.Reason
 			keep(row, o)
 			return "payment.release", releaseDetail{Index: row.N, State: state, Reason: o.Reason}
 		})
+}
+
+// paidByLnd says whether a payment that lnd has paid is settled already.
+func paidByLnd(row guarddb.Payment) (done bool, err error) {
+	if row.Invoice.Valid {
+		return false, fault.New(CodeNotFound, "", "payment %x is a transfer: not lnd's", row.Hash)
+	}
+	return State(row.State) == StateSucceeded, nil
+}
+
+// succeed makes a payment one that succeeded.
+func succeed(row *guarddb.Payment, o Outcome, account guarddb.Account) {
+	row.State, row.Reason = string(StateSucceeded), ""
+	row.PaidMsat, row.FeeMsat = int64(o.Paid), int64(o.Fee)
+	row.CumMsat, row.CumCount = account.SpentMsat+row.PaidMsat, account.SpentCount+1
+	row.Preimage = o.Preimage[:]
+	keep(row, o)
 }
 
 // keep takes over what lnd said. An index that was seen stays.
@@ -92,6 +105,7 @@ type settleDetail struct {
 	Paid  lnwire.MilliSatoshi `json:"paid_msat"`
 	Fee   lnwire.MilliSatoshi `json:"fee_msat"`
 	Fault string              `json:"fault,omitempty"`
+	To    string              `json:"to,omitempty"` // the account of a transfer
 }
 
 type releaseDetail struct {
@@ -104,7 +118,7 @@ type releaseDetail struct {
 // row and returns the kind and detail of the journal entry. A repetition costs
 // no write.
 func (l *Ledger) resolve(
-	ctx context.Context, payment int64, done func(guarddb.Payment) bool,
+	ctx context.Context, payment int64, done func(guarddb.Payment) (bool, error),
 	change func(*step, *guarddb.Payment, guarddb.Account) (kind string, detail any),
 ) (Payment, error) {
 	return write(ctx, l, func(s *step) (Payment, error) {
@@ -113,27 +127,29 @@ func (l *Ledger) resolve(
 			return Payment{}, missing("payment", payment, err)
 		}
 		row, was := found.Payment, found.Payment
-		if done(row) {
-			return paymentOf(row, found.Name), nil
+		if ended, err := done(row); ended || err != nil {
+			return paymentOf(row, found.Name), err
 		}
 		account, err := s.AccountByID(s, row.Account)
 		if err != nil {
 			return Payment{}, err
 		}
 		kind, detail := change(s, &row, account)
-		seq, err := s.log(byGuard, kind, ID(found.Name).String(), lntypes.Hash(row.Hash).String(), detail)
-		if err != nil {
-			return Payment{}, err
-		}
-		row.ReservedMsat, row.ResolvedMs, row.ResolveSeq = 0, s.now, sql.NullInt64{Int64: seq, Valid: true}
-		return paymentOf(row, found.Name), s.resolved(was, row, account, seq)
+		err = s.resolved(was, &row, account, kind, detail)
+		return paymentOf(row, found.Name), err
 	})
 }
 
-// resolved writes a payment's end and what it means for its account.
-func (s *step) resolved(was, row guarddb.Payment, account guarddb.Account, seq int64) error {
+// resolved journals and writes a payment's end and what it means for its
+// account.
+func (s *step) resolved(was guarddb.Payment, row *guarddb.Payment, account guarddb.Account, kind string, detail any) error {
+	seq, err := s.log(byGuard, kind, ID(account.Name).String(), lntypes.Hash(row.Hash).String(), detail)
+	if err != nil {
+		return err
+	}
+	row.ReservedMsat, row.ResolvedMs, row.ResolveSeq = 0, s.now, sql.NullInt64{Int64: seq, Valid: true}
 	void := bit(State(row.State) == StateVoid) - bit(State(was.State) == StateVoid)
-	err := errors.Join(
+	err = errors.Join(
 		s.PaymentResolve(s, guarddb.PaymentResolveParams{
 			ID: row.ID, State: row.State, PaidMsat: row.PaidMsat, FeeMsat: row.FeeMsat,
 			CumMsat: row.CumMsat, CumCount: row.CumCount, LndIndex: row.LndIndex,
@@ -149,9 +165,13 @@ func (s *step) resolved(was, row guarddb.Payment, account guarddb.Account, seq i
 	if err != nil || State(row.State) != StateSucceeded {
 		return err
 	}
+	against := int64(bookNode)
+	if row.Invoice.Valid {
+		against = bookTransfers
+	}
 	return s.post(movement{
 		key: fmt.Sprintf("payment/%d", row.ID), kind: "payment", seq: seq,
 		payment: sql.NullInt64{Int64: row.ID, Valid: true},
-		account: account.ID, against: bookNode, amount: -row.PaidMsat,
+		account: account.ID, against: against, amount: -row.PaidMsat,
 	})
 }

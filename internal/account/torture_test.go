@@ -176,6 +176,12 @@ func inEffect(t *testing.T, l *account.Ledger, id account.ID, a ack) {
 		ok = paymentErr == nil && payment.State == account.StateOpen || fault.Code(paymentErr) == account.CodeNotFound
 	case "void":
 		ok = fault.Code(paymentErr) == account.CodeNotFound
+	case "transfer":
+		ok = paymentErr == nil && payment.Transfer && payment.State != account.StateVoid
+	case "transferred":
+		ok = paymentErr == nil && payment.State == account.StateSucceeded && invoice.State == account.StateSettled &&
+			payment.Paid == lnwire.MilliSatoshi(a.amount) && invoice.Received == payment.Paid && payment.Preimage == preimageOf(a.n)
+		_, _, err = l.SettleTransfer(ctx, payment.ID, nil, nil)
 	case "own":
 		ok = invoiceErr == nil
 	case "made":
@@ -269,7 +275,8 @@ func (v *victim) credit(ctx context.Context, id account.ID, which, n int, amount
 }
 
 func (v *victim) invoice(ctx context.Context, id account.ID, which, n int, amount lnwire.MilliSatoshi) error {
-	if _, err := v.OwnInvoice(ctx, agent, account.NewInvoice{Account: id, Hash: hashOf(n), Amount: amount}); err != nil {
+	preimage := preimageOf(n)
+	if _, err := v.OwnInvoice(ctx, agent, account.NewInvoice{Account: id, Hash: hashOf(n), Preimage: &preimage, Amount: amount}); err != nil {
 		return err
 	}
 	v.say("own", n, amount, which)
@@ -277,6 +284,9 @@ func (v *victim) invoice(ctx context.Context, id account.ID, which, n int, amoun
 		return err
 	}
 	v.say("made", n, amount, which)
+	if rand.IntN(2) == 0 {
+		return v.transfer(ctx, n, amount)
+	}
 	if rand.IntN(3) == 0 {
 		_, err := v.InvoiceCanceled(ctx, hashOf(n), []byte("canceled"))
 		if err == nil {
@@ -289,6 +299,36 @@ func (v *victim) invoice(ctx context.Context, id account.ID, which, n int, amoun
 			return err
 		}
 		v.say("paid", n, amount, which)
+	}
+	return nil
+}
+
+// transfer has a random account pay the invoice.
+func (v *victim) transfer(ctx context.Context, n int, amount lnwire.MilliSatoshi) error {
+	accounts, err := v.List(ctx)
+	if err != nil {
+		return err
+	}
+	which := rand.IntN(len(accounts))
+	p, err := v.Transfer(ctx, agent, spend(accounts[which].ID, n, amount, 0))
+	if err != nil {
+		return err
+	}
+	v.say("transfer", n, amount, which)
+	if _, err := v.InvoiceCanceled(ctx, hashOf(n), []byte("canceled")); err != nil {
+		return err
+	}
+	if rand.IntN(5) == 0 {
+		if _, err = v.Release(ctx, p.ID, account.StateFailed, account.Outcome{Reason: "accepted"}); err == nil {
+			v.say("fail", n, amount, which)
+		}
+		return err
+	}
+	for range 1 + rand.IntN(2) {
+		if _, _, err := v.SettleTransfer(ctx, p.ID, []byte("final"), []byte("last")); err != nil {
+			return err
+		}
+		v.say("transferred", n, amount, which)
 	}
 	return nil
 }

@@ -77,6 +77,8 @@ type Spend struct {
 	// payment index of lnd's that had been seen before.
 	Run        string
 	AfterIndex uint64
+
+	to transferee // zero but of a transfer
 }
 
 // Payment is one payment of an account. Amounts in msat.
@@ -86,6 +88,10 @@ type Payment struct {
 	Account ID
 	Hash    lntypes.Hash
 	State   State
+
+	// Transfer says that it pays an invoice of another account of this node:
+	// lnd never hears of it.
+	Transfer bool
 
 	Amount, MaxFee, Reserved lnwire.MilliSatoshi
 

@@ -131,7 +131,7 @@ func (l *Ledger) Rotate(ctx context.Context, by audit.Actor, id ID) (Account, er
 }
 
 // Remove gives the balance back to the operator and ends the account. Refused
-// while payments are in flight (payment_in_flight). Its open invoices, if they
+// while payments are in flight, or transfers to it (payment_in_flight). Its open invoices, if they
 // are paid all the same, are still credited to it.
 func (l *Ledger) Remove(ctx context.Context, by audit.Actor, id ID) (Account, error) {
 	return write(ctx, l, func(s *step) (Account, error) {
@@ -142,6 +142,12 @@ func (l *Ledger) Remove(ctx context.Context, by audit.Actor, id ID) (Account, er
 		if row.PaymentsOpen > 0 {
 			return Account{}, fault.New(CodeInFlight, "leyden accounts payments "+id.String(),
 				"account %s has %d payments in flight", id, row.PaymentsOpen)
+		}
+		if coming, err := s.TransfersPendingTo(s, row.ID); err != nil {
+			return Account{}, err
+		} else if coming > 0 {
+			return Account{}, fault.New(CodeInFlight, "leyden accounts info "+id.String(),
+				"account %s is being paid by other accounts of this node", id)
 		}
 		seq, err := s.log(by, "account.remove", id.String(), row.Label, moneyDetail{Amount: row.BalanceMsat})
 		if err != nil {

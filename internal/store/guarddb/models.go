@@ -116,6 +116,7 @@ type Payment struct {
 	Reason       string
 	Preimage     []byte
 	Final        []byte
+	Invoice      sql.NullInt64
 }
 
 type Transaction struct {

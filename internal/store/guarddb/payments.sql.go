@@ -11,7 +11,7 @@ import (
 )
 
 const paymentByID = `-- name: PaymentByID :one
-SELECT payments.id, payments.account, payments.n, payments.hash, payments.state, payments.amount_msat, payments.fee_limit_msat, payments.reserved_msat, payments.paid_msat, payments.fee_msat, payments.cum_msat, payments.cum_count, payments.run, payments.after_index, payments.lnd_index, payments.created_ms, payments.resolved_ms, payments.reserve_seq, payments.resolve_seq, payments.payee, payments.final_cltv, payments.time_lock, payments.request, payments.memo, payments.reason, payments.preimage, payments.final, accounts.name FROM payments JOIN accounts ON accounts.id = payments.account
+SELECT payments.id, payments.account, payments.n, payments.hash, payments.state, payments.amount_msat, payments.fee_limit_msat, payments.reserved_msat, payments.paid_msat, payments.fee_msat, payments.cum_msat, payments.cum_count, payments.run, payments.after_index, payments.lnd_index, payments.created_ms, payments.resolved_ms, payments.reserve_seq, payments.resolve_seq, payments.payee, payments.final_cltv, payments.time_lock, payments.request, payments.memo, payments.reason, payments.preimage, payments.final, payments.invoice, accounts.name FROM payments JOIN accounts ON accounts.id = payments.account
 WHERE payments.id = ?
 `
 
@@ -51,6 +51,7 @@ func (q *Queries) PaymentByID(ctx context.Context, id int64) (PaymentByIDRow, er
 		&i.Payment.Reason,
 		&i.Payment.Preimage,
 		&i.Payment.Final,
+		&i.Payment.Invoice,
 		&i.Name,
 	)
 	return i, err
@@ -94,11 +95,11 @@ const paymentInsert = `-- name: PaymentInsert :one
 INSERT INTO payments (
     account, n, hash, state, amount_msat, fee_limit_msat, reserved_msat, paid_msat, fee_msat, cum_msat, cum_count,
     run, after_index, lnd_index, created_ms, resolved_ms, reserve_seq, resolve_seq,
-    payee, final_cltv, time_lock, request, memo, reason, preimage, final)
+    payee, final_cltv, time_lock, request, memo, reason, preimage, final, invoice)
 VALUES (
     ?, ?, ?, 'open', ?, ?, ?, 0, 0, 0, 0,
     ?, ?, 0, ?, 0, ?, NULL,
-    ?, ?, ?, ?, ?, '', x'', x'')
+    ?, ?, ?, ?, ?, '', x'', x'', ?)
 RETURNING id
 `
 
@@ -118,6 +119,7 @@ type PaymentInsertParams struct {
 	TimeLock     int64
 	Request      string
 	Memo         string
+	Invoice      sql.NullInt64
 }
 
 func (q *Queries) PaymentInsert(ctx context.Context, arg PaymentInsertParams) (int64, error) {
@@ -137,6 +139,7 @@ func (q *Queries) PaymentInsert(ctx context.Context, arg PaymentInsertParams) (i
 		arg.TimeLock,
 		arg.Request,
 		arg.Memo,
+		arg.Invoice,
 	)
 	var id int64
 	err := row.Scan(&id)
@@ -144,7 +147,7 @@ func (q *Queries) PaymentInsert(ctx context.Context, arg PaymentInsertParams) (i
 }
 
 const paymentLatestOfHash = `-- name: PaymentLatestOfHash :one
-SELECT id, account, n, hash, state, amount_msat, fee_limit_msat, reserved_msat, paid_msat, fee_msat, cum_msat, cum_count, run, after_index, lnd_index, created_ms, resolved_ms, reserve_seq, resolve_seq, payee, final_cltv, time_lock, request, memo, reason, preimage, final FROM payments WHERE hash = ? AND account = ? AND state <> 'void' ORDER BY n DESC LIMIT 1
+SELECT id, account, n, hash, state, amount_msat, fee_limit_msat, reserved_msat, paid_msat, fee_msat, cum_msat, cum_count, run, after_index, lnd_index, created_ms, resolved_ms, reserve_seq, resolve_seq, payee, final_cltv, time_lock, request, memo, reason, preimage, final, invoice FROM payments WHERE hash = ? AND account = ? AND state <> 'void' ORDER BY n DESC LIMIT 1
 `
 
 type PaymentLatestOfHashParams struct {
@@ -183,12 +186,13 @@ func (q *Queries) PaymentLatestOfHash(ctx context.Context, arg PaymentLatestOfHa
 		&i.Reason,
 		&i.Preimage,
 		&i.Final,
+		&i.Invoice,
 	)
 	return i, err
 }
 
 const paymentOpenByHash = `-- name: PaymentOpenByHash :one
-SELECT payments.id, payments.account, payments.n, payments.hash, payments.state, payments.amount_msat, payments.fee_limit_msat, payments.reserved_msat, payments.paid_msat, payments.fee_msat, payments.cum_msat, payments.cum_count, payments.run, payments.after_index, payments.lnd_index, payments.created_ms, payments.resolved_ms, payments.reserve_seq, payments.resolve_seq, payments.payee, payments.final_cltv, payments.time_lock, payments.request, payments.memo, payments.reason, payments.preimage, payments.final, accounts.name FROM payments JOIN accounts ON accounts.id = payments.account
+SELECT payments.id, payments.account, payments.n, payments.hash, payments.state, payments.amount_msat, payments.fee_limit_msat, payments.reserved_msat, payments.paid_msat, payments.fee_msat, payments.cum_msat, payments.cum_count, payments.run, payments.after_index, payments.lnd_index, payments.created_ms, payments.resolved_ms, payments.reserve_seq, payments.resolve_seq, payments.payee, payments.final_cltv, payments.time_lock, payments.request, payments.memo, payments.reason, payments.preimage, payments.final, payments.invoice, accounts.name FROM payments JOIN accounts ON accounts.id = payments.account
 WHERE payments.hash = ? AND payments.state = 'open'
 `
 
@@ -228,6 +232,7 @@ func (q *Queries) PaymentOpenByHash(ctx context.Context, hash []byte) (PaymentOp
 		&i.Payment.Reason,
 		&i.Payment.Preimage,
 		&i.Payment.Final,
+		&i.Payment.Invoice,
 		&i.Name,
 	)
 	return i, err
@@ -331,7 +336,7 @@ func (q *Queries) PaymentSpentBefore(ctx context.Context, arg PaymentSpentBefore
 }
 
 const paymentsAll = `-- name: PaymentsAll :many
-SELECT id, account, n, hash, state, amount_msat, fee_limit_msat, reserved_msat, paid_msat, fee_msat, cum_msat, cum_count, run, after_index, lnd_index, created_ms, resolved_ms, reserve_seq, resolve_seq, payee, final_cltv, time_lock, request, memo, reason, preimage, final FROM payments
+SELECT id, account, n, hash, state, amount_msat, fee_limit_msat, reserved_msat, paid_msat, fee_msat, cum_msat, cum_count, run, after_index, lnd_index, created_ms, resolved_ms, reserve_seq, resolve_seq, payee, final_cltv, time_lock, request, memo, reason, preimage, final, invoice FROM payments
 WHERE account = ?1 AND state <> 'void' AND n > ?2 AND n < ?3
 ORDER BY n LIMIT ?4
 `
@@ -385,6 +390,7 @@ func (q *Queries) PaymentsAll(ctx context.Context, arg PaymentsAllParams) ([]Pay
 			&i.Reason,
 			&i.Preimage,
 			&i.Final,
+			&i.Invoice,
 		); err != nil {
 			return nil, err
 		}
@@ -400,7 +406,7 @@ func (q *Queries) PaymentsAll(ctx context.Context, arg PaymentsAllParams) ([]Pay
 }
 
 const paymentsAllReversed = `-- name: PaymentsAllReversed :many
-SELECT id, account, n, hash, state, amount_msat, fee_limit_msat, reserved_msat, paid_msat, fee_msat, cum_msat, cum_count, run, after_index, lnd_index, created_ms, resolved_ms, reserve_seq, resolve_seq, payee, final_cltv, time_lock, request, memo, reason, preimage, final FROM payments
+SELECT id, account, n, hash, state, amount_msat, fee_limit_msat, reserved_msat, paid_msat, fee_msat, cum_msat, cum_count, run, after_index, lnd_index, created_ms, resolved_ms, reserve_seq, resolve_seq, payee, final_cltv, time_lock, request, memo, reason, preimage, final, invoice FROM payments
 WHERE account = ?1 AND state <> 'void' AND n > ?2 AND n < ?3
 ORDER BY n DESC LIMIT ?4
 `
@@ -454,6 +460,7 @@ func (q *Queries) PaymentsAllReversed(ctx context.Context, arg PaymentsAllRevers
 			&i.Reason,
 			&i.Preimage,
 			&i.Final,
+			&i.Invoice,
 		); err != nil {
 			return nil, err
 		}
@@ -469,7 +476,7 @@ func (q *Queries) PaymentsAllReversed(ctx context.Context, arg PaymentsAllRevers
 }
 
 const paymentsOpen = `-- name: PaymentsOpen :many
-SELECT payments.id, payments.account, payments.n, payments.hash, payments.state, payments.amount_msat, payments.fee_limit_msat, payments.reserved_msat, payments.paid_msat, payments.fee_msat, payments.cum_msat, payments.cum_count, payments.run, payments.after_index, payments.lnd_index, payments.created_ms, payments.resolved_ms, payments.reserve_seq, payments.resolve_seq, payments.payee, payments.final_cltv, payments.time_lock, payments.request, payments.memo, payments.reason, payments.preimage, payments.final, accounts.name FROM payments JOIN accounts ON accounts.id = payments.account
+SELECT payments.id, payments.account, payments.n, payments.hash, payments.state, payments.amount_msat, payments.fee_limit_msat, payments.reserved_msat, payments.paid_msat, payments.fee_msat, payments.cum_msat, payments.cum_count, payments.run, payments.after_index, payments.lnd_index, payments.created_ms, payments.resolved_ms, payments.reserve_seq, payments.resolve_seq, payments.payee, payments.final_cltv, payments.time_lock, payments.request, payments.memo, payments.reason, payments.preimage, payments.final, payments.invoice, accounts.name FROM payments JOIN accounts ON accounts.id = payments.account
 WHERE payments.state = 'open' ORDER BY +payments.id
 `
 
@@ -515,6 +522,7 @@ func (q *Queries) PaymentsOpen(ctx context.Context) ([]PaymentsOpenRow, error) {
 			&i.Payment.Reason,
 			&i.Payment.Preimage,
 			&i.Payment.Final,
+			&i.Payment.Invoice,
 			&i.Name,
 		); err != nil {
 			return nil, err
@@ -531,7 +539,7 @@ func (q *Queries) PaymentsOpen(ctx context.Context) ([]PaymentsOpenRow, error) {
 }
 
 const paymentsOpenOf = `-- name: PaymentsOpenOf :many
-SELECT id, account, n, hash, state, amount_msat, fee_limit_msat, reserved_msat, paid_msat, fee_msat, cum_msat, cum_count, run, after_index, lnd_index, created_ms, resolved_ms, reserve_seq, resolve_seq, payee, final_cltv, time_lock, request, memo, reason, preimage, final FROM payments WHERE account = ? AND state = 'open' ORDER BY id
+SELECT id, account, n, hash, state, amount_msat, fee_limit_msat, reserved_msat, paid_msat, fee_msat, cum_msat, cum_count, run, after_index, lnd_index, created_ms, resolved_ms, reserve_seq, resolve_seq, payee, final_cltv, time_lock, request, memo, reason, preimage, final, invoice FROM payments WHERE account = ? AND state = 'open' ORDER BY id
 `
 
 func (q *Queries) PaymentsOpenOf(ctx context.Context, account int64) ([]Payment, error) {
@@ -571,6 +579,7 @@ func (q *Queries) PaymentsOpenOf(ctx context.Context, account int64) ([]Payment,
 			&i.Reason,
 			&i.Preimage,
 			&i.Final,
+			&i.Invoice,
 		); err != nil {
 			return nil, err
 		}
@@ -586,7 +595,7 @@ func (q *Queries) PaymentsOpenOf(ctx context.Context, account int64) ([]Payment,
 }
 
 const paymentsPaid = `-- name: PaymentsPaid :many
-SELECT id, account, n, hash, state, amount_msat, fee_limit_msat, reserved_msat, paid_msat, fee_msat, cum_msat, cum_count, run, after_index, lnd_index, created_ms, resolved_ms, reserve_seq, resolve_seq, payee, final_cltv, time_lock, request, memo, reason, preimage, final FROM payments
+SELECT id, account, n, hash, state, amount_msat, fee_limit_msat, reserved_msat, paid_msat, fee_msat, cum_msat, cum_count, run, after_index, lnd_index, created_ms, resolved_ms, reserve_seq, resolve_seq, payee, final_cltv, time_lock, request, memo, reason, preimage, final, invoice FROM payments
 WHERE account = ?1 AND state = 'succeeded' AND n > ?2 AND n < ?3
 ORDER BY n LIMIT ?4
 `
@@ -640,6 +649,7 @@ func (q *Queries) PaymentsPaid(ctx context.Context, arg PaymentsPaidParams) ([]P
 			&i.Reason,
 			&i.Preimage,
 			&i.Final,
+			&i.Invoice,
 		); err != nil {
 			return nil, err
 		}
@@ -655,7 +665,7 @@ func (q *Queries) PaymentsPaid(ctx context.Context, arg PaymentsPaidParams) ([]P
 }
 
 const paymentsPaidReversed = `-- name: PaymentsPaidReversed :many
-SELECT id, account, n, hash, state, amount_msat, fee_limit_msat, reserved_msat, paid_msat, fee_msat, cum_msat, cum_count, run, after_index, lnd_index, created_ms, resolved_ms, reserve_seq, resolve_seq, payee, final_cltv, time_lock, request, memo, reason, preimage, final FROM payments
+SELECT id, account, n, hash, state, amount_msat, fee_limit_msat, reserved_msat, paid_msat, fee_msat, cum_msat, cum_count, run, after_index, lnd_index, created_ms, resolved_ms, reserve_seq, resolve_seq, payee, final_cltv, time_lock, request, memo, reason, preimage, final, invoice FROM payments
 WHERE account = ?1 AND state = 'succeeded' AND n > ?2 AND n < ?3
 ORDER BY n DESC LIMIT ?4
 `
@@ -709,6 +719,7 @@ func (q *Queries) PaymentsPaidReversed(ctx context.Context, arg PaymentsPaidReve
 			&i.Reason,
 			&i.Preimage,
 			&i.Final,
+			&i.Invoice,
 		); err != nil {
 			return nil, err
 		}
@@ -721,4 +732,27 @@ func (q *Queries) PaymentsPaidReversed(ctx context.Context, arg PaymentsPaidReve
 		return nil, err
 	}
 	return items, nil
+}
+
+const transferPending = `-- name: TransferPending :one
+SELECT EXISTS (SELECT 1 FROM payments AS p WHERE p.invoice = ?1 AND p.state = 'open') AS pending
+`
+
+func (q *Queries) TransferPending(ctx context.Context, invoice sql.NullInt64) (int64, error) {
+	row := q.db.QueryRowContext(ctx, transferPending, invoice)
+	var pending int64
+	err := row.Scan(&pending)
+	return pending, err
+}
+
+const transfersPendingTo = `-- name: TransfersPendingTo :one
+SELECT count(*) FROM invoices AS i JOIN payments AS p ON p.invoice = i.id AND p.state = 'open'
+WHERE i.account = ?1 AND i.state IN ('pending', 'open')
+`
+
+func (q *Queries) TransfersPendingTo(ctx context.Context, account int64) (int64, error) {
+	row := q.db.QueryRowContext(ctx, transfersPendingTo, account)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }

@@ -2,11 +2,11 @@
 INSERT INTO payments (
     account, n, hash, state, amount_msat, fee_limit_msat, reserved_msat, paid_msat, fee_msat, cum_msat, cum_count,
     run, after_index, lnd_index, created_ms, resolved_ms, reserve_seq, resolve_seq,
-    payee, final_cltv, time_lock, request, memo, reason, preimage, final)
+    payee, final_cltv, time_lock, request, memo, reason, preimage, final, invoice)
 VALUES (
     ?, ?, ?, 'open', ?, ?, ?, 0, 0, 0, 0,
     ?, ?, 0, ?, 0, ?, NULL,
-    ?, ?, ?, ?, ?, '', x'', x'')
+    ?, ?, ?, ?, ?, '', x'', x'', ?)
 RETURNING id;
 
 -- name: PaymentRaise :exec
@@ -70,3 +70,11 @@ ORDER BY n LIMIT sqlc.arg(max);
 SELECT * FROM payments
 WHERE account = sqlc.arg(account) AND state = 'succeeded' AND n > sqlc.arg(above) AND n < sqlc.arg(below)
 ORDER BY n DESC LIMIT sqlc.arg(max);
+
+
+-- name: TransferPending :one
+SELECT EXISTS (SELECT 1 FROM payments AS p WHERE p.invoice = sqlc.arg(invoice) AND p.state = 'open') AS pending;
+
+-- name: TransfersPendingTo :one
+SELECT count(*) FROM invoices AS i JOIN payments AS p ON p.invoice = i.id AND p.state = 'open'
+WHERE i.account = sqlc.arg(account) AND i.state IN ('pending', 'open');
