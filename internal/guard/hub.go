@@ -9,6 +9,7 @@ import (
 // invoiceDesk is what the calls about invoices share. Its zero value is ready.
 type invoiceDesk struct {
 	changes hub
+	made    allowance
 }
 
 // hub wakes those who watch an account. It carries no news itself: who is woken

@@ -77,6 +77,10 @@ func (c *accountCall) makeInvoice(
 			return account.Invoice{}, errHashTaken
 		}
 	}
+	often := invoiceRateOf(c.account.Limits)
+	if !g.invoices.made.allow(c.account.ID, often, g.opts.Now()) {
+		return account.Invoice{}, errManyInvoices
+	}
 	row, err := g.opts.Ledger.OwnInvoice(ctx, c.by, account.NewInvoice{
 		Account:  c.account.ID,
 		Hash:     t.hash,
@@ -87,6 +91,9 @@ func (c *accountCall) makeInvoice(
 		Expires:  g.opts.Now().Add(t.expiry),
 		Run:      c.lnd.Run,
 	})
+	if err != nil {
+		g.invoices.made.giveBack(c.account.ID, often)
+	}
 	switch {
 	case fault.Code(err) == account.CodeHashTaken:
 		return account.Invoice{}, errHashTaken

@@ -12,10 +12,11 @@ import (
 
 const (
 	// defaultInvoices is how many invoices a list has at most where the client
-	// does not say, as with lnd; maxInvoices is how many it has whatever the
-	// client says. Whoever wants more asks again from last_index_offset.
+	// does not say, as with lnd; maxPage is how many invoices or payments a list
+	// has whatever the client says. Whoever wants more asks again from
+	// last_index_offset.
 	defaultInvoices = 100
-	maxInvoices     = 10_000
+	maxPage         = 10_000
 
 	// latestSecond is beyond any date: the year 36812.
 	latestSecond = 1 << 40
@@ -65,7 +66,7 @@ func invoicePage(req *lnrpc.ListInvoiceRequest) (account.Page, error) {
 	}
 	page := account.Page{
 		Offset:   position(req.GetIndexOffset()),
-		Max:      min(req.GetNumMaxInvoices(), maxInvoices),
+		Max:      min(req.GetNumMaxInvoices(), maxPage),
 		Reversed: req.GetReversed(),
 		Open:     req.GetPendingOnly(),
 	}

@@ -68,6 +68,9 @@ func (g *Guard) recordInvoice(
 	if err != nil {
 		return row, g.ledgerFailed(err)
 	}
+	if updated.State == account.StateSettled {
+		g.invoices.made.giveBack(row.Account, invoiceRate)
+	}
 	if updated.State != row.State {
 		g.invoices.changes.notify(row.Account)
 	}

@@ -43,7 +43,7 @@ func sendPayment(ctx context.Context, c *accountCall, req *routerrpc.SendPayment
 	if err != nil {
 		return err
 	}
-	clean.FeeLimitMsat, clean.CltvLimit = int64(p.payment.MaxFee), int32(in.timeLock)
+	clean.FeeLimitMsat, clean.CltvLimit, clean.MaxParts = int64(p.payment.MaxFee), int32(in.timeLock), p.granted()
 	w, stop := c.guard.payments.watch(c.account.ID, p.payment.ID)
 	defer stop()
 	if !c.lnd.spawn(func() { p.pay(clean) }) {
@@ -69,6 +69,9 @@ func (c *accountCall) take(ctx context.Context, in intent, exactFee bool) (*paye
 		return nil, errInFlight
 	}
 	defer c.guard.payments.taking.lock(in.hash)()
+	if !c.guard.payments.tries.allow(c.account.ID, paymentRate, c.guard.opts.Now()) {
+		return nil, errManyPayments
+	}
 	payment, err := c.guard.opts.Ledger.Reserve(context.WithoutCancel(ctx), c.by, account.Spend{
 		Account: c.account.ID, Hash: in.hash, Amount: in.amount, MaxFee: in.maxFee, ExactFee: exactFee,
 		Payee: in.payee, FinalCLTV: in.finalCLTV, TimeLock: in.timeLock,
@@ -76,11 +79,12 @@ func (c *accountCall) take(ctx context.Context, in intent, exactFee bool) (*paye
 		Run: c.lnd.Run, AfterIndex: c.lnd.newest.Load(),
 	})
 	if err != nil {
+		c.guard.payments.tries.giveBack(c.account.ID, paymentRate)
 		return nil, err
 	}
 	p := c.guard.newPayer(c.lnd, payment)
 	p.calls = 1
-	c.guard.payments.add(p)
+	c.guard.payments.add(p, in.parts)
 	switch {
 	case c.guard.operatorPaying(in.hash):
 		err = errInFlight

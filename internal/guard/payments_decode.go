@@ -27,6 +27,10 @@ var (
 		"the payee is the node that this account is kept on: it cannot pay itself")
 )
 
+// errCustomChannel is for what steers channels that carry more than bitcoin: what
+// is sent in them beside it is nowhere reserved.
+var errCustomChannel = badRequest("first_hop_custom_records: custom channels are not available to an account")
+
 // intent is a payment as lnd will understand the request for it.
 type intent struct {
 	hash           lntypes.Hash
@@ -36,6 +40,8 @@ type intent struct {
 	// finalCLTV is the last hop's time lock delta, timeLock the whole route's;
 	// blocks, 0 where it is left to lnd.
 	finalCLTV, timeLock uint32
+
+	parts uint32 // HTLCs in flight at once
 
 	paymentRequest, memo string
 }
@@ -66,14 +72,13 @@ func (j judge) readSend(req *routerrpc.SendPaymentRequest) (in intent, clean *ro
 		return intent{}, nil, err
 	}
 	clean = &routerrpc.SendPaymentRequest{
-		TimeoutSeconds:        req.GetTimeoutSeconds(),
-		RouteHints:            req.GetRouteHints(),
-		DestCustomRecords:     req.GetDestCustomRecords(),
-		FirstHopCustomRecords: req.GetFirstHopCustomRecords(),
-		LastHopPubkey:         req.GetLastHopPubkey(),
-		MaxParts:              req.GetMaxParts(),
-		MaxShardSizeMsat:      req.GetMaxShardSizeMsat(),
-		TimePref:              req.GetTimePref(),
+		TimeoutSeconds:    req.GetTimeoutSeconds(),
+		RouteHints:        req.GetRouteHints(),
+		DestCustomRecords: req.GetDestCustomRecords(),
+		LastHopPubkey:     req.GetLastHopPubkey(),
+		MaxParts:          askedParts(req.GetMaxParts()),
+		MaxShardSizeMsat:  req.GetMaxShardSizeMsat(),
+		TimePref:          req.GetTimePref(),
 	}
 	if req.GetPaymentRequest() != "" {
 		in, err = j.readInvoice(req, amount)
@@ -95,7 +100,7 @@ func (j judge) readSend(req *routerrpc.SendPaymentRequest) (in intent, clean *ro
 		return intent{}, nil, err
 	}
 	in.maxFee = min(fee, policy.MaxAmount-in.amount)
-	in.timeLock = uint32(req.GetCltvLimit())
+	in.timeLock, in.parts = uint32(req.GetCltvLimit()), clean.MaxParts
 	return in, clean, nil
 }
 
@@ -111,6 +116,8 @@ func (j judge) checkSend(req *routerrpc.SendPaymentRequest) error {
 		return errAMP
 	case len(req.GetOutgoingChanIds()) > 0:
 		return badRequest("outgoing_chan_ids: the node's channels are not an account's to choose")
+	case len(req.GetFirstHopCustomRecords()) > 0:
+		return errCustomChannel
 	case req.GetCltvLimit() < 0:
 		return badRequest("negative cltv_limit %d", req.GetCltvLimit())
 	case req.GetFinalCltvDelta() < 0 || req.GetFinalCltvDelta() > math.MaxUint16:

@@ -120,6 +120,7 @@ func TestReadSend(t *testing.T) {
 		"fail/negative timeout":   {direct(func(r *R) { r.TimeoutSeconds = -1 }), 0, 0, "bad_request"},
 		"fail/no number":          {direct(func(r *R) { r.TimePref = math.NaN() }), 0, 0, "bad_request"},
 		"fail/channel":            {direct(func(r *R) { r.OutgoingChanIds = []uint64{1} }), 0, 0, "bad_request"},
+		"fail/first hop records":  {direct(func(r *R) { r.FirstHopCustomRecords = map[uint64][]byte{65536: {1}} }), 0, 0, "bad_request"},
 		"fail/huge shard":         {direct(func(r *R) { r.MaxShardSizeMsat = math.MaxUint64 }), 0, 0, "bad_request"},
 		"fail/other preimage":     {direct(func(r *R) { r.DestCustomRecords = map[uint64][]byte{record.KeySendType: preimage[:]} }), 0, 0, "bad_request"},
 		"fail/no invoice":         {&R{PaymentRequest: "lnbcrt1"}, 0, 0, "bad_request"},

@@ -18,7 +18,7 @@ func listPayments(ctx context.Context, c *accountCall, req *lnrpc.ListPaymentsRe
 	}
 	from, until := creationBounds(start, end)
 	list, total, err := c.guard.opts.Ledger.Payments(ctx, c.account.ID, account.Page{
-		Offset: min(req.GetIndexOffset(), math.MaxInt64), Max: min(req.GetMaxPayments(), math.MaxInt32),
+		Offset: min(req.GetIndexOffset(), math.MaxInt64), Max: min(req.GetMaxPayments(), maxPage),
 		Reversed: req.GetReversed(), From: from, Until: until, Unfinished: req.GetIncludeIncomplete(),
 	})
 	if err != nil {

@@ -44,12 +44,13 @@ type payer struct {
 
 	mu      sync.Mutex
 	payment account.Payment
-	calls   int  // calls to lnd on their way
-	joined  bool // there was more than one
-	begun   bool // lnd has, or may have, begun it
-	lost    bool // a call's end was not seen, so that it may still begin
-	patient bool // looked at again after an interruption: see tooSoon
-	closed  bool // nothing may join any more
+	calls   int    // calls to lnd on their way
+	parts   uint32 // HTLCs that it may have in flight at once
+	joined  bool   // there was more than one
+	begun   bool   // lnd has, or may have, begun it
+	lost    bool   // a call's end was not seen, so that it may still begin
+	patient bool   // looked at again after an interruption: see tooSoon
+	closed  bool   // nothing may join any more
 
 	following bool
 	answer    error          // lnd's refusal of a call
@@ -259,6 +260,9 @@ func (p *payer) finish(final *lnrpc.Payment) {
 			_, err = p.guard.opts.Ledger.Settle(ctx, payment.ID, outcome)
 		} else {
 			_, err = p.guard.opts.Ledger.Release(ctx, payment.ID, state, outcome)
+		}
+		if err == nil && state == account.StateSucceeded {
+			p.guard.payments.tries.giveBack(payment.Account, paymentRate)
 		}
 		if err == nil {
 			p.guard.payments.tell(payment, shown)

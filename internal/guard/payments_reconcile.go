@@ -91,6 +91,6 @@ func (g *Guard) resume(lnd *attachment, payment account.Payment, answering time.
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	g.payments.add(p)
+	g.payments.add(p, maxParts)
 	p.look()
 }

@@ -40,14 +40,16 @@ func (j judge) readRoute(req *routerrpc.SendToRouteRequest) (shard, error) {
 		return shard{}, badRequest("unable to send, no routes provided")
 	case route.GetTotalAmtMsat() <= 0 || route.GetTotalAmtMsat() > int64(policy.MaxAmount):
 		return shard{}, badRequest("total_amt_msat %d is no amount to send", route.GetTotalAmtMsat())
+	case len(req.GetFirstHopCustomRecords()) > 0:
+		return shard{}, errCustomChannel
 	case len(route.GetCustomChannelData()) > 0:
 		return shard{}, badRequest("custom channels are not available to an account")
 	}
 	s := shard{clean: &routerrpc.SendToRouteRequest{
-		PaymentHash: hash[:], SkipTempErr: req.GetSkipTempErr(), FirstHopCustomRecords: req.GetFirstHopCustomRecords(),
+		PaymentHash: hash[:], SkipTempErr: req.GetSkipTempErr(),
 		Route: &lnrpc.Route{TotalTimeLock: route.GetTotalTimeLock(), TotalAmtMsat: route.GetTotalAmtMsat()},
 	}}
-	s.hash, s.timeLock = hash, route.GetTotalTimeLock()
+	s.hash, s.timeLock, s.parts = hash, route.GetTotalTimeLock(), 1
 	left := route.GetTotalAmtMsat()
 	for i, hop := range hops {
 		clean, key, err := j.readHop(hop, left, i == len(hops)-1)
@@ -235,9 +237,14 @@ func (p *payer) join(ctx context.Context, c *accountCall, s shard) (joined bool,
 		return false, nil
 	case s.payee != p.payment.Payee:
 		return false, badRequest("a shard to another payee than its payment")
+	case !p.guard.payments.tries.allow(c.account.ID, paymentRate, p.guard.opts.Now()):
+		return false, errManyPayments
+	case p.calls >= int(p.parts) && !p.guard.payments.grow(p):
+		return false, errManyParts
 	}
 	raised, err := p.guard.opts.Ledger.Raise(context.WithoutCancel(ctx), c.by, p.payment.ID, s.amount, s.maxFee)
 	if err != nil {
+		p.guard.payments.tries.giveBack(c.account.ID, paymentRate)
 		return false, err
 	}
 	p.payment.Amount, p.payment.MaxFee, p.payment.Reserved = raised.Amount, raised.MaxFee, raised.Reserved

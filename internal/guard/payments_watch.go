@@ -28,6 +28,8 @@ type paymentDesk struct {
 
 	mu       sync.Mutex
 	live     map[lntypes.Hash]*payer
+	slots    slots
+	tries    allowance
 	watchers map[account.ID]map[*paymentWatch]struct{}
 	unsaved  map[int64]func(context.Context) error
 }
@@ -39,13 +41,26 @@ func (d *paymentDesk) payer(hash lntypes.Hash) *payer {
 	return d.live[hash]
 }
 
-func (d *paymentDesk) add(p *payer) {
+// add takes p in, which asks for parts HTLCs at once.
+func (d *paymentDesk) add(p *payer, parts uint32) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.live == nil {
-		d.live = make(map[lntypes.Hash]*payer)
+		d.live, d.slots = make(map[lntypes.Hash]*payer), make(slots)
 	}
 	d.live[p.payment.Hash] = p
+	p.parts = d.slots.share(p.payment.Account, parts)
+}
+
+// grow gives p a place for one more HTLC, if its account has one left.
+func (d *paymentDesk) grow(p *payer) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.live[p.payment.Hash] != p || p.parts >= maxParts || !d.slots.one(p.payment.Account) {
+		return false
+	}
+	p.parts++
+	return true
 }
 
 func (d *paymentDesk) drop(p *payer) {
@@ -54,6 +69,8 @@ func (d *paymentDesk) drop(p *payer) {
 	if d.live[p.payment.Hash] == p {
 		delete(d.live, p.payment.Hash)
 	}
+	d.slots.giveBack(p.payment.Account, p.parts)
+	p.parts = 0
 }
 
 // save writes an outcome that lnd has told, at once or, if the ledger cannot,

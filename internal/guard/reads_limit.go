@@ -5,7 +5,10 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/codes"
+
 	"github.com/leydenln/leyden/internal/account"
+	"github.com/leydenln/leyden/internal/policy"
 )
 
 // rate is how often an account may do something: burst times at once, and again
@@ -23,6 +26,19 @@ var (
 	paymentRate = rate{1000, time.Second / 2}
 	invoiceRate = rate{1000, time.Second / 10}
 )
+
+var (
+	errManyPayments = refuse(codes.ResourceExhausted, "rate_limited", "",
+		"of payments that come to nothing an account may make %d at once and one more each %s", paymentRate.burst, paymentRate.interval)
+	errManyInvoices = refuse(codes.ResourceExhausted, "rate_limited", "",
+		"of invoices that are not paid an account may make one each %s, after as many as may be open", invoiceRate.interval)
+)
+
+// invoiceRateOf is the rate at which an account may make invoices: at once as
+// many as it may have open, if that is more.
+func invoiceRateOf(l policy.Limits) rate {
+	return rate{max(invoiceRate.burst, int(l.OpenInvoices)), invoiceRate.interval}
+}
 
 // maxRemembered is how many accounts an allowance remembers before it forgets
 // those that have their whole burst again.
