@@ -193,7 +193,7 @@ func TestEvents(t *testing.T) {
 	again := copyOf(inv)
 	again.AmtPaidMsat = 9000
 	reused := copyOf(inv)
-	reused.AddIndex += 7
+	reused.AddIndex, reused.PaymentAddr = reused.AddIndex+7, random32()
 	for _, event := range []*lnrpc.Invoice{
 		reused, inv, inv, again, {RHash: random32(), State: lnrpc.Invoice_SETTLED, AmtPaidMsat: 5}, {State: lnrpc.Invoice_SETTLED},
 	} {
