@@ -143,7 +143,7 @@ func (l *Ledger) resolve(
 // resolved journals and writes a payment's end and what it means for its
 // account.
 func (s *step) resolved(was guarddb.Payment, row *guarddb.Payment, account guarddb.Account, kind string, detail any) error {
-	seq, err := s.log(byGuard, kind, ID(account.Name).String(), lntypes.Hash(row.Hash).String(), detail)
+	seq, err := s.log(s.actor, kind, ID(account.Name).String(), lntypes.Hash(row.Hash).String(), detail)
 	if err != nil {
 		return err
 	}

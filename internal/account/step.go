@@ -19,9 +19,10 @@ type step struct {
 	*guarddb.Queries
 	tx *sql.Tx
 
-	now      int64 // the ledger's time, Unix ms
-	frozen   bool  // everything is
-	balances int64 // Σ of all accounts, msat
+	now      int64       // the ledger's time, Unix ms
+	actor    audit.Actor // of outcomes: the guard, unless an operator decides
+	frozen   bool        // everything is
+	balances int64       // Σ of all accounts, msat
 	ticked   bool
 }
 
@@ -64,6 +65,7 @@ func (l *Ledger) begin(ctx context.Context, tx *sql.Tx) (*step, error) {
 	return &step{
 		Context: ctx, Queries: q, tx: tx,
 		now:      max(1, row.LastMs, l.now().UnixMilli()),
+		actor:    byGuard,
 		frozen:   row.Frozen != 0,
 		balances: row.BalancesMsat,
 	}, nil

@@ -44,6 +44,11 @@ type Entry struct {
 	AmountMsat int64
 }
 
+type GivenUp struct {
+	Payment int64
+	AtMs    int64
+}
+
 type Invoice struct {
 	ID           int64
 	Account      int64

@@ -17,7 +17,7 @@ func TestQueriesNeedNoScan(t *testing.T) {
 	defer db.Close()
 	for _, query := range []string{
 		accountByID, accountByLabel, accountByName, transactionByKey, entryOf,
-		accountPost, accountReserve, accountRelease, accountInvoices, accountSet,
+		accountPost, accountReserve, accountRelease, accountInvoices, accountSet, givenUpSince,
 		invoiceByHash, invoiceFirstSince, invoiceSet, invoiceVoidByHash,
 		invoicesAll, invoicesAllReversed, invoicesOpen, invoicesOpenReversed, invoicesSettledAfter, invoicesUnfinishedOf,
 		paymentByID, paymentFirstSince, paymentHashUse, paymentLatestOfHash, paymentOpenByHash, paymentRaise,
