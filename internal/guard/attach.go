@@ -27,6 +27,9 @@ const (
 type attachment struct {
 	Access
 
+	// since is when this life of lnd was attached to first.
+	since time.Time
+
 	// ctx ends with the attachment; calls to lnd for accounts descend from it.
 	ctx    context.Context
 	cancel context.CancelCauseFunc

@@ -72,8 +72,12 @@ type Guard struct {
 
 	journal journal
 
-	// lnd is the run of lnd that the guard is attached to, or nil.
-	lnd atomic.Pointer[attachment]
+	// lnd is the run of lnd that the guard is attached to, or nil; run its name or
+	// that of the last one, and since when that was attached to first, of Serve
+	// alone.
+	lnd   atomic.Pointer[attachment]
+	run   string
+	since time.Time
 
 	// frozen is what the ledger says of freeze --all; freezing is held while it
 	// changes.
@@ -126,6 +130,10 @@ func New(opts Options) (*Guard, error) {
 func (g *Guard) Serve(ctx context.Context, lnd Access, ready func()) error {
 	a := newAttachment(ctx, lnd)
 	defer a.end(nil)
+	if lnd.Run != g.run {
+		g.run, g.since = lnd.Run, g.opts.Now()
+	}
+	a.since = g.since
 	err := g.serve(a, ready)
 	g.detach(a)
 	a.end(err)

@@ -67,6 +67,9 @@ func (g *Guard) sweepPayments(ctx context.Context, lnd *attachment, began time.T
 		}
 		g.resume(lnd, payment, time.Since(began))
 	}
+	if err := g.lookAtGivenUp(ctx, lnd); err != nil {
+		return fmt.Errorf("look at what was given up: %w", err)
+	}
 	return nil
 }
 

@@ -78,6 +78,7 @@ func (l *paymentLnd) TrackPaymentV2(_ *routerrpc.TrackPaymentRequest, s routerrp
 type paymentBench struct {
 	*Guard
 	lnd  *paymentLnd
+	node nodeLnd
 	path string
 	id   account.ID
 }
@@ -92,7 +93,7 @@ func newPaymentBench(t *testing.T) *paymentBench {
 	require.NoError(t, err)
 	a, err := ledger.Create(t.Context(), operator, account.New{Balance: 1_000_000})
 	require.NoError(t, err)
-	return &paymentBench{g, &paymentLnd{watch: make(chan *lnrpc.Payment)}, path, a.ID}
+	return &paymentBench{Guard: g, lnd: &paymentLnd{watch: make(chan *lnrpc.Payment)}, path: path, id: a.ID}
 }
 
 // attach attaches to a run of the lnd; stop breaks the connection.
@@ -101,6 +102,7 @@ func (b *paymentBench) attach(t *testing.T, run string) (lnd *attachment, stop f
 	l := bufconn.Listen(1 << 20)
 	server := grpc.NewServer()
 	routerrpc.RegisterRouterServer(server, b.lnd)
+	lnrpc.RegisterLightningServer(server, &b.node)
 	go server.Serve(l)
 	t.Cleanup(server.Stop)
 	conn, err := grpc.NewClient("passthrough:lnd", front.WatchAnswers(),
