@@ -12,6 +12,7 @@ import (
 	"github.com/leydenln/leyden/internal/account"
 	"github.com/leydenln/leyden/internal/audit"
 	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/front/macaroon"
 )
 
 // accountPermissions are those of the macaroon of an account, as litd has them.
@@ -23,6 +24,16 @@ var accountPermissions = []*lnrpc.MacaroonPermission{
 	{Entity: "offchain", Action: "write"},
 	{Entity: "onchain", Action: "read"},
 }
+
+// permitted is what a macaroon of an account may permit: with peers:read, which
+// litd's hand-made ones have.
+var permitted = func() map[macaroon.Permission]bool {
+	set := map[macaroon.Permission]bool{{Entity: "peers", Action: "read"}: true}
+	for _, p := range accountPermissions {
+		set[macaroon.Permission{Entity: p.GetEntity(), Action: p.GetAction()}] = true
+	}
+	return set
+}()
 
 // IssueMacaroon makes one more macaroon of an account; those there are stay
 // good. Codes: account_unknown, node_unreachable.

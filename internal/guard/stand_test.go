@@ -94,9 +94,14 @@ func rootKey(id uint64) []byte { return []byte("root key " + strconv.FormatUint(
 // mint makes a macaroon as lnd does.
 func mint(t testing.TB, rootKeyID uint64, caveats ...string) []byte {
 	t.Helper()
+	return mintFor(t, rootKeyID, []*lnrpc.Op{{Entity: "offchain", Actions: []string{"read"}}}, caveats...)
+}
+
+// mintFor makes one with permissions.
+func mintFor(t testing.TB, rootKeyID uint64, ops []*lnrpc.Op, caveats ...string) []byte {
+	t.Helper()
 	id, err := proto.Marshal(&lnrpc.MacaroonId{
-		Nonce: []byte("nonce"), StorageId: []byte(strconv.FormatUint(rootKeyID, 10)),
-		Ops: []*lnrpc.Op{{Entity: "offchain", Actions: []string{"read"}}},
+		Nonce: []byte("nonce"), StorageId: []byte(strconv.FormatUint(rootKeyID, 10)), Ops: ops,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package macaroon_test
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -59,6 +60,34 @@ func TestRootKeyID(t *testing.T) {
 			got, err := withID(t, c.id).RootKeyID()
 			if c.bad != errors.Is(err, macaroon.ErrRootKeyID) || got != c.want {
 				t.Errorf("got %d, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestPermissions(t *testing.T) {
+	const head = "\x03\x0a\x02ab\x12\x010"
+	const info, offchain = "\x1a\x0c\x0a\x04info\x12\x04read", "\x1a\x17\x0a\x08offchain\x12\x04read\x12\x05write"
+	cases := map[string]struct {
+		id   string
+		want []macaroon.Permission
+		bad  bool
+	}{
+		"ok/none":              {id: head},
+		"ok/some":              {id: head + info + offchain, want: []macaroon.Permission{{"info", "read"}, {"offchain", "read"}, {"offchain", "write"}}},
+		"ok/entity last":       {id: head + "\x1a\x06\x12\x01r\x0a\x01i", want: []macaroon.Permission{{"i", "r"}}},
+		"fail/no entity":       {id: head + "\x1a\x03\x12\x01r", bad: true},
+		"fail/two entities":    {id: head + "\x1a\x09\x0a\x01a\x0a\x01b\x12\x01r", bad: true},
+		"fail/other field":     {id: head + "\x1a\x03\x1a\x01r", bad: true},
+		"fail/cut off":         {id: head + "\x1a\x03\x0a\x05r", bad: true},
+		"fail/no root key":     {id: "\x03\x0a\x02ab" + info, bad: true},
+		"fail/another version": {id: "\x02" + head[1:] + info, bad: true},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			got, err := withID(t, c.id).Permissions()
+			if c.bad != errors.Is(err, macaroon.ErrRootKeyID) || !slices.Equal(got, c.want) {
+				t.Errorf("got %v, %v", got, err)
 			}
 		})
 	}
