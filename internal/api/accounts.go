@@ -152,7 +152,7 @@ func (s *Server) debit(ctx context.Context, name string, amount lnwire.MilliSato
 
 func (s *Server) amountFor(ctx context.Context, name string, amount lnwire.MilliSatoshi) (account.Account, error) {
 	if amount == 0 {
-		return account.Account{}, fault.New(account.CodeBadAmount, "", "an amount of 0 changes nothing")
+		return account.Account{}, fault.New(account.CodeBadAmount, "give 1 sat or more", "an amount of 0 changes nothing")
 	}
 	return s.find(ctx, name)
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"net"
 	"os"
 
 	"google.golang.org/grpc"
@@ -31,7 +32,7 @@ type Target struct {
 }
 
 // Client calls the API. Its errors are faults with the code that the server
-// gave, or node_unreachable, bad_certificate, bad_macaroon, timeout.
+// gave, or node_unreachable, bad_address, bad_certificate, bad_macaroon, timeout.
 type Client struct {
 	Accounts leydenv1.AccountsClient
 	Audit    leydenv1.AuditClient
@@ -43,6 +44,9 @@ type Client struct {
 // Dial reads certificate and macaroon and prepares the connection; it sends
 // nothing. The caller must call Close.
 func Dial(t Target) (*Client, error) {
+	if _, _, err := net.SplitHostPort(t.Address); err != nil {
+		return nil, badAddress(t.Address)
+	}
 	conf, err := trust(t.CertPath)
 	if err != nil {
 		return nil, err
@@ -60,12 +64,16 @@ func Dial(t Target) (*Client, error) {
 		grpc.WithStreamInterceptor(c.stream),
 	)
 	if err != nil {
-		return nil, fault.New("bad_address", "give host:port", "address %q: %w", t.Address, err)
+		return nil, badAddress(t.Address)
 	}
 	return &Client{
 		Accounts: leydenv1.NewAccountsClient(conn), Audit: leydenv1.NewAuditClient(conn),
 		Lit: litrpc.NewAccountsClient(conn), conn: conn,
 	}, nil
+}
+
+func badAddress(addr string) error {
+	return fault.New("bad_address", "--rpcserver localhost:8443", "address %q: want host:port", addr)
 }
 
 // Close ends the connection.

@@ -16,10 +16,13 @@ import (
 // msatPerSat is what a sat has of msat.
 const msatPerSat = 1000
 
+// mostSat is the hint to an amount that is too large.
+const mostSat = "give at most 2100000000000000 sat"
+
 // satoshis takes an amount in sat that a client gave.
 func satoshis(sat uint64) (lnwire.MilliSatoshi, error) {
 	if sat > uint64(policy.MaxAmount)/msatPerSat {
-		return 0, fault.New(account.CodeBadAmount, "", "amount of %d sat: more than there is", sat)
+		return 0, fault.New(account.CodeBadAmount, mostSat, "amount of %d sat: more than there is", sat)
 	}
 	return lnwire.MilliSatoshi(sat * msatPerSat), nil
 }
@@ -30,7 +33,7 @@ func when(seconds int64) (time.Time, error) {
 	case seconds == 0:
 		return time.Time{}, nil
 	case seconds < 0 || seconds > math.MaxInt32*100:
-		return time.Time{}, fault.New(codeBadArgument, "", "expiration date %d: want seconds since 1970, or 0 for never", seconds)
+		return time.Time{}, fault.New(codeBadArgument, "give seconds since 1970, or 0 for never", "expiration date %d is out of range", seconds)
 	}
 	return time.Unix(seconds, 0), nil
 }

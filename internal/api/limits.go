@@ -109,8 +109,8 @@ func (p *patcher) number(name string, from *uint32, to *uint32) {
 
 func (p *patcher) zero(name string, is bool) {
 	if is && p.err == nil {
-		p.err = fault.New(account.CodeLimits, "--none "+name+" lifts it; leyden freeze stops all payments",
-			"%s of 0 is ambiguous", name)
+		p.err = fault.New(account.CodeLimits, "to end a limit: leyden accounts limits ACCOUNT --none "+name+"; to stop all spending: leyden freeze ACCOUNT",
+			"%s of 0: a limit is at least 1", name)
 	}
 }
 

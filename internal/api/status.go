@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -82,16 +83,34 @@ func explain(addr string, err error) error {
 	}
 	switch st.Code() {
 	case codes.Unavailable:
-		if strings.Contains(st.Message(), "x509:") || strings.Contains(st.Message(), "tls:") {
-			return fault.New("bad_certificate", "copy the node's tls.cert again", "operator API at %s: %s", addr, st.Message())
+		why := cause(st.Message())
+		switch {
+		case strings.Contains(why, "certificate has expired"):
+			return fault.New("bad_certificate", "check the clock, then copy the node's tls.cert again", "operator API at %s: %s", addr, why)
+		case strings.Contains(why, "x509:"), strings.Contains(why, "tls:"):
+			return fault.New("bad_certificate", "copy the node's tls.cert again", "operator API at %s: %s", addr, why)
 		}
-		return fault.New("node_unreachable", "leyden node status", "operator API at %s: %s", addr, st.Message())
+		return fault.New("node_unreachable", "leyden node status", "operator API at %s: %s", addr, why)
 	case codes.DeadlineExceeded:
 		return fault.New("timeout", "try again", "operator API at %s: no answer in time", addr)
 	case codes.Unimplemented:
 		return fault.New("not_available", "leyden node stop && leyden node start --detach", "operator API at %s: %s", addr, st.Message())
 	}
 	return fault.New("node_error", "", "operator API at %s: %s", addr, st.Message())
+}
+
+// cause is what gRPC says of a connection that failed, without its frame:
+// connection error: desc = "transport: …".
+func cause(message string) string {
+	if _, quoted, ok := strings.Cut(message, "desc = "); ok {
+		if text, err := strconv.Unquote(quoted); err == nil {
+			message = text
+		}
+	}
+	for _, frame := range []string{"transport: ", "Error while dialing: ", "authentication handshake failed: "} {
+		message = strings.TrimPrefix(message, frame)
+	}
+	return message
 }
 
 // sentence takes a refusal's own text out of the message that holds it.

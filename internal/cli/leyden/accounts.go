@@ -2,6 +2,7 @@ package leyden
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -75,8 +76,11 @@ func (w *who) only(cmd *cobra.Command, args []string) (string, error) {
 // amount reads a number of sat.
 func amount(cmd *cobra.Command, what, text string) (uint64, error) {
 	sat, err := strconv.ParseUint(text, 10, 64)
-	if err != nil || sat > 21e14 {
-		return 0, voice.UsageError(cmd, fmt.Errorf("%s %q: want a number of sat", what, text))
+	switch {
+	case errors.Is(err, strconv.ErrRange), err == nil && sat > maxSat:
+		return 0, voice.UsageError(cmd, fmt.Errorf("%s %q: there are no more than %d sat", what, text, maxSat))
+	case err != nil:
+		return 0, voice.UsageError(cmd, fmt.Errorf("%s %q: want a whole number of sat", what, text))
 	}
 	return sat, nil
 }
@@ -93,7 +97,11 @@ func accountsListCmd(app *App, t *target) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				app.printAccounts(list.Accounts)
+				status, err := c.Accounts.Status(ctx, &leydenv1.StatusRequest{})
+				if err != nil {
+					return err
+				}
+				app.printAccounts(list.Accounts, status.FrozenAll)
 				return nil
 			})
 		},
@@ -116,7 +124,12 @@ func accountsInfoCmd(app *App, t *target) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				status, err := c.Accounts.Status(ctx, &leydenv1.StatusRequest{})
+				if err != nil {
+					return err
+				}
 				app.printAccount(got.Account)
+				app.warnFrozen(status.FrozenAll)
 				return nil
 			})
 		},

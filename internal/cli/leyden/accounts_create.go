@@ -2,10 +2,7 @@ package leyden
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -14,8 +11,6 @@ import (
 
 	"github.com/leydenln/leyden/internal/api"
 	"github.com/leydenln/leyden/internal/cli/voice"
-	"github.com/leydenln/leyden/internal/fault"
-	"github.com/leydenln/leyden/internal/files"
 	"github.com/leydenln/leyden/internal/rpc/leydenv1"
 )
 
@@ -31,7 +26,8 @@ func accountsCreateCmd(app *App, t *target) *cobra.Command {
 held to it: whoever has that file can spend so much and no more. EXPIRATION is a
 date, a span of time (30d), or seconds since 1970; 0 is never.
 
-The macaroon is printed once, or with --save_to written to a file of mode 0600.`,
+The macaroon is printed once, or with --save_to written to a new file of mode
+0600.`,
 		Example: `  leyden accounts create 50000 --save_to /tmp/user.macaroon
   leyden accounts create 50000 30d --label agent --max_payment 500 --limit_day 5000 --save_to agent.macaroon`,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
@@ -47,11 +43,14 @@ The macaroon is printed once, or with --save_to written to a file of mode 0600.`
 				if req.Expires, err = expiration(cmd, args[1]); err != nil {
 					return err
 				}
+				if req.Expires != 0 && req.Expires <= time.Now().Unix() {
+					return voice.UsageError(cmd, fmt.Errorf("expiration %q is past: the account could pay nothing", args[1]))
+				}
 			}
 			if req.Limits, err = limits.read(cmd); err != nil {
 				return err
 			}
-			if err := writable(saveTo); err != nil {
+			if err := free(saveTo); err != nil {
 				return err
 			}
 			return app.call(cmd, t, func(ctx context.Context, c *api.Client) error {
@@ -67,7 +66,7 @@ The macaroon is printed once, or with --save_to written to a file of mode 0600.`
 	f.StringVar(&balance, "balance", "", "the balance in sat, instead of the argument")
 	f.StringVar(&expires, "expiration_date", "", "when the account ends, instead of the argument")
 	f.StringVar(&req.Label, "label", "", "a name for the account, unique among accounts")
-	f.StringVar(&saveTo, "save_to", "", "write the macaroon to this file, mode 0600")
+	f.StringVar(&saveTo, "save_to", "", "write the macaroon to this new file, mode 0600")
 	f.BoolVar(&req.RequireBacking, "require_backing", false, "refuse if all balances together would exceed what the node owns in its channels")
 	limits.flags(cmd)
 	return cmd
@@ -112,45 +111,4 @@ func span(text string) (time.Duration, error) {
 		}
 	}
 	return time.ParseDuration(text)
-}
-
-// writable says, before there is a secret to lose, whether a file can be
-// written there.
-func writable(path string) error {
-	if path == "" {
-		return nil
-	}
-	probe, err := os.CreateTemp(filepath.Dir(path), ".leyden-*")
-	if err != nil {
-		return fault.New("write_failed", "check the folder's owner and mode", "--save_to %q: %w", path, err)
-	}
-	_ = probe.Close() // nothing was written
-	return os.Remove(probe.Name())
-}
-
-// handOver prints an account with its new macaroon, or saves the macaroon.
-func (app *App) handOver(a *leydenv1.Account, macaroon []byte, saveTo string) error {
-	if saveTo != "" {
-		if err := files.Write(saveTo, macaroon, 0o600); err != nil {
-			return fault.New(fault.Code(err), "leyden accounts macaroon "+a.Id+" --save_to FILE",
-				"account %s is there, but its macaroon was not saved: %w", called(a), err)
-		}
-	}
-	if app.JSON {
-		out := map[string]any{"account": viewAccount(a)}
-		if saveTo != "" {
-			out["macaroon_file"] = saveTo
-		} else {
-			out["macaroon"] = hex.EncodeToString(macaroon)
-		}
-		voice.PrintJSON(app.Out, out)
-		return nil
-	}
-	app.describe(a)
-	if saveTo != "" {
-		fmt.Fprintf(app.Out, "macaroon:  %s\n", saveTo)
-		return nil
-	}
-	fmt.Fprintf(app.Out, "macaroon:  %x\n", macaroon)
-	return nil
 }

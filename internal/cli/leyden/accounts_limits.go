@@ -28,6 +28,7 @@ type limitFlags struct {
 
 func (l *limitFlags) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
+	f.SortFlags = false // some say what they say of the one before
 	f.Uint64Var(&l.maxPayment, "max_payment", 0, "most that one payment may be, in sat, without its fee")
 	f.Uint64Var(&l.maxFee, "max_fee", 0, "most that the fee of one payment may be, in sat")
 	f.Uint32Var(&l.feePPM, "max_fee_ppm", 0, "the same, in millionths of the amount")

@@ -40,7 +40,7 @@ func accountsMacaroonCmd(app *App, t *target, how issue) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := writable(saveTo); err != nil {
+			if err := replaceable(saveTo); err != nil {
 				return err
 			}
 			return app.call(cmd, t, func(ctx context.Context, c *api.Client) error {
@@ -53,6 +53,6 @@ func accountsMacaroonCmd(app *App, t *target, how issue) *cobra.Command {
 		},
 	}
 	w.flags(cmd)
-	cmd.Flags().StringVar(&saveTo, "save_to", "", "write the macaroon to this file, mode 0600")
+	cmd.Flags().StringVar(&saveTo, "save_to", "", "write the macaroon to this file, mode 0600, in place of an account's macaroon if there is one")
 	return cmd
 }

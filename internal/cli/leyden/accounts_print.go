@@ -64,13 +64,13 @@ func condition(a *leydenv1.Account) string {
 	return "active"
 }
 
-func (app *App) printAccounts(list []*leydenv1.Account) {
+func (app *App) printAccounts(list []*leydenv1.Account, frozenAll bool) {
 	if app.JSON {
 		views := make([]accountView, len(list))
 		for i, a := range list {
 			views[i] = viewAccount(a)
 		}
-		voice.PrintJSON(app.Out, map[string]any{"accounts": views})
+		voice.PrintJSON(app.Out, map[string]any{"accounts": views, "frozen_all": frozenAll})
 		return
 	}
 	if len(list) == 0 {
@@ -82,6 +82,14 @@ func (app *App) printAccounts(list []*leydenv1.Account) {
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", a.Id, a.Label, sat(a.BalanceMsat), sat(a.AvailableMsat), expiry(a), condition(a))
 		}
 	})
+	app.warnFrozen(frozenAll)
+}
+
+// warnFrozen tells a person that nobody can pay, whatever an account's own state.
+func (app *App) warnFrozen(all bool) {
+	if all && !app.JSON {
+		fmt.Fprintln(app.Out, "everything is frozen: leyden thaw --all")
+	}
 }
 
 func (app *App) printAccount(a *leydenv1.Account) {

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/url"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,6 +18,7 @@ import (
 	"github.com/leydenln/leyden/internal/cli/voice"
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/files"
+	"github.com/leydenln/leyden/internal/front/macaroon"
 	"github.com/leydenln/leyden/internal/node"
 	"github.com/leydenln/leyden/internal/rpc/leydenv1"
 )
@@ -33,25 +34,29 @@ address, its certificate, and a macaroon of the account (a new one, or the one i
 --macaroon FILE). Whoever sees it can spend the account's money.
 
 The wallet must be able to reach the address: give --host a name or address of
-this machine that its front listens on and its certificate names.`,
-		Example: `  leyden accounts qr agent --host 192.168.1.20:10009
+this machine that the node listens on. Zeus speaks REST (port 8080), others, such
+as BitBanana, speak gRPC (port 10009) and want a certificate that names the host.`,
+		Example: `  leyden accounts qr agent --host 192.168.1.20:8080
   leyden accounts qr --macaroon agent.macaroon --host node.example.com:10009 --png agent.png`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			macaroon, err := q.credential(cmd, app, t, &w, args)
+			address, err := q.address(app, t)
 			if err != nil {
 				return err
 			}
-			uri, err := q.uri(app, t, macaroon)
+			if err := writable(q.png); err != nil {
+				return err
+			}
+			credential, err := q.credential(cmd, app, t, &w, args)
 			if err != nil {
 				return err
 			}
-			return q.show(app, uri)
+			return q.show(app, address+base64.RawURLEncoding.EncodeToString(credential))
 		},
 	}
 	w.flags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&q.macaroon, "macaroon", "", "connect with the macaroon in this file")
-	f.StringVar(&q.host, "host", "", "address that the wallet connects to, host:port (default: where the node serves gRPC)")
+	f.StringVar(&q.host, "host", "", "address that the wallet connects to, host:port (default: where the node serves REST, or else gRPC)")
 	f.StringVar(&q.png, "png", "", "write the code as a PNG image to this file, mode 0600")
 	f.BoolVar(&q.noCert, "no_cert", false, "leave the certificate out: a public authority has signed the one at that address")
 	return cmd
@@ -63,16 +68,19 @@ type qrOptions struct {
 }
 
 // credential reads the macaroon file, or asks the node for a new macaroon.
-func (q *qrOptions) credential(cmd *cobra.Command, app *App, t *target, w *who, args []string) (macaroon []byte, err error) {
+func (q *qrOptions) credential(cmd *cobra.Command, app *App, t *target, w *who, args []string) (raw []byte, err error) {
 	if q.macaroon != "" {
 		if len(args) > 0 || *w != (who{}) {
 			return nil, voice.UsageError(cmd, fmt.Errorf("give an account or --macaroon, not both"))
 		}
-		macaroon, err := os.ReadFile(q.macaroon)
+		raw, err := os.ReadFile(q.macaroon)
 		if err != nil {
 			return nil, fault.New("bad_macaroon", "check the path to the macaroon file", "read the macaroon: %w", err)
 		}
-		return macaroon, nil
+		if _, err := macaroon.Parse(raw); err != nil {
+			return nil, fault.New("bad_macaroon", "check the path to the macaroon file", "%q: %w", q.macaroon, err)
+		}
+		return raw, nil
 	}
 	name, err := w.only(cmd, args)
 	if err != nil {
@@ -81,31 +89,23 @@ func (q *qrOptions) credential(cmd *cobra.Command, app *App, t *target, w *who, 
 	err = app.call(cmd, t, func(ctx context.Context, c *api.Client) error {
 		got, err := c.Accounts.Issue(ctx, &leydenv1.AccountRequest{Account: name})
 		if err == nil {
-			macaroon = got.Macaroon
+			raw = got.Macaroon
 		}
 		return err
 	})
-	return macaroon, err
+	return raw, err
 }
 
-// uri is lndconnect://host:port?cert=…&macaroon=…, both in base64url without
-// padding (lndconnect, lnd_connect_uri.md).
-func (q *qrOptions) uri(app *App, t *target, macaroon []byte) (string, error) {
-	host := q.host
-	if host == "" {
-		running := app.serving()
-		if running.err != nil {
-			return "", running.err
-		}
-		if len(running.RPC) == 0 {
-			return "", fault.New("node_unreachable", "leyden node status", "the node serves no gRPC yet: give --host")
-		}
-		host = node.Dialable(running.RPC[0])
+// address is lndconnect://host:port?cert=…&macaroon= without the macaroon; it
+// and the certificate are base64url without padding (lndconnect,
+// lnd_connect_uri.md). Zeus looks for "&macaroon=", so that stands there without
+// a certificate as well; to other readers it is an empty parameter.
+func (q *qrOptions) address(app *App, t *target) (string, error) {
+	host, err := q.reachable(app)
+	if err != nil {
+		return "", err
 	}
-	if _, _, err := net.SplitHostPort(host); err != nil {
-		return "", fault.New("bad_address", "--host 192.168.1.20:10009", "address %q: %w", host, err)
-	}
-	values := "macaroon=" + base64.RawURLEncoding.EncodeToString(macaroon)
+	cert := ""
 	if !q.noCert {
 		path := t.CertPath
 		if path == "" {
@@ -119,10 +119,37 @@ func (q *qrOptions) uri(app *App, t *target, macaroon []byte) (string, error) {
 		if block == nil {
 			return "", fault.New("bad_certificate", "copy the node's tls.cert again", "%q holds no PEM certificate", path)
 		}
-		values = "cert=" + base64.RawURLEncoding.EncodeToString(block.Bytes) + "&" + values
+		cert = "cert=" + base64.RawURLEncoding.EncodeToString(block.Bytes)
 	}
-	u := url.URL{Scheme: "lndconnect", Host: host, RawQuery: values}
-	return u.String(), nil
+	return "lndconnect://" + host + "?" + cert + "&macaroon=", nil
+}
+
+// reachable is --host, or where the node serves: REST, which Zeus wants, or
+// else gRPC.
+func (q *qrOptions) reachable(app *App) (string, error) {
+	if q.host == "" {
+		running := app.serving()
+		if running.err != nil {
+			return "", running.err
+		}
+		for _, served := range [][]string{running.REST, running.RPC} {
+			if len(served) > 0 {
+				return node.Dialable(served[0]), nil
+			}
+		}
+		return "", fault.New("node_unreachable", "leyden node status", "the node serves no wallets yet: give --host")
+	}
+	host, port, err := net.SplitHostPort(q.host)
+	n, portErr := strconv.ParseUint(port, 10, 16)
+	if err != nil || portErr != nil || n == 0 || host == "" || strings.ContainsFunc(host, notInHost) {
+		return "", fault.New("bad_address", "--host 192.168.1.20:8080", "address %q: want host:port", q.host)
+	}
+	return q.host, nil
+}
+
+// notInHost says that a rune is in no name or address of a host.
+func notInHost(r rune) bool {
+	return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:", r)
 }
 
 func (q *qrOptions) show(app *App, uri string) error {

@@ -1,15 +1,11 @@
 package leyden
 
 import (
-	"bytes"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/spf13/cobra"
-	"rsc.io/qr"
 
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/rpc/leydenv1"
@@ -45,6 +41,16 @@ func TestRate(t *testing.T) {
 	for _, text := range []string{"", "10", "10/", "/1h", "x/1h", "10/1ms", "10/1500ms", "10/400d", "-1/1h", "10/-1h", "4294967296/1h"} {
 		if _, _, err := rate(&cobra.Command{}, text); fault.Code(err) != "usage" {
 			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// TestSpanText: a span is shown as --max_payments reads it.
+func TestSpanText(t *testing.T) {
+	for seconds, want := range map[uint32]string{1: "1s", 90: "90s", 120: "2m", 3600: "1h", 5400: "90m", 86400: "1d", 30 * 86400: "30d"} {
+		got := spanText(seconds)
+		if _, per, err := rate(&cobra.Command{}, "1/"+got); err != nil || *per != seconds || got != want {
+			t.Errorf("%d: %s, %v, want %s", seconds, got, err, want)
 		}
 	}
 }
@@ -110,41 +116,26 @@ func TestWho(t *testing.T) {
 	}
 }
 
-func TestWritable(t *testing.T) {
-	dir := t.TempDir()
-	if err := writable(filepath.Join(dir, "m")); err != nil {
-		t.Error(err)
+func TestAmount(t *testing.T) {
+	for text, want := range map[string]uint64{"0": 0, "50000": 50_000, "2100000000000000": 2_100_000_000_000_000} {
+		if got, err := amount(&cobra.Command{}, "balance", text); err != nil || got != want {
+			t.Errorf("%s: %d, %v", text, got, err)
+		}
 	}
-	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
-		t.Errorf("left behind: %v, %v", left, err)
-	}
-	if err := writable(filepath.Join(dir, "none", "m")); fault.Code(err) != "write_failed" {
-		t.Error(err)
+	for text, says := range map[string]string{
+		"": "whole", "-5": "whole", "1.5": "whole", "1e3": "whole", "many": "whole",
+		"2100000000000001": "no more than", "18446744073709551616": "no more than",
+	} {
+		if _, err := amount(&cobra.Command{}, "balance", text); fault.Code(err) != "usage" || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: %v", text, err)
+		}
 	}
 }
 
-// TestQRIsDrawnWhole reads the drawing back.
-func TestQRIsDrawnWhole(t *testing.T) {
-	code, err := qr.Encode("lndconnect://192.0.2.1:10009?macaroon=AgEDbG5k", qr.L)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out bytes.Buffer
-	drawQR(&out, code)
-	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
-	if want := (code.Size + 2*quiet + 1) / 2; len(lines) != want {
-		t.Fatalf("%d lines, want %d", len(lines), want)
-	}
-	for i, line := range lines {
-		for j, r := range []rune(line) {
-			x, y := j-quiet, 2*i-quiet
-			upper, lower := r == '█' || r == '▀', r == '█' || r == '▄'
-			if upper == code.Black(x, y) {
-				t.Fatalf("module %d,%d is wrong", x, y)
-			}
-			if y+1 < code.Size+quiet && lower == code.Black(x, y+1) {
-				t.Fatalf("module %d,%d is wrong", x, y+1)
-			}
+func TestBare(t *testing.T) {
+	for text, want := range map[string]string{"": "", "agent": "agent", "a\x1b[2J": `a\x1b[2J`, "a\nb": `a\nb`} {
+		if got := bare(text); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -126,7 +127,11 @@ func past(cmd *cobra.Command, text string) (unix int64, err error) {
 	if d, err := span(text); err == nil && d > 0 {
 		return time.Now().Add(-d).Unix(), nil
 	}
-	return expiration(cmd, text)
+	unix, err = expiration(cmd, text)
+	if err != nil {
+		return 0, voice.UsageError(cmd, fmt.Errorf("--since %q: want a date (2026-01-31), or a span of time (24h, 7d)", text))
+	}
+	return unix, nil
 }
 
 func (app *App) printEntries(entries []*leydenv1.AuditEntry, from source) {
@@ -140,10 +145,16 @@ func (app *App) printEntries(entries []*leydenv1.AuditEntry, from source) {
 	}
 	table(app.Out, "SEQ\tTIME\tKIND\tBY\tACCOUNT\tSUBJECT\tDETAIL", func(w io.Writer) {
 		for _, e := range entries {
-			fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%q\t%s\n", e.Seq, time.UnixMilli(e.AtMs).Format(time.DateTime),
-				e.Kind, e.Actor, e.Account, e.Subject, e.Detail)
+			fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", e.Seq, time.UnixMilli(e.AtMs).Format(time.DateTime),
+				e.Kind, e.Actor, e.Account, bare(e.Subject), e.Detail)
 		}
 	})
+}
+
+// bare is a text in which nothing acts on a terminal, without quotation marks.
+func bare(text string) string {
+	quoted := strconv.Quote(text)
+	return quoted[1 : len(quoted)-1]
 }
 
 func auditVerifyCmd(app *App, t *target) *cobra.Command {

@@ -53,7 +53,14 @@ func freezeCmd(app *App, frozen bool) *cobra.Command {
 					return err
 				}
 				app.printFrozen(req, frozen, done.InFlight)
-				return nil
+				if frozen || req.All {
+					return nil
+				}
+				status, err := c.Accounts.Status(ctx, &leydenv1.StatusRequest{})
+				if err == nil {
+					app.warnFrozen(status.FrozenAll)
+				}
+				return err
 			})
 		},
 	}
@@ -70,6 +77,9 @@ func (app *App) printFrozen(req *leydenv1.FreezeRequest, frozen bool, inFlight [
 	if app.JSON {
 		voice.PrintJSON(app.Out, map[string]any{"account": name, "frozen": frozen, "in_flight": viewPayments(inFlight)})
 		return
+	}
+	if req.All {
+		name = "every account, and the operator's macaroons"
 	}
 	if !frozen {
 		fmt.Fprintf(app.Out, "thawed: %s\n", name)

@@ -88,7 +88,7 @@ func (app *App) printGuard(r guardd.Running) {
 
 // serving is where the accounts of a home can be used and managed.
 type serving struct {
-	RPC          []string
+	RPC, REST    []string
 	API, TLSCert string
 
 	err error // nobody serves
@@ -99,10 +99,10 @@ type serving struct {
 func (app *App) serving() serving {
 	r, err := node.Status(app.Home)
 	if err == nil {
-		return serving{RPC: r.RPC, API: r.API, TLSCert: filepath.Join(r.Dir, "tls.cert")}
+		return serving{RPC: r.RPC, REST: r.REST, API: r.API, TLSCert: filepath.Join(r.Dir, "tls.cert")}
 	}
 	if g, guardErr := guardd.Status(app.Home); guardErr == nil {
-		return serving{RPC: g.RPC, API: g.API, TLSCert: g.TLSCert}
+		return serving{RPC: g.RPC, REST: g.REST, API: g.API, TLSCert: g.TLSCert}
 	}
 	return serving{TLSCert: filepath.Join(app.Home.Node(), "tls.cert"), err: err}
 }

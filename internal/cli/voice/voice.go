@@ -73,6 +73,10 @@ func PrintJSON(w io.Writer, v any) {
 // UsageError marks err as a wrong command line and names the help to read.
 // Fits cobra's SetFlagErrorFunc.
 func UsageError(cmd *cobra.Command, err error) error {
+	// A number below zero looks like a flag to pflag.
+	if flag, number, ok := strings.Cut(err.Error(), "' in "); ok && strings.Contains("0123456789", strings.TrimPrefix(flag, "unknown shorthand flag: '")) {
+		err = fmt.Errorf("%q is no flag, and nothing here is below 0", number)
+	}
 	return fault.New(CodeUsage, cmd.CommandPath()+" --help", "%w", err)
 }
 

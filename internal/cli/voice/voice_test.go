@@ -24,6 +24,8 @@ func TestExit(t *testing.T) {
 		"fail/plain":        {errors.New("a\nb"), 1, "leyden: a b\n"},
 		"fail/hint":         {fault.New("x", "do it", "no"), 1, "leyden: no\n  hint: do it\n"},
 		"fail/flag":         {voice.UsageError(cmd, errors.New("unknown flag")), 2, "leyden: unknown flag\n  hint: leyden --help\n"},
+		"fail/below zero":   {voice.UsageError(cmd, errors.New("unknown shorthand flag: '5' in -5")), 2, "leyden: \"-5\" is no flag, and nothing here is below 0\n  hint: leyden --help\n"},
+		"fail/shorthand":    {voice.UsageError(cmd, errors.New("unknown shorthand flag: 'x' in -x")), 2, "leyden: unknown shorthand flag: 'x' in -x\n  hint: leyden --help\n"},
 		"fail/unknown verb": {errors.New(`unknown command "x" for "leyden"`), 2, "leyden: unknown command \"x\" for \"leyden\"\n  hint: leyden --help\n"},
 	}
 	for name, c := range cases {
