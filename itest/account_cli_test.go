@@ -30,9 +30,6 @@ func TestAccountsPage(t *testing.T) {
 	w := theWorld(t)
 	node := w.buyerNode()
 	r := w.reader(t, node, "localhost:8443", node.API)
-	if err := os.Symlink(node.Home().Guard(), filepath.Join(r.home, ".leyden", "guard")); err != nil {
-		t.Fatal(err)
-	}
 	defer r.line(page, "leyden accounts remove agent")
 	for _, text := range []string{
 		"accounts create", "accounts qr", "accounts list", "limits agent", "freeze agent",

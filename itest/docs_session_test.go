@@ -34,7 +34,7 @@ func (w *world) reader(t *testing.T, n *devnet.Node, names ...string) reader {
 	if err := os.MkdirAll(ours.Run(), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"node", "run/node.json", "run/node.pid"} {
+	for _, path := range []string{"node", "guard", "run/node.json", "run/node.pid"} {
 		if err := os.Symlink(filepath.Join(string(theirs), path), filepath.Join(string(ours), path)); err != nil {
 			t.Fatal(err)
 		}
@@ -110,14 +110,18 @@ func TestBuyersPages(t *testing.T) {
 		Free: []string{"^" + shop.HealthPath + "$"}})
 	expect := w.payments(t)
 	for page, texts := range map[string][]string{
-		"README.md":     {"lnget config init"},
-		"docs/lnget.md": {"lnget ln status", "lnget tokens clear"},
+		"README.md":     {"accounts create", "lnget config init"},
+		"docs/lnget.md": {"lnget ln status", "accounts create", "lnget tokens clear"},
 	} {
 		r := w.reader(t, w.buyerNode(), "https://api.example.com", gate.URL,
-			"api.example.com", strings.TrimPrefix(gate.URL, "http://"))
+			"api.example.com", strings.TrimPrefix(gate.URL, "http://"), "create 50000 --save_to", "create 50000 --label agent --save_to")
 		for _, text := range texts {
 			r.types(page, text)
 		}
+		if shown := r.line(page, "lnget config show"); !strings.Contains(shown, filepath.Join(r.home, "agent.macaroon")) {
+			t.Errorf("%s: lnget does not pay with the account: %s", page, shown)
+		}
+		r.line(page, "leyden accounts remove agent")
 	}
 	expect(2) // once by each reader
 }

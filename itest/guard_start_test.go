@@ -134,6 +134,27 @@ func TestGuardRefusesToStart(t *testing.T) {
 	}
 }
 
+// TestGuardsPage types what the page of the guard says before an lnd. lncli
+// itself is not here: what it would ask is asked in its place.
+func TestGuardsPage(t *testing.T) {
+	const page = "docs/guard.md"
+	w := theWorld(t)
+	l := w.plainLnd(t)
+	l.start(t, "--rpcmiddleware.enable")
+	g := w.guardHome(t, l)
+	r := reader{t: t, w: w, home: t.TempDir(), names: strings.NewReplacer(
+		"localhost:10009", l.rpc, "~/.lnd/tls.cert", l.cert(), "~/.lnd/data/chain/bitcoin/mainnet/admin.macaroon", l.macaroon("admin"),
+		"guard start", "guard start --apilisten 127.0.0.1:0 --rpclisten "+g.rpc, "lncli --rpcserver", "true",
+	)}
+	if err := os.Symlink(g.home, filepath.Join(r.home, ".leyden")); err != nil {
+		t.Fatal(err)
+	}
+	r.types(page, "guard start") // which ends with its stop
+	g.must(t, g.startArgs()...)
+	r.types(page, "accounts create")
+	checkBalance(t, g.client(readMacaroon(t, filepath.Join(r.home, "agent.macaroon"))).lightning(t), 50_000)
+}
+
 // TestGuardBesideLnd takes a guard through its life before an lnd that is not
 // ours: accounts, addresses, a restart of lnd, the end.
 func TestGuardBesideLnd(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 )
 
 // TestScripts are sessions of both programs as text, most of them with bad
-// input. They find the shared network in the environment: ALICE_RPC,
+// input. They find the shared network in the environment: ALICE_RPC, ALICE_REST,
 // ALICE_CERT, ALICE_MACAROON, ALICE_HOME, the same of BOB, GATE (a gate's URL
 // on bob), BACKEND (host:port) and FREE_PORT (an address nobody listens on).
 func TestScripts(t *testing.T) {
@@ -43,6 +43,7 @@ func TestScripts(t *testing.T) {
 			for _, n := range w.Nodes {
 				name := map[string]string{"alice": "ALICE", "bob": "BOB"}[n.Name]
 				env.Setenv(name+"_RPC", n.RPC)
+				env.Setenv(name+"_REST", n.REST)
 				env.Setenv(name+"_CERT", n.TLSCert)
 				env.Setenv(name+"_MACAROON", n.AdminMacaroon)
 				env.Setenv(name+"_HOME", string(n.Home()))
