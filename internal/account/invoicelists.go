@@ -60,22 +60,22 @@ func (s *step) invoiceRows(account int64, p Page, above, below int64) (rows []gu
 }
 
 // InvoicesSince returns, for a subscription, what was added after addIndex and
-// what was settled after settleIndex (the account's own numbers), ascending.
-// Code: account_unknown.
-func (l *Ledger) InvoicesSince(ctx context.Context, of ID, addIndex, settleIndex uint64) (added, settled []Invoice, err error) {
+// what was settled after settleIndex (the account's own numbers), ascending, of
+// each at most so many: as many mean that there may be more. Code: account_unknown.
+func (l *Ledger) InvoicesSince(ctx context.Context, of ID, addIndex, settleIndex uint64, most int) (added, settled []Invoice, err error) {
 	added, err = read(ctx, l, func(s *step) ([]Invoice, error) {
 		account, err := s.AccountByName(s, of[:])
 		if err != nil {
 			return nil, unknown(of.String(), err)
 		}
 		rows, err := s.InvoicesSettledAfter(s, guarddb.InvoicesSettledAfterParams{
-			Account: account.ID, After: int64(min(settleIndex, math.MaxInt64)),
+			Account: account.ID, After: int64(min(settleIndex, math.MaxInt64)), Max: int64(most),
 		})
 		if err != nil {
 			return nil, err
 		}
 		settled = invoicesOf(rows, account.Name)
-		rows, err = s.invoiceRows(account.ID, Page{Max: math.MaxInt64}, int64(min(addIndex, math.MaxInt64)), math.MaxInt64)
+		rows, err = s.invoiceRows(account.ID, Page{Max: uint64(most)}, int64(min(addIndex, math.MaxInt64)), math.MaxInt64)
 		return invoicesOf(rows, account.Name), err
 	})
 	return added, settled, err

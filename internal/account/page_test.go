@@ -99,10 +99,14 @@ func TestSubscription(t *testing.T) {
 	for _, n := range []int{2, 3} {
 		must(l.InvoiceSettled(t.Context(), hashOf(n), uint64(10+n), 5, preimageOf(n), nil))(t)
 	}
-	added, settled, err := l.InvoicesSince(t.Context(), a.ID, 1, 1)
+	added, settled, err := l.InvoicesSince(t.Context(), a.ID, 1, 1, 9)
 	if err != nil || len(added) != 2 || added[0].Hash != hashOf(1) || added[1].Hash != hashOf(2) ||
 		len(settled) != 1 || settled[0].Hash != hashOf(3) {
 		t.Errorf("added %+v, settled %+v, %v", added, settled, err)
+	}
+	added, settled, err = l.InvoicesSince(t.Context(), a.ID, 0, 0, 1)
+	if err != nil || len(added) != 1 || added[0].Index != 1 || len(settled) != 1 || settled[0].SettleIndex != 1 {
+		t.Errorf("at most one: added %+v, settled %+v, %v", added, settled, err)
 	}
 	open := must(l.OpenInvoices(t.Context(), &a.ID))(t)
 	all := must(l.OpenInvoices(t.Context(), nil))(t)

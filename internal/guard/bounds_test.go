@@ -15,6 +15,7 @@ import (
 
 	"github.com/leydenln/leyden/internal/account"
 	"github.com/leydenln/leyden/internal/front"
+	"github.com/leydenln/leyden/internal/policy"
 )
 
 // openAs opens a call with the macaroon and sends nothing.
@@ -111,4 +112,19 @@ func TestCostlyCallsWait(t *testing.T) {
 	done()
 	_, err = wait(t.Context(), one.costly)
 	require.NoError(t, err)
+}
+
+// TestSubscribeInvoicesCatchesUp: who was away for long is told everything, page
+// by page.
+func TestSubscribeInvoicesCatchesUp(t *testing.T) {
+	b := newInvoiceBench(t)
+	c := b.call(t, b.attachment(t, "a"), policy.Limits{})
+	const many = 2*newsAtOnce + 1
+	for range many {
+		b.add(t, c, &lnrpc.Invoice{Value: 1})
+	}
+	next, _ := heard(t, c, &lnrpc.InvoiceSubscription{AddIndex: 1}, subscribeInvoices)
+	for index := uint64(2); index <= many; index++ {
+		require.Equal(t, index, next().AddIndex)
+	}
 }

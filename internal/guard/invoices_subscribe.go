@@ -13,6 +13,9 @@ import (
 	"github.com/leydenln/leyden/internal/account"
 )
 
+// newsAtOnce is how many invoices a subscription reads from the ledger at once.
+const newsAtOnce = 100
+
 // subscribeInvoices answers SubscribeInvoices from the ledger: as with lnd, what
 // was added or settled after the given indices, where those are not 0, and then
 // each invoice as it is added and as it is settled.
@@ -33,7 +36,7 @@ func subscribeInvoices(
 		settled = position(index)
 	}
 	for {
-		newAdded, newSettled, err := g.opts.Ledger.InvoicesSince(ctx, c.account.ID, added, settled)
+		newAdded, newSettled, err := g.opts.Ledger.InvoicesSince(ctx, c.account.ID, added, settled, newsAtOnce)
 		if err != nil {
 			return g.ledgerFailed(err)
 		}
@@ -51,6 +54,9 @@ func subscribeInvoices(
 			if err := g.sendInvoice(row, nil, send); err != nil {
 				return err
 			}
+		}
+		if len(newAdded) == newsAtOnce || len(newSettled) == newsAtOnce {
+			continue
 		}
 		select {
 		case <-wake:

@@ -435,16 +435,17 @@ func (q *Queries) InvoicesOpenReversed(ctx context.Context, arg InvoicesOpenReve
 
 const invoicesSettledAfter = `-- name: InvoicesSettledAfter :many
 SELECT id, account, n, settle_n, hash, preimage, state, amount_msat, received_msat, private, run, add_index, created_ms, expires_ms, resolved_ms, own_seq, resolve_seq, memo, reason, "last" FROM invoices WHERE account = ?1 AND settle_n > 0 AND settle_n > ?2
-ORDER BY settle_n
+ORDER BY settle_n LIMIT ?3
 `
 
 type InvoicesSettledAfterParams struct {
 	Account int64
 	After   int64
+	Max     int64
 }
 
 func (q *Queries) InvoicesSettledAfter(ctx context.Context, arg InvoicesSettledAfterParams) ([]Invoice, error) {
-	rows, err := q.db.QueryContext(ctx, invoicesSettledAfter, arg.Account, arg.After)
+	rows, err := q.db.QueryContext(ctx, invoicesSettledAfter, arg.Account, arg.After, arg.Max)
 	if err != nil {
 		return nil, err
 	}

@@ -53,4 +53,4 @@ ORDER BY n DESC LIMIT sqlc.arg(max);
 
 -- name: InvoicesSettledAfter :many
 SELECT * FROM invoices WHERE account = sqlc.arg(account) AND settle_n > 0 AND settle_n > sqlc.arg(after)
-ORDER BY settle_n;
+ORDER BY settle_n LIMIT sqlc.arg(max);
