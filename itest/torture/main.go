@@ -9,13 +9,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -67,25 +67,28 @@ func (w *world) round(ctx context.Context, rng *rand.Rand, t *tally) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	load := w.startLoad(ctx, rng.Uint64(), t)
+	defer load.stop()
 	victim := killings[rng.IntN(len(killings))]
-	err := errors.Join(
-		pause(ctx, time.Duration(200+rng.IntN(2500))*time.Millisecond),
-		w.kill(victim, rng),
-		w.recover(ctx),
-		pause(ctx, time.Duration(rng.IntN(1500))*time.Millisecond),
-	)
-	load.stop()
-	if err != nil {
-		return fmt.Errorf("killing %s: %w", victim, err)
+	var found counts
+	var took []string
+	for _, step := range []struct {
+		name string
+		do   func() error
+	}{
+		{"load", func() error { return pause(ctx, time.Duration(200+rng.IntN(2500))*time.Millisecond) }},
+		{"kill", func() error { return w.kill(victim, rng) }},
+		{"back", func() error { return w.recover(ctx) }},
+		{"more load", func() error { return pause(ctx, time.Duration(rng.IntN(1500))*time.Millisecond) }},
+		{"quiet", func() error { load.stop(); return w.quiet(ctx) }},
+		{"check", func() (err error) { found, err = w.check(ctx, t); return err }},
+	} {
+		begin := time.Now()
+		if err := step.do(); err != nil {
+			return fmt.Errorf("killing %s, %s: %w", victim, step.name, err)
+		}
+		took = append(took, fmt.Sprintf("%s %.1f s", step.name, time.Since(begin).Seconds()))
 	}
-	if err := w.quiet(ctx); err != nil {
-		return fmt.Errorf("after killing %s: %w", victim, err)
-	}
-	found, err := w.check(ctx, t)
-	if err != nil {
-		return fmt.Errorf("after killing %s: %w", victim, err)
-	}
-	t.endRound(victim, found)
+	t.endRound(victim, strings.Join(took, ", "), found)
 	return nil
 }
 

@@ -47,15 +47,15 @@ func (t *tally) check(owner map[string]string) error {
 	return nil
 }
 
-func (t *tally) endRound(killed string, found counts) {
+func (t *tally) endRound(killed, took string, found counts) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.killed == nil {
 		t.killed = map[string]int{}
 	}
 	t.killed[killed]++
-	t.last = fmt.Sprintf("killed %s; %d payments, %d receipts more, all books agree",
-		killed, found.payments-t.found.payments, found.receipts-t.found.receipts)
+	t.last = fmt.Sprintf("killed %s; %d payments, %d receipts more, all books agree (%s)",
+		killed, found.payments-t.found.payments, found.receipts-t.found.receipts, took)
 	t.found = found
 }
 
