@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/lightningnetwork/lnd/lnwire"
 )
@@ -35,9 +36,13 @@ type Report struct {
 	// Balances is the sum of all accounts' balances in msat.
 	Balances lnwire.MilliSatoshi
 
-	// Faults are sentences, empty when all is well.
-	Faults []string
+	// Faults are sentences, empty when all is well; Warnings are about what the
+	// operator should put right, though the books are.
+	Faults, Warnings []string
 }
+
+// clockAhead is how far the ledger's time may be ahead of the clock unsaid.
+const clockAhead = time.Minute
 
 // Check recomputes everything from the entries, in one view of a database that
 // may be in use: sums, running totals, reservations, windows, journal
@@ -45,7 +50,7 @@ type Report struct {
 // whole is said by Journal().Verify.
 func (l *Ledger) Check(ctx context.Context) (Report, error) {
 	return read(ctx, l, func(s *step) (Report, error) {
-		report := Report{Balances: msat(s.balances)}
+		report := Report{Balances: msat(s.balances), Warnings: s.warnings(l.now())}
 		for what, into := range map[string]*uint64{
 			"accounts": &report.Accounts, "payments": &report.Payments, "invoices": &report.Invoices,
 			"entries": &report.Entries, "payments WHERE state = 'open'": &report.OpenPayments,
@@ -58,6 +63,14 @@ func (l *Ledger) Check(ctx context.Context) (Report, error) {
 		report.Faults, err = s.faults()
 		return report, err
 	})
+}
+
+func (s *step) warnings(now time.Time) (list []string) {
+	if ahead := clock(s.now).Sub(now); ahead > clockAhead {
+		list = append(list, fmt.Sprintf("the ledger's time is %s, %s ahead of the clock: until the clock has come there, "+
+			"no limit's span goes on, and accounts expire by that time", clock(s.now).UTC().Format(time.RFC3339), ahead.Round(time.Second)))
+	}
+	return list
 }
 
 func (s *step) faults() ([]string, error) {

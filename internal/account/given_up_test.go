@@ -71,3 +71,19 @@ func TestGiveUp(t *testing.T) {
 		t.Errorf("after a month: %+v", list)
 	}
 }
+
+// TestClockAhead: a clock that was once far ahead is told of.
+func TestClockAhead(t *testing.T) {
+	w := newWall()
+	l := open(t, w)
+	newAccount(t, l, 10_000, policy.Limits{})
+	w.add(-59 * time.Second)
+	if report := wantClean(t, l); len(report.Warnings) != 0 {
+		t.Errorf("less than a minute: %q", report.Warnings)
+	}
+	w.add(-48 * time.Hour)
+	report := wantClean(t, l)
+	if len(report.Warnings) != 1 || !strings.Contains(report.Warnings[0], "is 2027-01-15T08:00:00Z, 48h0m59s ahead of the clock") {
+		t.Errorf("warnings: %q", report.Warnings)
+	}
+}

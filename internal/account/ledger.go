@@ -46,7 +46,17 @@ type Ledger struct {
 // Open opens or makes the database file. Errors are store.Open's. now is the
 // clock; nil means time.Now.
 func Open(ctx context.Context, path string, now func() time.Time) (*Ledger, error) {
-	db, err := guarddb.Open(ctx, path)
+	return open(ctx, path, now, guarddb.Open)
+}
+
+// View opens a database file that is there for reading only, perhaps beside the
+// process that writes to it. What would write fails. Errors are store.View's.
+func View(ctx context.Context, path string, now func() time.Time) (*Ledger, error) {
+	return open(ctx, path, now, guarddb.View)
+}
+
+func open(ctx context.Context, path string, now func() time.Time, how func(context.Context, string) (*guarddb.DB, error)) (*Ledger, error) {
+	db, err := how(ctx, path)
 	if err != nil {
 		return nil, err
 	}

@@ -18,19 +18,14 @@ const (
 	lockFile     = "guard.lock"
 )
 
-// Offline calls read with the ledger in a folder that nobody guards now, and
-// with its path. Codes: guard_running, no_accounts, and those of account.Open.
+// Offline calls read with the ledger in a folder, open for reading only, and
+// with its path. Codes: no_accounts, and those of account.View.
 func Offline(ctx context.Context, dir string, read func(path string, l *account.Ledger) error) (err error) {
 	path := filepath.Join(dir, databaseFile)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return fault.New("no_accounts", "leyden node start --detach", "there are no accounts in %q", dir)
 	}
-	lock, err := acquire(dir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, lock.Release()) }()
-	ledger, err := account.Open(ctx, path, nil)
+	ledger, err := account.View(ctx, path, nil)
 	if err != nil {
 		return err
 	}

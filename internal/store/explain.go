@@ -13,6 +13,7 @@ import (
 // Codes of this package's errors.
 const (
 	CodeNewer      = "database_newer"
+	CodeOlder      = "database_older"
 	CodeForeign    = "database_foreign"
 	CodeCorrupt    = "database_corrupt"
 	CodeUnwritable = "database_unwritable"

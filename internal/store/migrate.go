@@ -26,13 +26,32 @@ func (db *DB) migrate(ctx context.Context, schema Schema) error {
 		return err
 	}
 	if version > len(steps) {
-		return fault.New(CodeNewer, "install the newer leyden again, or restore a backup",
-			"database %q has version %d, this program knows %d", db.path, version, len(steps))
+		return db.newer(version, len(steps))
 	}
 	for ; version < len(steps); version++ {
 		if err := db.apply(ctx, schema, version+1, steps[version]); err != nil {
 			return fmt.Errorf("bring %s database to version %d: %w", schema.Name, version+1, err)
 		}
+	}
+	return nil
+}
+
+func (db *DB) newer(version, known int) error {
+	return fault.New(CodeNewer, "install the newer leyden again, or restore a backup",
+		"database %q has version %d, this program knows %d", db.path, version, known)
+}
+
+// isCurrent refuses a database that has not had exactly the migrations known.
+func (db *DB) isCurrent(ctx context.Context, schema Schema, known int) error {
+	version, err := db.version(ctx, schema)
+	switch {
+	case err != nil:
+		return err
+	case version > known:
+		return db.newer(version, known)
+	case version < known:
+		return fault.New(CodeOlder, "start the node or the guard once: it brings the database up to date",
+			"database %q has version %d, this program wants %d", db.path, version, known)
 	}
 	return nil
 }

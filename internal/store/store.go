@@ -45,7 +45,7 @@ type Schema struct {
 // DB is an open database. Safe for concurrent use.
 type DB struct {
 	path   string
-	write  *sql.DB
+	write  *sql.DB // nil: of View
 	read   *sql.DB
 	queue  chan *job
 	closed chan struct{}
@@ -63,16 +63,37 @@ func Open(ctx context.Context, path string, schema Schema) (*DB, error) {
 	}
 	db := &DB{path: path, queue: make(chan *job), closed: make(chan struct{}), done: make(chan struct{})}
 	var err error
-	if db.read, err = dial(path, readers, "query_only(1)"); err != nil {
+	if db.read, err = dial(path, "rw", readers, "query_only(1)"); err != nil {
 		return nil, db.explain(err)
 	}
-	if db.write, err = dial(path, 1, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"); err != nil {
+	if db.write, err = dial(path, "rw", 1, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"); err != nil {
 		return nil, errors.Join(db.explain(err), db.read.Close())
 	}
 	if err := db.migrate(ctx, schema); err != nil {
 		return nil, errors.Join(db.explain(err), db.read.Close(), db.write.Close())
 	}
 	go db.commitLoop()
+	return db, nil
+}
+
+// View opens a database file that is there for reading only: it is not made,
+// migrated, checkpointed or given another mode, and Write refuses. Another
+// process may use it meanwhile. Errors: Open's, and database_older for one that
+// lacks migrations.
+func View(ctx context.Context, path string, schema Schema) (*DB, error) {
+	db := &DB{path: path, closed: make(chan struct{}), done: make(chan struct{})}
+	close(db.done)
+	var err error
+	if db.read, err = dial(path, "ro", readers, "query_only(1)"); err != nil {
+		return nil, db.explain(err)
+	}
+	steps, err := migrations(schema.Migrations)
+	if err == nil {
+		err = db.isCurrent(ctx, schema, len(steps))
+	}
+	if err != nil {
+		return nil, errors.Join(db.explain(err), db.read.Close())
+	}
 	return db, nil
 }
 
@@ -83,7 +104,10 @@ func (db *DB) Close() error {
 	db.once.Do(func() {
 		close(db.closed)
 		<-db.done
-		err = errors.Join(db.read.Close(), db.write.Close())
+		err = db.read.Close()
+		if db.write != nil {
+			err = errors.Join(err, db.write.Close())
+		}
 	})
 	return err
 }
@@ -116,8 +140,9 @@ func create(path string) error {
 	return f.Close()
 }
 
-func dial(path string, conns int, pragmas ...string) (*sql.DB, error) {
-	query := url.Values{"_txlock": {"deferred"}}
+// dial connects to a file that is there; mode is ro or rw.
+func dial(path, mode string, conns int, pragmas ...string) (*sql.DB, error) {
+	query := url.Values{"_txlock": {"deferred"}, "mode": {mode}}
 	if conns == 1 {
 		query.Set("_txlock", "immediate")
 	}

@@ -24,6 +24,9 @@ type job struct {
 // use tx, and may be called while others wait. When ctx ends before the turn
 // came, nothing was written; after that Write waits for the outcome.
 func (db *DB) Write(ctx context.Context, fn func(*sql.Tx) error) error {
+	if db.write == nil {
+		return fault.New(CodeUnwritable, "", "database %q is open for reading only", db.path)
+	}
 	j := &job{fn: fn, err: make(chan error, 1)}
 	select {
 	case db.queue <- j:

@@ -26,12 +26,18 @@ type DB struct {
 }
 
 // Open opens or makes the database file. Errors are store.Open's.
-func Open(ctx context.Context, path string) (*DB, error) {
+func Open(ctx context.Context, path string) (*DB, error) { return open(ctx, path, store.Open) }
+
+// View opens a database file that is there for reading only. Errors are
+// store.View's.
+func View(ctx context.Context, path string) (*DB, error) { return open(ctx, path, store.View) }
+
+func open(ctx context.Context, path string, how func(context.Context, string, store.Schema) (*store.DB, error)) (*DB, error) {
 	scripts, err := fs.Sub(schema, "schema")
 	if err != nil {
 		return nil, err
 	}
-	db, err := store.Open(ctx, path, store.Schema{Name: "guard", ID: applicationID, Migrations: scripts})
+	db, err := how(ctx, path, store.Schema{Name: "guard", ID: applicationID, Migrations: scripts})
 	if err != nil {
 		return nil, err
 	}
