@@ -39,6 +39,9 @@ type invoiceLnd struct {
 	settled  uint64
 	watchers map[chan *lnrpc.Invoice]lntypes.Hash // zero: all that is added or settled
 
+	// sign makes the payment request of an invoice, if set.
+	sign func(*lnrpc.Invoice) string
+
 	// before is asked before each method does its work, after before each
 	// answers; an error is the answer.
 	before, after func(method string) error
@@ -86,6 +89,9 @@ func (l *invoiceLnd) add(inv *lnrpc.Invoice) error {
 	}
 	l.added++
 	inv.AddIndex, inv.PaymentAddr, inv.PaymentRequest = l.added, random32(), "lnbcrt1"
+	if l.sign != nil {
+		inv.PaymentRequest = l.sign(inv)
+	}
 	l.byHash[lntypes.Hash(inv.RHash)] = inv
 	l.tell(inv)
 	return nil

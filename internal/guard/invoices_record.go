@@ -41,7 +41,7 @@ func (g *Guard) refreshInvoice(
 	if row, err = g.recordInvoice(ctx, row, inv); err != nil {
 		return row, nil, err
 	}
-	if resolved(row) || inv == nil {
+	if resolved(row) || gone(inv) { // canceled for a transfer that is pending
 		return row, nil, nil
 	}
 	return row, inv, nil

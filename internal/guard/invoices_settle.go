@@ -5,6 +5,8 @@ import (
 
 	"github.com/lightningnetwork/lnd/lnrpc/invoicesrpc"
 	"github.com/lightningnetwork/lnd/lntypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/leydenln/leyden/internal/account"
 )
@@ -31,11 +33,15 @@ func settleInvoice(
 	if !ok {
 		return nil, unknownTo(func() error { return ask(random32()) })
 	}
+	defer c.guard.payments.taking.lock(row.Hash)()
+	if row, err = c.guard.opts.Ledger.InvoiceByHash(ctx, row.Hash); err != nil {
+		return nil, c.guard.ledgerFailed(err)
+	}
 	if row.State != account.StateSettled {
 		if err := ask(preimage[:]); err != nil {
 			return nil, lndError(err)
 		}
-		if err := c.afterwards(row); err != nil {
+		if _, err := c.afterwards(row); err != nil {
 			return nil, err
 		}
 	}
@@ -56,29 +62,43 @@ func cancelInvoice(
 		_, err := c.lnd.invoices.CancelInvoice(ctx, &invoicesrpc.CancelInvoiceMsg{PaymentHash: hash})
 		return err
 	}
-	row, ok, err := c.ownInvoice(ctx, hash)
+	_, ok, err := c.ownInvoice(ctx, hash)
 	switch {
 	case err != nil:
 		return nil, err
 	case !ok:
 		return nil, unknownTo(func() error { return ask(random32()) })
-	case row.State == account.StateCanceled:
-		return new(invoicesrpc.CancelInvoiceResp), nil
 	}
-	if err := ask(hash[:]); err != nil {
-		return nil, lndError(err)
+	defer c.guard.payments.taking.lock(hash)()
+	row, err := c.guard.opts.Ledger.InvoiceByHash(ctx, hash)
+	if err != nil {
+		return nil, c.guard.ledgerFailed(err)
 	}
-	if err := c.afterwards(row); err != nil {
-		return nil, err
+	if !resolved(row) {
+		if err := ask(hash[:]); err != nil {
+			return nil, lndError(err)
+		}
+		if row, err = c.afterwards(row); err != nil {
+			return nil, err
+		}
+	}
+	switch row.State {
+	case account.StateSettled:
+		return nil, errAlreadySettled
+	case account.StateOpen:
+		return nil, errBeingPaid
 	}
 	return new(invoicesrpc.CancelInvoiceResp), nil
 }
 
+// errAlreadySettled is lnd's own answer.
+var errAlreadySettled = status.Error(codes.Unknown, "invoice already settled")
+
 // afterwards writes down what has become of an invoice, though the client may be
 // gone.
-func (c *accountCall) afterwards(row account.Invoice) error {
+func (c *accountCall) afterwards(row account.Invoice) (account.Invoice, error) {
 	ctx, cancel := context.WithTimeout(c.lnd.ctx, lndTimeout)
 	defer cancel()
-	_, _, err := c.guard.refreshInvoice(ctx, c.lnd, row)
-	return err
+	row, _, err := c.guard.refreshInvoice(ctx, c.lnd, row)
+	return row, err
 }

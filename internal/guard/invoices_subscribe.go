@@ -115,6 +115,29 @@ func (c *accountCall) awaitInvoice(ctx context.Context, hash lntypes.Hash) (acco
 	}
 }
 
+// awaitTransfer waits for what becomes of an invoice that lnd has canceled for a
+// transfer.
+func (c *accountCall) awaitTransfer(ctx context.Context, row account.Invoice) (account.Invoice, error) {
+	wake, stop := c.guard.invoices.changes.watch(c.account.ID)
+	defer stop()
+	for {
+		row, err := c.guard.opts.Ledger.InvoiceByHash(ctx, row.Hash)
+		if err != nil {
+			return row, c.guard.ledgerFailed(err)
+		}
+		if resolved(row) {
+			return row, nil
+		}
+		select {
+		case <-wake:
+		case <-c.lnd.ctx.Done():
+			return row, errNotAttached
+		case <-ctx.Done():
+			return row, context.Cause(ctx)
+		}
+	}
+}
+
 // followInvoice passes on what lnd says of an open invoice, each thing once the
 // ledger has it, until the last.
 func (c *accountCall) followInvoice(ctx context.Context, row account.Invoice, send func(proto.Message) error) error {
@@ -138,6 +161,11 @@ func (c *accountCall) followInvoice(ctx context.Context, row account.Invoice, se
 		}
 		if row, err = c.guard.recordInvoice(lndCtx, row, inv); err != nil {
 			return err
+		}
+		if !resolved(row) && gone(inv) {
+			if row, err = c.awaitTransfer(ctx, row); err != nil {
+				return err
+			}
 		}
 		if resolved(row) {
 			return c.guard.sendInvoice(row, nil, send)

@@ -36,6 +36,9 @@ func sendPayment(ctx context.Context, c *accountCall, req *routerrpc.SendPayment
 	if err != nil {
 		return err
 	}
+	if ours, err := c.sendTransfer(ctx, in, req, send); ours || err != nil {
+		return err
+	}
 	if limit := c.account.Limits.MaxTimeLock; limit != 0 && (in.timeLock == 0 || in.timeLock > limit) {
 		in.timeLock = limit
 	}
@@ -56,9 +59,6 @@ func sendPayment(ctx context.Context, c *accountCall, req *routerrpc.SendPayment
 // take reserves a payment and returns who sees it through, with one call to lnd
 // counted. exactFee is for a route, whose fee is fixed.
 func (c *accountCall) take(ctx context.Context, in intent, exactFee bool) (*payer, error) {
-	if err := c.notOurs(ctx, in.hash); err != nil {
-		return nil, err
-	}
 	before, err := c.lnd.payment(in.hash)
 	switch {
 	case err != nil:
@@ -100,8 +100,8 @@ func (c *accountCall) take(ctx context.Context, in intent, exactFee bool) (*paye
 	return p, nil
 }
 
-// notOurs refuses to pay an invoice that an account of this node has made, by
-// whichever path it asks to be paid.
+// notOurs refuses to send a route to an invoice that an account of this node has
+// made, by whichever path it asks to be paid.
 func (c *accountCall) notOurs(ctx context.Context, hash lntypes.Hash) error {
 	_, err := c.guard.opts.Ledger.InvoiceByHash(ctx, hash)
 	switch {

@@ -44,6 +44,8 @@ type intent struct {
 	parts uint32 // HTLCs in flight at once
 
 	paymentRequest, memo string
+
+	toUs bool // an invoice of this node
 }
 
 // judge is what requests are read against.
@@ -93,7 +95,8 @@ func (j judge) readSend(req *routerrpc.SendPaymentRequest) (in intent, clean *ro
 	if err != nil {
 		return intent{}, nil, err
 	}
-	if j.isOwn(in.payee[:]) || j.isOwn(req.GetLastHopPubkey()) {
+	in.toUs = req.GetPaymentRequest() != "" && j.isOwn(in.payee[:])
+	if j.isOwn(in.payee[:]) && !in.toUs || j.isOwn(req.GetLastHopPubkey()) {
 		return intent{}, nil, errSameNode
 	}
 	if err := checkKeysend(req.GetDestCustomRecords(), in.hash); err != nil {

@@ -130,7 +130,6 @@ func TestReadSend(t *testing.T) {
 		"fail/amp":                {direct(func(r *R) { r.Amp = true }), 0, 0, "amp_unsupported"},
 		"fail/amp feature":        {direct(func(r *R) { r.DestFeatures = []lnrpc.FeatureBit{lnrpc.FeatureBit_AMP_OPT} }), 0, 0, "amp_unsupported"},
 		"fail/amp invoice":        {&R{PaymentRequest: amp}, 0, 0, "amp_unsupported"},
-		"fail/own invoice":        {&R{PaymentRequest: invoiceOf(t, nodeKey, zpay32.Amount(1)), AllowSelfPayment: true}, 0, 0, "same_node"},
 		"fail/to itself":          {direct(func(r *R) { r.Dest, r.AllowSelfPayment = pubOf(nodeKey), true }), 0, 0, "same_node"},
 		"fail/last hop itself":    {direct(func(r *R) { r.LastHopPubkey = pubOf(nodeKey) }), 0, 0, "same_node"},
 	} {
@@ -153,6 +152,16 @@ func TestReadSend(t *testing.T) {
 			require.False(t, clean.AllowSelfPayment)
 		})
 	}
+}
+
+// TestReadSendToUs: an invoice of this node may be an account's.
+func TestReadSendToUs(t *testing.T) {
+	in, _, err := testJudge.readSend(&routerrpc.SendPaymentRequest{PaymentRequest: invoiceOf(t, nodeKey, zpay32.Amount(1))})
+	require.NoError(t, err)
+	require.True(t, in.toUs)
+	in, _, err = testJudge.readSend(&routerrpc.SendPaymentRequest{PaymentRequest: invoiceOf(t, payeeKey, zpay32.Amount(1))})
+	require.NoError(t, err)
+	require.False(t, in.toUs)
 }
 
 // FuzzReadSend: what is accepted means the same when it is read again from what

@@ -84,6 +84,10 @@ func (g *Guard) resume(lnd *attachment, payment account.Payment, answering time.
 	if err != nil || now.ID != payment.ID {
 		return
 	}
+	if now.Transfer {
+		g.resumeTransfer(lnd, now)
+		return
+	}
 	p := g.newPayer(lnd, now)
 	p.begun, p.patient = true, answering < quietAfter
 	switch {

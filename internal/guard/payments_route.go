@@ -209,6 +209,9 @@ func (c *accountCall) takeShard(ctx context.Context, s shard) (*payer, error) {
 			return p, err
 		}
 	}
+	if err := c.notOurs(ctx, s.hash); err != nil {
+		return nil, err
+	}
 	p, err := c.take(ctx, s.intent, true)
 	if err == nil {
 		return p, nil

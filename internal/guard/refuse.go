@@ -30,6 +30,8 @@ var refusalCodes = map[string]codes.Code{
 	account.CodeAlreadyPaid: codes.AlreadyExists,
 	account.CodeHashTaken:   codes.AlreadyExists,
 	account.CodeBadAmount:   codes.InvalidArgument,
+	account.CodeSameNode:    codes.PermissionDenied,
+	account.CodeCanceled:    codes.FailedPrecondition,
 }
 
 // refusal is what a client is told of an error of the ledger. Other errors are
