@@ -84,7 +84,11 @@ func (a *accountsServer) withUsage(ctx context.Context, acc account.Account) (*l
 	if err != nil {
 		return nil, err
 	}
-	return &leydenv1.GetResponse{Account: accountOut(acc), Usage: usageOut(usage)}, nil
+	open, err := a.s.opts.Ledger.OpenPayments(ctx, &acc.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &leydenv1.GetResponse{Account: accountOut(acc), Usage: usageOut(usage), InFlight: paymentsOut(open)}, nil
 }
 
 func (a *accountsServer) Update(ctx context.Context, req *leydenv1.UpdateRequest) (*leydenv1.GetResponse, error) {
@@ -200,7 +204,7 @@ func (a *accountsServer) Check(ctx context.Context, _ *leydenv1.CheckRequest) (*
 	}
 	out := &leydenv1.CheckResponse{
 		Accounts: report.Accounts, Payments: report.Payments, Invoices: report.Invoices, Entries: report.Entries,
-		OpenPayments: report.OpenPayments, BalancesMsat: uint64(report.Balances), Faults: report.Faults,
+		OpenPayments: report.OpenPayments, BalancesMsat: uint64(report.Balances), Faults: report.Faults, Warnings: report.Warnings,
 	}
 	if own, err := a.s.opts.Guard.ChannelBalance(ctx); err == nil {
 		out.ChannelBalanceMsat = new(uint64(own))

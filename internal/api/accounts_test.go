@@ -204,7 +204,7 @@ func TestFreezeTellsWhatIsInFlight(t *testing.T) {
 		t.Fatalf("freeze %v, %v", done, err)
 	}
 	got, err := c.Accounts.Get(t.Context(), &leydenv1.AccountRequest{Account: "agent"})
-	if err != nil || !got.Account.Frozen || got.Account.ReservedMsat != 11_000 || got.Usage.InFlight != 1 {
+	if err != nil || !got.Account.Frozen || got.Account.ReservedMsat != 11_000 || got.Usage.InFlight != 1 || len(got.InFlight) != 1 {
 		t.Errorf("frozen %v, %v", got, err)
 	}
 	if _, err := c.Accounts.Thaw(t.Context(), &leydenv1.FreezeRequest{All: true}); err != nil {
@@ -214,6 +214,18 @@ func TestFreezeTellsWhatIsInFlight(t *testing.T) {
 	if err != nil || len(page.Payments) != 1 || page.Payments[0].State != "open" || page.Total != 1 {
 		t.Errorf("payments %v, %v", page, err)
 	}
+	released, err := c.Accounts.Release(t.Context(), &leydenv1.ReleaseRequest{Hash: p.Hash[:]})
+	if err != nil || released.State != "failed" || released.Reason == "" || released.Account != a.Id {
+		t.Errorf("released %v, %v", released, err)
+	}
+	got, err = c.Accounts.Get(t.Context(), &leydenv1.AccountRequest{Account: "agent"})
+	if err != nil || got.Account.ReservedMsat != 0 || len(got.InFlight) != 0 {
+		t.Errorf("after release %v, %v", got, err)
+	}
+	_, err = c.Accounts.Release(t.Context(), &leydenv1.ReleaseRequest{Hash: p.Hash[:]})
+	wantCode(t, err, "not_found")
+	_, err = c.Accounts.Release(t.Context(), &leydenv1.ReleaseRequest{Hash: p.Hash[:5]})
+	wantCode(t, err, "bad_argument")
 }
 
 func TestJournal(t *testing.T) {

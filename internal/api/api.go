@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 
+	"github.com/lightningnetwork/lnd/lntypes"
 	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/leydenln/leyden/internal/account"
@@ -47,6 +48,9 @@ type Guard interface {
 	// Freeze stops (or thaws) an account, or all with nil, and returns what is
 	// in flight.
 	Freeze(ctx context.Context, by audit.Actor, id *account.ID, frozen bool) ([]account.Payment, error)
+
+	// GiveUpPayment releases the open payment of a hash that lnd will never end.
+	GiveUpPayment(ctx context.Context, by audit.Actor, hash lntypes.Hash) (account.Payment, error)
 
 	// ChannelBalance is what the node itself owns in its channels, in msat.
 	ChannelBalance(ctx context.Context) (lnwire.MilliSatoshi, error)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lightningnetwork/lnd/lntypes"
 	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/leydenln/leyden/internal/account"
@@ -72,6 +73,14 @@ func (g *fakeGuard) Freeze(ctx context.Context, by audit.Actor, id *account.ID, 
 		return nil, err
 	}
 	return g.ledger.OpenPayments(ctx, id)
+}
+
+func (g *fakeGuard) GiveUpPayment(ctx context.Context, by audit.Actor, hash lntypes.Hash) (account.Payment, error) {
+	open, err := g.ledger.OpenByHash(ctx, hash)
+	if err != nil {
+		return account.Payment{}, err
+	}
+	return g.ledger.GiveUp(ctx, by, open.ID, account.StateFailed, account.Outcome{Reason: "given up"})
 }
 
 // ownBalance is what the fake node owns in its channels.

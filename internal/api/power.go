@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 
+	"github.com/lightningnetwork/lnd/lntypes"
+
 	"github.com/leydenln/leyden/internal/account"
 	"github.com/leydenln/leyden/internal/audit"
 	"github.com/leydenln/leyden/internal/fault"
@@ -49,4 +51,16 @@ func (a *accountsServer) freeze(ctx context.Context, req *leydenv1.FreezeRequest
 		return nil, err
 	}
 	return &leydenv1.FreezeResponse{InFlight: paymentsOut(inFlight)}, nil
+}
+
+func (a *accountsServer) Release(ctx context.Context, req *leydenv1.ReleaseRequest) (*leydenv1.Payment, error) {
+	hash, err := lntypes.MakeHash(req.Hash)
+	if err != nil {
+		return nil, fault.New(codeBadArgument, "leyden accounts release --help", "payment hash: %w", err)
+	}
+	released, err := a.s.opts.Guard.GiveUpPayment(ctx, actor(ctx), hash)
+	if err != nil {
+		return nil, err
+	}
+	return paymentOut(released), nil
 }

@@ -35,7 +35,7 @@ An account is named by its id (16 hex digits) or its label. Amounts are sat.`,
 		accountsCreateCmd(app, t), accountsListCmd(app, t), accountsInfoCmd(app, t), accountsUpdateCmd(app, t),
 		accountsAmountCmd(app, t, credit), accountsAmountCmd(app, t, debit), accountsRemoveCmd(app, t),
 		accountsMacaroonCmd(app, t, reissue), accountsMacaroonCmd(app, t, rotate), accountsQRCmd(app, t),
-		accountsPaymentsCmd(app, t), accountsLimitsCmd(app, t), accountsCheckCmd(app, t),
+		accountsPaymentsCmd(app, t), accountsReleaseCmd(app, t), accountsLimitsCmd(app, t), accountsCheckCmd(app, t),
 	)
 	t.flags(cmd)
 	return cmd
@@ -128,7 +128,7 @@ func accountsInfoCmd(app *App, t *target) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				app.printAccount(got.Account)
+				app.printInfo(got)
 				app.warnFrozen(status.FrozenAll)
 				return nil
 			})

@@ -24,6 +24,7 @@ type checkView struct {
 	ChannelsSat  *uint64  `json:"channel_balance_sat,omitempty"`
 	Backed       *bool    `json:"backed,omitempty"`
 	Faults       []string `json:"faults"`
+	Warnings     []string `json:"warnings"`
 	From         source   `json:"from"`
 }
 
@@ -66,7 +67,8 @@ the ledger is not consistent.`,
 func viewCheck(c *leydenv1.CheckResponse) checkView {
 	view := checkView{
 		OK: len(c.Faults) == 0, Accounts: c.Accounts, Payments: c.Payments, OpenPayments: c.OpenPayments,
-		Invoices: c.Invoices, Entries: c.Entries, BalancesSat: c.BalancesMsat / 1000, Faults: notNil(c.Faults), From: fromNode,
+		Invoices: c.Invoices, Entries: c.Entries, BalancesSat: c.BalancesMsat / 1000, Faults: notNil(c.Faults),
+		Warnings: notNil(c.Warnings), From: fromNode,
 	}
 	if c.ChannelBalanceMsat != nil {
 		view.ChannelsSat = inSat(c.ChannelBalanceMsat)
@@ -78,7 +80,8 @@ func viewCheck(c *leydenv1.CheckResponse) checkView {
 func viewReport(r account.Report) checkView {
 	return checkView{
 		OK: len(r.Faults) == 0, Accounts: r.Accounts, Payments: r.Payments, OpenPayments: r.OpenPayments,
-		Invoices: r.Invoices, Entries: r.Entries, BalancesSat: uint64(r.Balances) / 1000, Faults: notNil(r.Faults), From: fromFile,
+		Invoices: r.Invoices, Entries: r.Entries, BalancesSat: uint64(r.Balances) / 1000, Faults: notNil(r.Faults),
+		Warnings: notNil(r.Warnings), From: fromFile,
 	}
 }
 
@@ -99,6 +102,9 @@ func (app *App) printCheck(v checkView) {
 			verdict = "the accounts hold more than the node owns"
 		}
 		fmt.Fprintf(app.Out, "channels:  %d sat of the node's own: %s\n", *v.ChannelsSat, verdict)
+	}
+	for _, w := range v.Warnings {
+		fmt.Fprintf(app.Out, "warning:   %s\n", w)
 	}
 	app.printFaults(v.Faults, "the ledger is consistent")
 }

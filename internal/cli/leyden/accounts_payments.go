@@ -86,7 +86,15 @@ func (app *App) printPayments(list []*leydenv1.Payment) {
 	table(app.Out, "INDEX\tTIME\tSTATE\tAMOUNT\tFEE\tPAYMENT HASH", func(w io.Writer) {
 		for _, p := range list {
 			fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%x\n", p.Index, time.Unix(p.Created, 0).Format(time.DateTime),
-				p.State, sat(p.AmountMsat), sat(p.FeeMsat), p.Hash)
+				standing(p), sat(p.AmountMsat), sat(p.FeeMsat), p.Hash)
 		}
 	})
+}
+
+// standing is a payment's state, of an open one with how long it has been so.
+func standing(p *leydenv1.Payment) string {
+	if p.Resolved == 0 {
+		return p.State + " for " + age(p.Created, time.Now())
+	}
+	return p.State
 }

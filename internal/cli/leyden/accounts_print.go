@@ -100,6 +100,35 @@ func (app *App) printAccount(a *leydenv1.Account) {
 	app.describe(a)
 }
 
+// printInfo prints an account and its payments in flight.
+func (app *App) printInfo(got *leydenv1.GetResponse) {
+	if app.JSON {
+		voice.PrintJSON(app.Out, struct {
+			accountView
+			InFlight []paymentView `json:"in_flight"`
+		}{viewAccount(got.Account), viewPayments(got.InFlight)})
+		return
+	}
+	app.describe(got.Account)
+	for _, p := range got.InFlight {
+		fmt.Fprintf(app.Out, "in flight: %s sat, for %s, payment hash %x\n", sat(p.AmountMsat), age(p.Created, time.Now()), p.Hash)
+	}
+}
+
+// age is the time since a date, in its two largest units.
+func age(unix int64, now time.Time) string {
+	d := max(0, now.Sub(time.Unix(unix, 0)))
+	switch {
+	case d >= 24*time.Hour:
+		return fmt.Sprintf("%dd%dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
+	case d >= time.Minute:
+		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
+	}
+	return fmt.Sprintf("%ds", d/time.Second)
+}
+
 func (app *App) describe(a *leydenv1.Account) {
 	fmt.Fprintf(app.Out, "account:   %s, %s\n", called(a), condition(a))
 	fmt.Fprintf(app.Out, "balance:   %s sat", sat(a.BalanceMsat))

@@ -139,3 +139,15 @@ func TestBare(t *testing.T) {
 		}
 	}
 }
+
+func TestAge(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	for ago, want := range map[time.Duration]string{
+		-time.Hour: "0s", 0: "0s", 59 * time.Second: "59s", 61 * time.Second: "1m1s",
+		3*time.Hour + 5*time.Minute + 59*time.Second: "3h5m", 50 * time.Hour: "2d2h",
+	} {
+		if got := age(now.Add(-ago).Unix(), now); got != want {
+			t.Errorf("%s: %s, want %s", ago, got, want)
+		}
+	}
+}

@@ -38,6 +38,7 @@ const (
 	Accounts_Freeze_FullMethodName   = "/leyden.v1.Accounts/Freeze"
 	Accounts_Thaw_FullMethodName     = "/leyden.v1.Accounts/Thaw"
 	Accounts_Payments_FullMethodName = "/leyden.v1.Accounts/Payments"
+	Accounts_Release_FullMethodName  = "/leyden.v1.Accounts/Release"
 	Accounts_Check_FullMethodName    = "/leyden.v1.Accounts/Check"
 )
 
@@ -72,6 +73,9 @@ type AccountsClient interface {
 	Thaw(ctx context.Context, in *FreezeRequest, opts ...grpc.CallOption) (*FreezeResponse, error)
 	// Payments returns a page of an account's payments.
 	Payments(ctx context.Context, in *PaymentsRequest, opts ...grpc.CallOption) (*PaymentsResponse, error)
+	// Release gives up a payment in flight that lnd will never end. Refused while
+	// an HTLC of it may be anywhere. It is debited if it was paid after all.
+	Release(ctx context.Context, in *ReleaseRequest, opts ...grpc.CallOption) (*Payment, error)
 	// Check recomputes the ledger from its entries and compares the balances with
 	// the node's channels.
 	Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error)
@@ -215,6 +219,16 @@ func (c *accountsClient) Payments(ctx context.Context, in *PaymentsRequest, opts
 	return out, nil
 }
 
+func (c *accountsClient) Release(ctx context.Context, in *ReleaseRequest, opts ...grpc.CallOption) (*Payment, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Payment)
+	err := c.cc.Invoke(ctx, Accounts_Release_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *accountsClient) Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CheckResponse)
@@ -256,6 +270,9 @@ type AccountsServer interface {
 	Thaw(context.Context, *FreezeRequest) (*FreezeResponse, error)
 	// Payments returns a page of an account's payments.
 	Payments(context.Context, *PaymentsRequest) (*PaymentsResponse, error)
+	// Release gives up a payment in flight that lnd will never end. Refused while
+	// an HTLC of it may be anywhere. It is debited if it was paid after all.
+	Release(context.Context, *ReleaseRequest) (*Payment, error)
 	// Check recomputes the ledger from its entries and compares the balances with
 	// the node's channels.
 	Check(context.Context, *CheckRequest) (*CheckResponse, error)
@@ -307,6 +324,9 @@ func (UnimplementedAccountsServer) Thaw(context.Context, *FreezeRequest) (*Freez
 }
 func (UnimplementedAccountsServer) Payments(context.Context, *PaymentsRequest) (*PaymentsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Payments not implemented")
+}
+func (UnimplementedAccountsServer) Release(context.Context, *ReleaseRequest) (*Payment, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Release not implemented")
 }
 func (UnimplementedAccountsServer) Check(context.Context, *CheckRequest) (*CheckResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Check not implemented")
@@ -566,6 +586,24 @@ func _Accounts_Payments_Handler(srv interface{}, ctx context.Context, dec func(i
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Accounts_Release_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReleaseRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountsServer).Release(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Accounts_Release_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountsServer).Release(ctx, req.(*ReleaseRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Accounts_Check_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CheckRequest)
 	if err := dec(in); err != nil {
@@ -642,6 +680,10 @@ var Accounts_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Payments",
 			Handler:    _Accounts_Payments_Handler,
+		},
+		{
+			MethodName: "Release",
+			Handler:    _Accounts_Release_Handler,
 		},
 		{
 			MethodName: "Check",
