@@ -20,6 +20,29 @@ var hints = map[string]string{
 	l402http.CodePaymentUnresolved: "lnget payments recover, or the same command again: it is not paid twice",
 }
 
+// accountHints say what to do about a refusal by the account's limits. The
+// reader has a macaroon, not the power over the account.
+var accountHints = map[string]string{
+	"balance":           "the account needs more: leyden accounts credit ACCOUNT SAT",
+	"limit_payment":     "the operator can raise it: leyden accounts limits ACCOUNT",
+	"limit_fee":         "the operator can raise it: leyden accounts limits ACCOUNT",
+	"limit_cltv":        "the operator can raise it: leyden accounts limits ACCOUNT",
+	"limit_time_lock":   "the operator can raise it: leyden accounts limits ACCOUNT",
+	"limit_hour":        "wait, or the operator can raise it: leyden accounts limits ACCOUNT",
+	"limit_day":         "wait, or the operator can raise it: leyden accounts limits ACCOUNT",
+	"limit_week":        "wait, or the operator can raise it: leyden accounts limits ACCOUNT",
+	"limit_month":       "wait, or the operator can raise it: leyden accounts limits ACCOUNT",
+	"limit_payments":    "wait, or the operator can raise it: leyden accounts limits ACCOUNT",
+	"limit_in_flight":   "wait for the payments in flight to end",
+	"payee_denied":      "the operator can allow it: leyden accounts limits ACCOUNT",
+	"frozen":            "the operator can lift it: leyden thaw ACCOUNT",
+	"account_expired":   "the operator can prolong it: leyden accounts update ACCOUNT 30d",
+	"account_unknown":   "get another macaroon from the operator, then: lnget config init --macaroon FILE --force",
+	"macaroon_rotated":  "get the new macaroon from the operator, then: lnget config init --macaroon FILE --force",
+	"already_paid":      "somebody else on that node has paid this invoice: the same command again asks for a new one",
+	"payment_in_flight": "somebody else on that node is paying this invoice: the same command again asks for a new one",
+}
+
 // Explain gives an error the code and hint that lnget shows. The errors of
 // l402http and of the node stay within reach of errors.As.
 func Explain(err error) error {
@@ -57,6 +80,9 @@ func explainPayment(pay *l402http.Error) error {
 		if node.Hint != "" && (code == node.Code || strings.HasPrefix(node.Code, "node_") || needsMacaroon(node.Code)) {
 			hint = node.Hint
 		}
+	}
+	if account := accountHints[code]; account != "" {
+		hint = account
 	}
 	return fault.New(code, hint, "%w", pay)
 }

@@ -137,6 +137,11 @@ func (w *wallet) classify(ctx context.Context, hash lntypes.Hash, err error) err
 	case lightning.NotSent(err), code == lightning.CodePaymentFailed:
 		return kind(l402http.ErrNothingSent, err)
 	case code == lightning.CodeAlreadyPaid, code == lightning.CodeInFlight:
+		// On an account it may be another's payment, of which this one sees
+		// nothing and from which it has nothing.
+		if _, trackErr := w.Track(ctx, hash); errors.Is(trackErr, l402http.ErrPaymentUnknown) {
+			return kind(l402http.ErrNothingSent, err)
+		}
 		return kind(l402http.ErrPaymentKnown, err)
 	case !answered(err):
 		return err

@@ -56,7 +56,13 @@ func (e *notSent) Unwrap() error { return e.err }
 // text is the node's sentence alone.
 type rpcError struct{ st *status.Status }
 
-func (e *rpcError) Error() string              { return e.st.Message() }
+func (e *rpcError) Error() string {
+	if r, ok := frontRefusal(e.st.Message()); ok {
+		return r.sentence
+	}
+	return e.st.Message()
+}
+
 func (e *rpcError) GRPCStatus() *status.Status { return e.st }
 
 func classify(st *status.Status) (code, hint string) {
@@ -69,8 +75,8 @@ func classify(st *status.Status) (code, hint string) {
 		}
 		return false
 	}
-	if reason, hint, ok := frontReason(st.Message()); ok {
-		return reason, hint
+	if r, ok := frontRefusal(st.Message()); ok {
+		return r.reason, r.hint
 	}
 	switch {
 	case st.Code() == codes.Canceled:
@@ -103,29 +109,36 @@ func classify(st *status.Status) (code, hint string) {
 	return CodeNode, ""
 }
 
-// frontReason reads the stable reason from a refusal of a Leyden front, and
-// the command that it says to try:
+// refusal is what a Leyden front said.
+type refusal struct{ reason, sentence, hint string }
+
+// frontRefusal reads the stable reason from a refusal of a Leyden front, its
+// sentence, and the command that it says to try:
 // "leyden: <reason>[:<id>]: <sentence> [(try: <command>)]". What a front says
 // of an lnd that is away gets the code that an lnd's own port would have.
-func frontReason(message string) (reason, hint string, ok bool) {
+func frontRefusal(message string) (r refusal, ok bool) {
 	rest, ok := strings.CutPrefix(message, "leyden: ")
 	if !ok {
-		return "", "", false
+		return refusal{}, false
 	}
-	reason, rest, ok = strings.Cut(rest, ":")
-	if !ok || reason == "" || strings.Trim(reason, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
-		return "", "", false
+	r.reason, rest, ok = strings.Cut(rest, ":")
+	if !ok || r.reason == "" || strings.Trim(r.reason, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
+		return refusal{}, false
 	}
-	if _, after, ok := strings.Cut(rest, " (try: "); ok {
-		hint = strings.TrimSuffix(after, ")")
+	if id, after, found := strings.Cut(rest, ": "); found && !strings.Contains(id, " ") {
+		rest = after
 	}
-	switch reason {
+	r.sentence = strings.TrimSpace(rest)
+	if sentence, try, found := strings.Cut(r.sentence, " (try: "); found {
+		r.sentence, r.hint = sentence, strings.TrimSuffix(try, ")")
+	}
+	switch r.reason {
 	case "starting":
-		reason = CodeStarting
+		r.reason = CodeStarting
 	case "wallet_locked":
-		reason = CodeLocked
+		r.reason = CodeLocked
 	case "lnd_down", "node_down", "stopping":
-		reason = CodeUnreachable
+		r.reason = CodeUnreachable
 	}
-	return reason, hint, true
+	return r, true
 }
