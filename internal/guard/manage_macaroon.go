@@ -133,8 +133,8 @@ func (a *attachment) cancelInvoices(ctx context.Context, g *Guard, of account.ID
 	}
 }
 
-// retire deletes the root keys that rotations and removals while lnd was away
-// have left. The guard refuses their macaroons in any case, so a failure only
+// retire deletes the root keys, and cancels the invoices, that rotations and
+// removals while lnd was away have left. The guard refuses their macaroons in any case, so a failure only
 // waits for the next time.
 func (g *Guard) retire(ctx context.Context, lnd *attachment) {
 	there, err := lnd.lightning.ListMacaroonIDs(ctx, &lnrpc.ListMacaroonIDsRequest{})
@@ -159,6 +159,8 @@ func (g *Guard) retire(ctx context.Context, lnd *attachment) {
 		}
 		if a.Removed && known[a.RootKeyID()] {
 			lnd.deleteRootKey(ctx, g, a.RootKeyID())
+		}
+		if a.Removed {
 			lnd.cancelInvoices(ctx, g, a.ID)
 		}
 	}
