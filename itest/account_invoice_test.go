@@ -21,29 +21,35 @@ import (
 	"github.com/leydenln/leyden/internal/node"
 )
 
-// merchant is an account of the seller's node.
+// merchant is an account that sells.
 type merchant struct {
 	lnrpc.LightningClient
 	invoices invoicesrpc.InvoicesClient
 	id       string
+	macaroon string // its file; of accounts
 }
 
 func (w *world) merchant(t *testing.T, flags ...string) *merchant {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "own.macaroon")
-	made, err := shop.NewAccount(t.Context(), w.program("leyden"), w.sellerNode(), 1000, file, flags...)
+	return w.merchantOf(t, w.sellerNode(), flags...)
+}
+
+func (w *world) merchantOf(t *testing.T, n *devnet.Node, flags ...string) *merchant {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "invoice.macaroon")
+	made, err := shop.NewAccount(t.Context(), w.program("leyden"), n, 1000, file, flags...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = shop.Operate(context.Background(), w.program("leyden"), w.sellerNode(), nil, "accounts", "remove", made.ID)
+		_ = shop.Operate(context.Background(), w.program("leyden"), n, nil, "accounts", "remove", made.ID)
 	})
-	conn, err := w.sellerNode().DialAs(file)
+	conn, err := n.DialAs(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	return &merchant{lnrpc.NewLightningClient(conn), invoicesrpc.NewInvoicesClient(conn), made.ID}
+	return &merchant{lnrpc.NewLightningClient(conn), invoicesrpc.NewInvoicesClient(conn), made.ID, file}
 }
 
 // earned is the balance above what the account began with, msat.
@@ -225,7 +231,7 @@ func TestAccountForeignInvoices(t *testing.T) {
 		t.Fatal(err)
 	}
 	ofOther, _, _ := other.hold(t, 5)
-	asOperator := &merchant{operator, invoicesrpc.NewInvoicesClient(w.sellerNode().Conn()), ""}
+	asOperator := &merchant{operator, invoicesrpc.NewInvoicesClient(w.sellerNode().Conn()), "", ""}
 
 	asks := map[string]func(*merchant, lntypes.Preimage) error{
 		"LookupInvoice": func(m *merchant, p lntypes.Preimage) error {

@@ -5,6 +5,7 @@
 package shop
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"net/http"
@@ -45,8 +46,12 @@ type Service struct {
 
 // GateOptions say what gate to open.
 type GateOptions struct {
-	// Node sells: its invoice.macaroon makes the invoices.
+	// Node sells.
 	Node *devnet.Node
+
+	// MacDir is the folder whose invoice.macaroon makes the invoices; empty
+	// means the node's own.
+	MacDir string
 
 	// Home is the Leyden home that holds the gate's configuration and state;
 	// empty means the node's own.
@@ -125,7 +130,7 @@ func (g *Gate) configure(addr string) error {
 	node := g.opts.Node
 	c := gateConfig{ListenAddr: addr, Insecure: !g.opts.TLS, Authenticator: authenticator{
 		Network: chain.Params.Name, LndHost: node.RPC, TLSPath: node.TLSCert,
-		MacDir: filepath.Dir(node.AdminMacaroon),
+		MacDir: cmp.Or(g.opts.MacDir, filepath.Dir(node.AdminMacaroon)),
 	}}
 	for _, s := range g.opts.Services {
 		s.HostRegexp, s.Protocol = ".*", "http"
