@@ -299,7 +299,7 @@ func (q *Queries) PaymentResolve(ctx context.Context, arg PaymentResolveParams) 
 }
 
 const paymentSeen = `-- name: PaymentSeen :exec
-UPDATE payments SET lnd_index = ? WHERE id = ? AND lnd_index = 0
+UPDATE payments SET lnd_index = ? WHERE id = ? AND lnd_index = 0 AND state = 'open'
 `
 
 type PaymentSeenParams struct {

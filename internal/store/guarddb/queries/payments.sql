@@ -13,7 +13,7 @@ RETURNING id;
 UPDATE payments SET amount_msat = ?, fee_limit_msat = ?, reserved_msat = ? WHERE id = ?;
 
 -- name: PaymentSeen :exec
-UPDATE payments SET lnd_index = ? WHERE id = ? AND lnd_index = 0;
+UPDATE payments SET lnd_index = ? WHERE id = ? AND lnd_index = 0 AND state = 'open';
 
 -- name: PaymentResolve :exec
 UPDATE payments SET state = ?, reserved_msat = 0, paid_msat = ?, fee_msat = ?, cum_msat = ?, cum_count = ?,
