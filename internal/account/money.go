@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/lightningnetwork/lnd/lnwire"
 
@@ -60,7 +61,7 @@ func (s *step) post(m movement) error {
 func (s *step) creditable(amount lnwire.MilliSatoshi) error {
 	room := policy.MaxAmount - min(policy.MaxAmount, msat(s.balances))
 	if amount > room {
-		return fault.New(CodeBadAmount, "", "amount of %d msat: all accounts together would own more than 21 million bitcoin", amount)
+		return fault.New(CodeBadAmount, "leyden accounts check", "%s more: all accounts together would own more than 21 million bitcoin", policy.Sat(amount))
 	}
 	return nil
 }
@@ -80,10 +81,10 @@ func (l *Ledger) Debit(ctx context.Context, by audit.Actor, id ID, amount lnwire
 
 func (l *Ledger) operate(ctx context.Context, by audit.Actor, id ID, kind string, amount lnwire.MilliSatoshi, key string) (Account, error) {
 	if amount == 0 || amount > policy.MaxAmount {
-		return Account{}, fault.New(CodeBadAmount, "", "%s of %d msat: want 1 msat to 21 million bitcoin", kind, amount)
+		return Account{}, fault.New(CodeBadAmount, "give 1 sat or more", "%s of %d msat: want 1 msat to 21 million bitcoin", kind, amount)
 	}
 	if len(key) > maxKey {
-		return Account{}, fault.New(CodeKeyReused, "", "key of %d bytes: want at most %d", len(key), maxKey)
+		return Account{}, fault.New(CodeKeyReused, "choose a shorter key", "key of %d bytes: want at most %d", len(key), maxKey)
 	}
 	signed := int64(amount)
 	if kind == "debit" {
@@ -113,9 +114,12 @@ func (s *step) byOperator(by audit.Actor, row guarddb.Account, key string, amoun
 	if amount < 0 {
 		kind = "debit"
 		if -amount > row.BalanceMsat-row.ReservedMsat {
+			held := ""
+			if row.ReservedMsat > 0 {
+				held = fmt.Sprintf(", %s of them held for payments in flight", policy.Sat(msat(row.ReservedMsat)))
+			}
 			return fault.New(CodeReserved, "leyden accounts info "+ID(row.Name).String(),
-				"debit of %d msat: the account has %d msat, of which %d are reserved for payments in flight",
-				-amount, row.BalanceMsat, row.ReservedMsat)
+				"debit of %s: the account has %s%s", policy.Sat(msat(-amount)), policy.Sat(msat(row.BalanceMsat)), held)
 		}
 	} else if err := s.creditable(msat(amount)); err != nil {
 		return err
@@ -152,8 +156,9 @@ func (s *step) posted(key string, account, amount int64) (bool, error) {
 		return false, err
 	}
 	if entry != amount {
+		_, given, _ := strings.Cut(key, "/key/")
 		return false, fault.New(CodeKeyReused, "use a key once for each amount",
-			"key %q was used for %d msat before, not %d", key, entry, amount)
+			"key %q was used for %s before, not %s", given, policy.Sat(msat(max(entry, -entry))), policy.Sat(msat(max(amount, -amount))))
 	}
 	return true, nil
 }

@@ -56,7 +56,7 @@ func (s *step) setBalance(by audit.Actor, row *guarddb.Account, c Change) error 
 		return nil
 	}
 	if *c.Balance > policy.MaxAmount {
-		return fault.New(CodeBadAmount, "", "balance of %d msat: want at most 21 million bitcoin", *c.Balance)
+		return fault.New(CodeBadAmount, "give at most 2100000000000000 sat", "balance of %d msat: want at most 21 million bitcoin", *c.Balance)
 	}
 	amount := int64(*c.Balance) - row.BalanceMsat
 	if amount == 0 {

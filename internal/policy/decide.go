@@ -45,10 +45,10 @@ func (l Limits) Invoice(i Invoice, used Usage) error {
 			"this account may not make invoices that show the node's private channels")
 	case l.MaxInvoice != 0 && i.Amount == 0:
 		return deny(LimitInvoice, "", "an invoice of this account must name an amount: it may ask for up to %s",
-			sat(l.MaxInvoice))
+			Sat(l.MaxInvoice))
 	case l.MaxInvoice != 0 && i.Amount > l.MaxInvoice:
 		return deny(LimitInvoice, "", "this invoice of %s exceeds the largest allowed, %s",
-			sat(i.Amount), sat(l.MaxInvoice))
+			Sat(i.Amount), Sat(l.MaxInvoice))
 	case used.OpenInvoices >= open:
 		return deny(LimitOpenInvoices, "lncli listinvoices --pending_only",
 			"%d invoices are open, as many as are allowed", used.OpenInvoices)
@@ -69,11 +69,11 @@ func (l Limits) payee(p Payment, _ Usage) *Denied {
 func (l Limits) size(p Payment, _ Usage) *Denied {
 	if l.MaxPayment != 0 && p.Amount > l.MaxPayment {
 		return deny(LimitPayment, "", "this payment of %s exceeds the largest allowed, %s",
-			sat(p.Amount), sat(l.MaxPayment))
+			Sat(p.Amount), Sat(l.MaxPayment))
 	}
 	if most := l.CapFee(p.Amount, p.MaxFee); p.MaxFee > most {
 		return deny(LimitFee, "", "fees of %s for a payment of %s exceed what is allowed, %s",
-			sat(p.MaxFee), sat(p.Amount), sat(most))
+			Sat(p.MaxFee), Sat(p.Amount), Sat(most))
 	}
 	return nil
 }
@@ -97,7 +97,7 @@ func (l Limits) counts(_ Payment, used Usage) *Denied {
 	}
 	if l.MaxPayments != 0 && used.Payments >= l.MaxPayments {
 		return deny(LimitPayments, "", "%d payments were made or are in flight, of %d allowed in %s",
-			used.Payments, l.MaxPayments, l.Per)
+			used.Payments, l.MaxPayments, Span(l.Per))
 	}
 	return nil
 }
@@ -115,7 +115,7 @@ func (l Limits) windows(p Payment, used Usage) *Denied {
 	} {
 		if w.limit != 0 && exceed(w.limit, w.used, p.Amount, p.MaxFee) {
 			return deny(w.reason, "", "%s exceeds the %s limit: %s of %s are spent or reserved",
-				p, w.name, figure(w.used), sat(w.limit))
+				p, w.name, figure(w.used), Sat(w.limit))
 		}
 	}
 	return nil
@@ -124,7 +124,7 @@ func (l Limits) windows(p Payment, used Usage) *Denied {
 func balance(p Payment, used Usage) *Denied {
 	if exceed(used.Available, p.Amount, p.MaxFee) {
 		return deny(Balance, "lncli channelbalance", "%s exceeds the balance: %s are available",
-			p, sat(used.Available))
+			p, Sat(used.Available))
 	}
 	return nil
 }

@@ -74,7 +74,7 @@ func TestPayment(t *testing.T) {
 		"ok/other window": {L{Hour: 1000 * sat}, U{Available: 9000 * sat, Day: 8000 * sat}, P{Amount: 100 * sat}, "", ""},
 
 		"ok/count":             {L{MaxPayments: 3, Per: time.Hour}, U{Available: sat, Payments: 2}, P{Amount: 1}, "", ""},
-		"fail/count":           {L{MaxPayments: 3, Per: time.Hour}, U{Available: sat, Payments: 3}, P{Amount: 1}, policy.LimitPayments, "3 payments were made or are in flight, of 3 allowed in 1h0m0s"},
+		"fail/count":           {L{MaxPayments: 3, Per: time.Hour}, U{Available: sat, Payments: 3}, P{Amount: 1}, policy.LimitPayments, "3 payments were made or are in flight, of 3 allowed in 1h"},
 		"ok/in flight":         {L{InFlight: 2}, U{Available: sat, InFlight: 1}, P{Amount: 1}, "", ""},
 		"fail/in flight":       {L{InFlight: 2}, U{Available: sat, InFlight: 2}, P{Amount: 1}, policy.LimitInFlight, "2 payments are in flight, as many as are allowed"},
 		"ok/in flight, none":   {L{}, U{Available: sat, InFlight: 31}, P{Amount: 1}, "", ""},

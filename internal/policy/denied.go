@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/lightningnetwork/lnd/lnwire"
 )
@@ -51,17 +52,17 @@ func deny(reason Reason, hint, format string, args ...any) *Denied {
 // String returns the payment as a sentence about it begins.
 func (p Payment) String() string {
 	if p.MaxFee == 0 {
-		return "this payment of " + sat(p.Amount)
+		return "this payment of " + Sat(p.Amount)
 	}
-	return "this payment of " + sat(p.Amount) + " and up to " + sat(p.MaxFee) + " of fees"
+	return "this payment of " + Sat(p.Amount) + " and up to " + Sat(p.MaxFee) + " of fees"
 }
 
-// sat writes an amount for people: "4,600 sat", "0.25 sat".
-func sat(amount lnwire.MilliSatoshi) string {
+// Sat writes an amount for people: "4,600 sat", "0.25 sat".
+func Sat(amount lnwire.MilliSatoshi) string {
 	return figure(amount) + " sat"
 }
 
-// figure is sat without the unit.
+// figure is Sat without the unit.
 func figure(amount lnwire.MilliSatoshi) string {
 	text := strconv.FormatUint(uint64(amount)/1000, 10)
 	for i := len(text) - 3; i > 0; i -= 3 {
@@ -71,4 +72,18 @@ func figure(amount lnwire.MilliSatoshi) string {
 		text += strings.TrimRight(fmt.Sprintf(".%03d", rest), "0")
 	}
 	return text
+}
+
+// Span writes a span of time in the largest unit that it is a multiple of, as
+// people give it: "1h", "30d", "90s".
+func Span(d time.Duration) string {
+	for _, unit := range []struct {
+		long time.Duration
+		name string
+	}{{Day, "d"}, {time.Hour, "h"}, {time.Minute, "m"}} {
+		if d != 0 && d%unit.long == 0 {
+			return fmt.Sprint(int64(d/unit.long)) + unit.name
+		}
+	}
+	return d.String()
 }

@@ -28,7 +28,7 @@ func (l Limits) Validate() error {
 		{"largest invoice", l.MaxInvoice},
 	} {
 		if a.amount > MaxAmount {
-			return fmt.Errorf("%s of %s: more than there is, %s", a.name, sat(a.amount), sat(MaxAmount))
+			return fmt.Errorf("%s of %s: more than there is, %s", a.name, Sat(a.amount), Sat(MaxAmount))
 		}
 	}
 	switch {

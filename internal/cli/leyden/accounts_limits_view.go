@@ -3,7 +3,9 @@ package leyden
 import (
 	"fmt"
 	"strings"
+	"time"
 
+	"github.com/leydenln/leyden/internal/policy"
 	"github.com/leydenln/leyden/internal/rpc/leydenv1"
 )
 
@@ -67,20 +69,6 @@ func viewUsage(u *leydenv1.Usage) usageView {
 // limitLine is a limit for a person.
 type limitLine struct{ name, value, used string }
 
-// spanText writes a span of time in the largest unit that it is a multiple of,
-// as --max_payments reads it.
-func spanText(seconds uint32) string {
-	for _, unit := range []struct {
-		seconds uint32
-		name    string
-	}{{86400, "d"}, {3600, "h"}, {60, "m"}} {
-		if seconds != 0 && seconds%unit.seconds == 0 {
-			return fmt.Sprint(seconds/unit.seconds) + unit.name
-		}
-	}
-	return fmt.Sprint(seconds) + "s"
-}
-
 // limitLines are the limits there are, with what is used of them if known.
 func limitLines(l *leydenv1.Limits, u *leydenv1.Usage) []limitLine {
 	var lines []limitLine
@@ -107,7 +95,8 @@ func limitLines(l *leydenv1.Limits, u *leydenv1.Usage) []limitLine {
 	money("limit_day", l.LimitDayMsat, sat(u.GetDayMsat()))
 	money("limit_week", l.LimitWeekMsat, sat(u.GetWeekMsat()))
 	money("limit_month", l.LimitMonthMsat, sat(u.GetMonthMsat()))
-	number("max_payments", l.MaxPayments, "/"+spanText(l.GetMaxPaymentsPerSeconds()), fmt.Sprint(u.GetPayments()))
+	per := time.Duration(l.GetMaxPaymentsPerSeconds()) * time.Second
+	number("max_payments", l.MaxPayments, "/"+policy.Span(per), fmt.Sprint(u.GetPayments()))
 	number("max_in_flight", l.MaxInFlight, "", fmt.Sprint(u.GetInFlight()))
 	number("max_final_cltv", l.MaxFinalCltv, " blocks", "")
 	number("max_time_lock", l.MaxTimeLock, " blocks", "")

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/policy"
 	"github.com/leydenln/leyden/internal/rpc/leydenv1"
 )
 
@@ -45,10 +46,10 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// TestSpanText: a span is shown as --max_payments reads it.
-func TestSpanText(t *testing.T) {
-	for seconds, want := range map[uint32]string{1: "1s", 90: "90s", 120: "2m", 3600: "1h", 5400: "90m", 86400: "1d", 30 * 86400: "30d"} {
-		got := spanText(seconds)
+// TestSpanReadsBack: a span is shown as --max_payments reads it.
+func TestSpanReadsBack(t *testing.T) {
+	for seconds, want := range map[uint32]string{1: "1s", 120: "2m", 3600: "1h", 5400: "90m", 86400: "1d", 30 * 86400: "30d"} {
+		got := policy.Span(time.Duration(seconds) * time.Second)
 		if _, per, err := rate(&cobra.Command{}, "1/"+got); err != nil || *per != seconds || got != want {
 			t.Errorf("%d: %s, %v, want %s", seconds, got, err, want)
 		}
