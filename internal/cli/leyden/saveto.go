@@ -21,7 +21,7 @@ func free(path string) error {
 	if path == "" {
 		return nil
 	}
-	if _, err := os.Stat(path); err == nil {
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
 		return fault.New("file_exists", "choose another file, or remove that one", "there is a file %q already", path)
 	}
 	return writable(path)

@@ -47,7 +47,7 @@ func TestSaveTo(t *testing.T) {
 		filepath.Join(dir, "admin"):     {"file_exists", "file_exists"},
 		filepath.Join(dir, "text"):      {"file_exists", "file_exists"},
 		filepath.Join(dir, "none", "m"): {"write_failed", "write_failed"},
-		dir:                             {"file_exists", "file_exists"},
+		dir:                             {"write_failed", "write_failed"},
 	} {
 		for how, c := range map[string]struct {
 			check func(string) error
