@@ -334,6 +334,34 @@ func TestAttackFloods(t *testing.T) {
 		}
 		return n
 	}
+	logged := func() int64 {
+		info, err := os.Stat(filepath.Join(string(a.node.Home()), "node.log"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	log := logged()
+	for i := range 200 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*20*time.Microsecond)
+		_, _ = p.ListInvoices(ctx, new(lnrpc.ListInvoiceRequest))
+		_, _ = p.ListPayments(ctx, new(lnrpc.ListPaymentsRequest))
+		_, _ = p.AddInvoice(ctx, &lnrpc.Invoice{Value: -1})
+		cancel()
+		for _, method := range []string{sendMethod, "/lnrpc.Lightning/LookupInvoice", "/lnrpc.Lightning/ListPayments"} {
+			stream := raw(t, conn, method)
+			if err := stream.CloseSend(); err != nil {
+				t.Fatal(err)
+			}
+			if err := stream.RecvMsg(new([]byte)); status.Code(err) != codes.InvalidArgument {
+				t.Fatalf("%s without a request: %v", method, err)
+			}
+		}
+	}
+	if more := logged() - log; more > 10_000 {
+		t.Errorf("1200 calls that make no sense added %d bytes to the log", more)
+	}
+
 	before := entries()
 	for range 300 {
 		_, err := p.send(t.Context(), &routerrpc.SendPaymentRequest{

@@ -65,7 +65,9 @@ func (g *Guard) Call(ctx context.Context, call *front.Call) (front.Decision, err
 	return g.operatorCall(ctx, call, lnd, cred)
 }
 
-// accountCall judges a call with an account's macaroon.
+// accountCall judges a call with an account's macaroon. What is told before lnd
+// has verified it, such as that the account was removed, is told to who knows
+// the account's id, 64 random bits: lnd could not verify it any more.
 func (g *Guard) accountCall(ctx context.Context, call *front.Call, lnd *attachment, cred credential, id account.ID) (front.Decision, error) {
 	answer, ok := g.rules[call.Method]
 	if !ok {

@@ -2,6 +2,8 @@ package guard
 
 import (
 	"context"
+	"errors"
+	"io"
 	"maps"
 
 	"google.golang.org/protobuf/proto"
@@ -70,7 +72,10 @@ func (c *accountCall) receive(ctx context.Context, client *front.Stream, into pr
 	}
 	defer done()
 	raw, err := client.Recv(ctx)
-	if err != nil {
+	switch {
+	case errors.Is(err, io.EOF):
+		return badRequest("the call ended without a request")
+	case err != nil:
 		return err
 	}
 	if err := proto.Unmarshal(raw, into); err != nil {

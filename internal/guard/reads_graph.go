@@ -37,6 +37,9 @@ func getNodeInfo(ctx context.Context, c *accountCall, req *lnrpc.NodeInfoRequest
 		return nil, errNodeNotFound
 	}
 	answer := &lnrpc.NodeInfo{Node: info.GetNode()}
+	if c.lnd.isOwn(req.GetPubKey()) && answer.Node != nil {
+		answer.Node.Addresses = nil // of a node that is not announced nobody knows them
+	}
 	for _, channel := range info.GetChannels() {
 		if c.lnd.isOwn(channel.GetNode1Pub()) || c.lnd.isOwn(channel.GetNode2Pub()) {
 			continue

@@ -152,7 +152,7 @@ func TestGetNodeInfo(t *testing.T) {
 	withOwn, far := channel(1, ownKey, peerKey), channel(2, peerKey, farKey)
 	// NumChannels and TotalCapacity of lnd count what is not announced, too.
 	lnd := &readLnd{nodes: map[string]*lnrpc.NodeInfo{
-		ownKey: {Node: &lnrpc.LightningNode{Alias: "own"}, NumChannels: 3, TotalCapacity: 300, Channels: []*lnrpc.ChannelEdge{withOwn}},
+		ownKey: {Node: &lnrpc.LightningNode{Alias: "own", Addresses: []*lnrpc.NodeAddress{{Addr: "10.1.2.3:9735"}}}, NumChannels: 3, TotalCapacity: 300, Channels: []*lnrpc.ChannelEdge{withOwn}},
 		peerKey: {Node: &lnrpc.LightningNode{Alias: "peer"}, NumChannels: 4, TotalCapacity: 400,
 			Channels: []*lnrpc.ChannelEdge{withOwn, far}},
 		farKey: {Node: &lnrpc.LightningNode{Alias: "secret peer"}, NumChannels: 1, TotalCapacity: 100},
