@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -60,16 +61,18 @@ func (w *world) compare(ctx context.Context, t *tally) (found counts, err error)
 	if err != nil {
 		return found, err
 	}
-	owner, owned := map[string]string{}, map[string]bool{}
+	owner, owned, between := map[string]string{}, map[string]bool{}, transfers{}
 	var faults []error
 	for _, a := range w.accounts {
-		paid, n, err := a.compareIn(ctx, atLnd, owner)
+		paid, n, err := a.compareIn(ctx, atLnd, owner, between)
 		faults = append(faults, err)
-		received, m, err := a.compareOut(ctx, invoices, owned)
+		received, m, err := a.compareOut(ctx, invoices, owned, between)
 		faults = append(faults, err, a.compareBalance(ctx, paid, received))
 		found.payments += n
 		found.receipts += m
 	}
+	found.transfers = len(between)
+	faults = append(faults, between.check())
 	for hash, p := range atLnd {
 		if p.Status == lnrpc.Payment_IN_FLIGHT {
 			found.stuck++
@@ -87,9 +90,40 @@ func (w *world) compare(ctx context.Context, t *tally) (found counts, err error)
 	return found, errors.Join(faults...)
 }
 
+// transfers are the payments between accounts, by hash: what the payer's books
+// say and what the payee's do.
+type transfers map[string]*transferred
+
+// transferred is one payment between accounts, in msat.
+type transferred struct {
+	payer, payee   string
+	paid, received int64
+}
+
+func (t transfers) of(hash string) *transferred {
+	if t[hash] == nil {
+		t[hash] = new(transferred)
+	}
+	return t[hash]
+}
+
+// check insists that both sides say the same.
+func (t transfers) check() error {
+	var faults []error
+	for hash, x := range t {
+		if x.payer == "" || x.payee == "" || x.payer == x.payee || x.paid != x.received {
+			faults = append(faults, fmt.Errorf("transfer %s: account %q was charged %d msat, account %q credited with %d",
+				hash, x.payer, x.paid, x.payee, x.received))
+		}
+	}
+	return errors.Join(faults...)
+}
+
 // compareIn checks each payment that the account was charged for against
-// lnd's, and returns their sum in msat.
-func (a *acct) compareIn(ctx context.Context, atLnd map[string]*lnrpc.Payment, owner map[string]string) (paid int64, n int, err error) {
+// lnd's, and returns their sum in msat. Of a transfer lnd knows nothing.
+func (a *acct) compareIn(
+	ctx context.Context, atLnd map[string]*lnrpc.Payment, owner map[string]string, between transfers,
+) (paid int64, n int, err error) {
 	list, err := a.ln.ListPayments(ctx, &lnrpc.ListPaymentsRequest{IncludeIncomplete: true, MaxPayments: pageSize})
 	if err != nil {
 		return 0, 0, fmt.Errorf("account %s: list payments: %w", a.id, err)
@@ -100,10 +134,14 @@ func (a *acct) compareIn(ctx context.Context, atLnd map[string]*lnrpc.Payment, o
 		}
 		lnd := atLnd[p.PaymentHash]
 		switch {
-		case lnd == nil || lnd.Status != lnrpc.Payment_SUCCEEDED:
-			return 0, 0, fmt.Errorf("account %s was charged for %s, which lnd did not pay", a.id, p.PaymentHash)
 		case owner[p.PaymentHash] != "":
 			return 0, 0, fmt.Errorf("accounts %s and %s were both charged for %s", a.id, owner[p.PaymentHash], p.PaymentHash)
+		case lnd == nil:
+			x := between.of(p.PaymentHash)
+			x.payer, x.paid = a.id, p.ValueMsat+p.FeeMsat
+			lnd = p
+		case lnd.Status != lnrpc.Payment_SUCCEEDED:
+			return 0, 0, fmt.Errorf("account %s was charged for %s, which lnd did not pay", a.id, p.PaymentHash)
 		case lnd.ValueMsat != p.ValueMsat || lnd.FeeMsat != p.FeeMsat:
 			return 0, 0, fmt.Errorf("account %s: %s cost %d+%d msat, lnd says %d+%d", a.id, p.PaymentHash,
 				p.ValueMsat, p.FeeMsat, lnd.ValueMsat, lnd.FeeMsat)
@@ -116,15 +154,26 @@ func (a *acct) compareIn(ctx context.Context, atLnd map[string]*lnrpc.Payment, o
 }
 
 // compareOut checks that the account was credited for what lnd received on
-// its invoices, and returns the sum in msat.
-func (a *acct) compareOut(ctx context.Context, atLnd map[string]*lnrpc.Invoice, owned map[string]bool) (received int64, n int, err error) {
+// its invoices, and returns the sum in msat. What it received by transfer lnd
+// has canceled.
+func (a *acct) compareOut(
+	ctx context.Context, atLnd map[string]*lnrpc.Invoice, owned map[string]bool, between transfers,
+) (received int64, n int, err error) {
 	list, err := a.ln.ListInvoices(ctx, &lnrpc.ListInvoiceRequest{NumMaxInvoices: pageSize})
 	if err != nil {
 		return 0, 0, fmt.Errorf("account %s: list invoices: %w", a.id, err)
 	}
 	for _, inv := range list.Invoices {
 		lnd := atLnd[string(inv.RHash)]
-		if lnd == nil {
+		canceled := lnd == nil || lnd.State == lnrpc.Invoice_CANCELED // it forgets these
+		switch {
+		case canceled && inv.State == lnrpc.Invoice_SETTLED:
+			x := between.of(hex.EncodeToString(inv.RHash))
+			x.payee, x.received = a.id, inv.AmtPaidMsat
+			lnd = inv
+		case lnd == nil && inv.State == lnrpc.Invoice_CANCELED:
+			continue
+		case lnd == nil:
 			return 0, 0, fmt.Errorf("account %s has invoice %x, which lnd has not", a.id, inv.RHash)
 		}
 		if lnd.State != lnrpc.Invoice_SETTLED {

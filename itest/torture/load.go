@@ -51,6 +51,7 @@ func (w *world) startLoad(ctx context.Context, seed uint64, t *tally) *load {
 		}
 		start(func(ctx context.Context, rng *mathrand.Rand) { l.buyHeld(ctx, rng, a) })
 		start(func(ctx context.Context, rng *mathrand.Rand) { l.sell(ctx, rng, a) })
+		start(func(ctx context.Context, rng *mathrand.Rand) { l.transfer(ctx, rng, a, other) })
 	}
 	start(func(ctx context.Context, rng *mathrand.Rand) {
 		l.credit(ctx, w.accounts[rng.IntN(len(w.accounts))])
@@ -167,14 +168,40 @@ func (l *load) sell(ctx context.Context, rng *mathrand.Rand, a *acct) {
 		_ = pause(ctx, 50*time.Millisecond)
 		return
 	}
+	l.payFromMiddle(ctx, inv.PaymentRequest)
+	_ = pause(ctx, time.Duration(rng.IntN(200))*time.Millisecond)
+}
+
+func (l *load) payFromMiddle(ctx context.Context, invoice string) {
 	router := routerrpc.NewRouterClient(l.w.middle().Conn())
 	stream, err := router.SendPaymentV2(ctx, &routerrpc.SendPaymentRequest{
-		PaymentRequest: inv.PaymentRequest, TimeoutSeconds: 30, FeeLimitSat: feeLimit, NoInflightUpdates: true,
+		PaymentRequest: invoice, TimeoutSeconds: 30, FeeLimitSat: feeLimit, NoInflightUpdates: true,
 	})
 	if err == nil {
 		_, _ = stream.Recv() // either way: the books tell
 	}
-	_ = pause(ctx, time.Duration(rng.IntN(200))*time.Millisecond)
+}
+
+// transfer has one account pay an invoice of another of its node: as it should
+// be, twice at once, while it is canceled, or while the middle node pays it too.
+func (l *load) transfer(ctx context.Context, rng *mathrand.Rand, from, to *acct) {
+	inv, err := to.ln.AddInvoice(ctx, &lnrpc.Invoice{Value: 1 + rng.Int64N(maxPrice)})
+	if err != nil {
+		_ = pause(ctx, 50*time.Millisecond)
+		return
+	}
+	var all sync.WaitGroup
+	all.Go(func() { l.pay(ctx, from, inv.PaymentRequest, time.Minute) })
+	switch rng.IntN(8) {
+	case 0:
+		all.Go(func() { l.pay(ctx, from, inv.PaymentRequest, time.Minute) })
+	case 1:
+		_, _ = to.invoices.CancelInvoice(ctx, &invoicesrpc.CancelInvoiceMsg{PaymentHash: inv.RHash})
+	case 2:
+		all.Go(func() { l.payFromMiddle(ctx, inv.PaymentRequest) })
+	}
+	all.Wait()
+	_ = pause(ctx, time.Duration(rng.IntN(40))*time.Millisecond)
 }
 
 // credit has the operator add to the account.

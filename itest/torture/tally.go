@@ -5,8 +5,9 @@ import (
 	"sync"
 )
 
-// counts are what the accounts' books hold.
-type counts struct{ payments, receipts, stuck int }
+// counts are what the accounts' books hold. A transfer is a payment and a
+// receipt too.
+type counts struct{ payments, receipts, transfers, stuck int }
 
 // tally adds up what happened.
 type tally struct {
@@ -54,8 +55,8 @@ func (t *tally) endRound(killed, took string, found counts) {
 		t.killed = map[string]int{}
 	}
 	t.killed[killed]++
-	t.last = fmt.Sprintf("killed %s; %d payments, %d receipts more, all books agree (%s)",
-		killed, found.payments-t.found.payments, found.receipts-t.found.receipts, took)
+	t.last = fmt.Sprintf("killed %s; %d payments, %d receipts, %d of both transfers more, all books agree (%s)",
+		killed, found.payments-t.found.payments, found.receipts-t.found.receipts, found.transfers-t.found.transfers, took)
 	t.found = found
 }
 
@@ -63,6 +64,6 @@ func (t *tally) endRound(killed, took string, found counts) {
 func (t *tally) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return fmt.Sprintf("killed the node %d, lnd %d, both %d times; %d payments, %d receipts, %d payments failed, %d refused or cut, %d stuck at lnd and reserved; 0 lost, 0 paid twice",
-		t.killed[theNode], t.killed[theLnd], t.killed[both], t.found.payments, t.found.receipts, t.failed, t.refused, t.found.stuck)
+	return fmt.Sprintf("killed the node %d, lnd %d, both %d times; %d payments, %d receipts, %d of both transfers, %d payments failed, %d refused or cut, %d stuck at lnd and reserved; 0 lost, 0 paid twice",
+		t.killed[theNode], t.killed[theLnd], t.killed[both], t.found.payments, t.found.receipts, t.found.transfers, t.failed, t.refused, t.found.stuck)
 }

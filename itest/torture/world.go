@@ -36,12 +36,13 @@ type world struct {
 // acct is an account of the victim's node and a client that has nothing but
 // its macaroon.
 type acct struct {
-	id      string
-	sat     int64 // initial balance
-	conn    *grpc.ClientConn
-	ln      lnrpc.LightningClient
-	router  routerrpc.RouterClient
-	credits credits
+	id       string
+	sat      int64 // initial balance
+	conn     *grpc.ClientConn
+	ln       lnrpc.LightningClient
+	router   routerrpc.RouterClient
+	invoices invoicesrpc.InvoicesClient
+	credits  credits
 }
 
 // credits counts the operator's credits: those that were asked for and those
@@ -101,6 +102,7 @@ func (w *world) newAccount(ctx context.Context, n int, sat btcutil.Amount) (*acc
 	return &acct{
 		id: made.ID, sat: int64(sat), conn: conn,
 		ln: lnrpc.NewLightningClient(conn), router: routerrpc.NewRouterClient(conn),
+		invoices: invoicesrpc.NewInvoicesClient(conn),
 	}, nil
 }
 
