@@ -32,6 +32,8 @@ func (c *accountCall) judge() judge {
 // sendPayment answers SendPaymentV2. Once the payment is handed to lnd it goes
 // on without the client.
 func sendPayment(ctx context.Context, c *accountCall, req *routerrpc.SendPaymentRequest, send func(proto.Message) error) error {
+	question := c.lnd.question()
+	defer question.end()
 	in, clean, err := c.judge().readSend(req)
 	if err != nil {
 		return err
@@ -42,7 +44,7 @@ func sendPayment(ctx context.Context, c *accountCall, req *routerrpc.SendPayment
 	if limit := c.account.Limits.MaxTimeLock; limit != 0 && (in.timeLock == 0 || in.timeLock > limit) {
 		in.timeLock = limit
 	}
-	p, err := c.take(ctx, in, false)
+	p, err := c.take(ctx, in, false, question)
 	if err != nil {
 		return err
 	}
@@ -57,9 +59,10 @@ func sendPayment(ctx context.Context, c *accountCall, req *routerrpc.SendPayment
 }
 
 // take reserves a payment and returns who sees it through, with one call to lnd
-// counted. exactFee is for a route, whose fee is fixed.
-func (c *accountCall) take(ctx context.Context, in intent, exactFee bool) (*payer, error) {
-	before, err := c.lnd.payment(in.hash)
+// counted. exactFee is for a route, whose fee is fixed. The question has not been
+// asked yet.
+func (c *accountCall) take(ctx context.Context, in intent, exactFee bool, question *question) (*payer, error) {
+	before, err := question.payment(in.hash)
 	switch {
 	case err != nil:
 		return nil, lndError(err)

@@ -346,22 +346,3 @@ func (a *attachment) track(ctx context.Context, hash lntypes.Hash) (paymentStrea
 	return a.router.TrackPaymentV2(ctx, &routerrpc.TrackPaymentRequest{PaymentHash: hash[:]},
 		grpc.MaxCallRecvMsgSize(maxPaymentSize))
 }
-
-// payment returns what lnd knows of the hash now; nil: nothing.
-func (a *attachment) payment(hash lntypes.Hash) (*lnrpc.Payment, error) {
-	ctx, answered := front.WithAnswer(a.ctx)
-	ctx, cancel := context.WithTimeout(ctx, learnTimeout)
-	defer cancel()
-	stream, err := a.track(ctx, hash)
-	if err != nil {
-		return nil, err
-	}
-	state, err := stream.Recv()
-	if status.Code(err) == codes.NotFound && answered() {
-		return nil, nil
-	}
-	if err == nil {
-		a.sawIndex(state.GetPaymentIndex())
-	}
-	return state, err
-}

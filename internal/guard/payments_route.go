@@ -212,7 +212,9 @@ func (c *accountCall) takeShard(ctx context.Context, s shard) (*payer, error) {
 	if err := c.notOurs(ctx, s.hash); err != nil {
 		return nil, err
 	}
-	p, err := c.take(ctx, s.intent, true)
+	question := c.lnd.question()
+	defer question.end()
+	p, err := c.take(ctx, s.intent, true, question)
 	if err == nil {
 		return p, nil
 	}

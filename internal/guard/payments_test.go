@@ -319,7 +319,7 @@ func TestPaymentClientGone(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	b.lnd.send = func(grpc.ServerStreamingServer[lnrpc.Payment]) error { return nil }
-	_, err := b.call(t, lnd).take(gone, intent{hash: lntypes.Hash{1}, amount: 5, payee: [33]byte{2}}, false)
+	_, err := b.call(t, lnd).take(gone, intent{hash: lntypes.Hash{1}, amount: 5, payee: [33]byte{2}}, false, lnd.question())
 	require.ErrorIs(t, err, context.Canceled)
 	b.expect(t, 1_000_000, 0)
 	require.Zero(t, b.lnd.sent)
