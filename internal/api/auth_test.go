@@ -1,7 +1,15 @@
 package api
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
+	"encoding/pem"
+	"math/big"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +23,7 @@ import (
 	"google.golang.org/grpc/status"
 	"gopkg.in/macaroon.v2"
 
+	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/files"
 	"github.com/leydenln/leyden/internal/rpc/leydenv1"
 	"github.com/leydenln/leyden/internal/rpc/litrpc"
@@ -147,6 +156,8 @@ func TestDialFails(t *testing.T) {
 		"macaroon as cert":  {func(at *Target) { at.CertPath = at.MacaroonPath }, "bad_certificate"},
 		"other certificate": {func(at *Target) { at.CertPath = newBed(t).at.CertPath }, "bad_certificate"},
 		"nobody there":      {func(at *Target) { at.Address = "127.0.0.1:1" }, "node_unreachable"},
+		"no port":           {func(at *Target) { at.Address = "127.0.0.1" }, "bad_address"},
+		"no address":        {func(at *Target) { at.Address = "" }, "bad_address"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			at := b.at
@@ -157,7 +168,50 @@ func TestDialFails(t *testing.T) {
 				_, err = client.Accounts.List(t.Context(), &leydenv1.ListRequest{})
 			}
 			wantCode(t, err, c.code)
+			if fault.Hint(err) == "" || strings.Contains(err.Error(), "desc = ") {
+				t.Errorf("%v, hint %q", err, fault.Hint(err))
+			}
 		})
+	}
+}
+
+// TestExpiredCertificate: the hint is another than for a foreign one.
+func TestExpiredCertificate(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, BasicConstraintsValid: true, IsCA: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lis, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
+		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, NextProtos: []string{"h2"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer()
+	go func() { _ = server.Serve(lis) }() // until Stop
+	t.Cleanup(server.Stop)
+	at := newBed(t).at
+	at.Address, at.CertPath = lis.Addr().String(), filepath.Join(t.TempDir(), "tls.cert")
+	if err := os.WriteFile(at.CertPath, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	client, err := Dial(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	_, err = client.Accounts.List(t.Context(), &leydenv1.ListRequest{})
+	wantCode(t, err, "bad_certificate")
+	if !strings.Contains(fault.Hint(err), "clock") {
+		t.Errorf("%v, hint %q", err, fault.Hint(err))
 	}
 }
 
