@@ -216,8 +216,11 @@ func (t *transfer) settle() {
 	}
 	t.save(func(ctx context.Context) error {
 		_, invoice, err := t.guard.opts.Ledger.SettleTransfer(ctx, t.payment.ID, final, last)
-		if fault.Code(err) == account.CodeAlreadyPaid {
+		switch fault.Code(err) {
+		case account.CodeAlreadyPaid:
 			return t.released(ctx, "the invoice was paid over Lightning", errAlreadyPaid)
+		case account.CodeNotFound:
+			return t.released(ctx, "it was released before", errCanceled)
 		}
 		if err == nil {
 			t.guard.payments.tries.giveBack(t.payment.Account, paymentRate)

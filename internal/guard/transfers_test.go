@@ -380,6 +380,28 @@ func TestTransferInterrupted(t *testing.T) {
 		b.expect(t, 0, 600, 0)
 	})
 
+	t.Run("released meanwhile", func(t *testing.T) {
+		b := newTransferBench(t)
+		made := b.sell(t, 600)
+		b.lnd.mu.Lock()
+		b.lnd.before = func(method string) error {
+			if method == "CancelInvoice" {
+				p, err := b.opts.Ledger.OpenByHash(t.Context(), lntypes.Hash(made.RHash))
+				if err == nil {
+					_, err = b.opts.Ledger.Release(t.Context(), p.ID, account.StateFailed, account.Outcome{})
+				}
+				return err
+			}
+			return nil
+		}
+		b.lnd.mu.Unlock()
+		_, err := b.pay(t, invoice(made.PaymentRequest))
+		require.Equal(t, account.CodeCanceled, reasonOf(t, err))
+		require.Empty(t, b.payments.unsaved)
+		require.Equal(t, lnrpc.Invoice_CANCELED, b.invoiceShown(t, made).State)
+		b.expect(t, 0, 0, 0)
+	})
+
 	for _, when := range []string{"before", "after"} {
 		t.Run("connection lost "+when+" cancel", func(t *testing.T) {
 			b := newTransferBench(t)
