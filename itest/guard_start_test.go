@@ -153,6 +153,13 @@ func TestGuardsPage(t *testing.T) {
 	g.must(t, g.startArgs()...)
 	r.types(page, "accounts create")
 	checkBalance(t, g.client(readMacaroon(t, filepath.Join(r.home, "agent.macaroon"))).lightning(t), 50_000)
+	r.line(page, "lnget config init --macaroon agent.macaroon")
+	if out := r.line(page, "lnget ln info"); !strings.Contains(out, g.status(t).Network) {
+		t.Errorf("lnget asks somebody else: %s", out)
+	}
+	if out := r.line(page, "lnget config show"); !strings.Contains(out, g.rpc) {
+		t.Errorf("lnget is not pointed at the guard: %s", out)
+	}
 }
 
 // TestGuardBesideLnd takes a guard through its life before an lnd that is not

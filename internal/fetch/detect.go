@@ -29,8 +29,8 @@ type Found struct {
 
 // Search narrows what Detect looks for. The zero value is any node.
 type Search struct {
-	// Dir is the node's folder; "" is a Leyden node (LEYDEN_HOME, ~/.leyden), or
-	// else an lnd (~/.lnd).
+	// Dir is the node's folder; "" is a Leyden node (LEYDEN_HOME, ~/.leyden),
+	// with Macaroon its guard before an lnd, or else an lnd (~/.lnd).
 	Dir string
 	// Network is the node's, if it has several.
 	Network string
@@ -69,16 +69,20 @@ func Detect(s Search) (Found, error) {
 		"no Lightning node with macaroons found in %s", joinPlaces(places))
 }
 
-// place is where a node may be. run is the file in which a running Leyden node
-// says where it listens, or "".
-type place struct{ dir, run string }
+// place is where a node may be. run is the file in which a running Leyden node,
+// or guard, says where it listens, or "".
+type place struct {
+	dir, run string
+	guard    bool
+}
 
 func nodePlaces(lnddir string) ([]place, error) {
 	home, err := config.ResolveHome("")
 	if err != nil {
 		return nil, err
 	}
-	leyden := place{home.Node(), filepath.Join(home.Run(), "node.json")}
+	leyden := place{dir: home.Node(), run: filepath.Join(home.Run(), "node.json")}
+	guard := place{dir: home.Guard(), run: filepath.Join(home.Run(), "guard.json"), guard: true}
 	if lnddir != "" {
 		abs, err := filepath.Abs(lnddir)
 		if err != nil {
@@ -93,12 +97,15 @@ func nodePlaces(lnddir string) ([]place, error) {
 	if err != nil {
 		return nil, fault.New("no_home", "set HOME", "find the home folder: %w", err)
 	}
-	return []place{leyden, {dir: filepath.Join(user, ".lnd")}}, nil
+	return []place{leyden, guard, {dir: filepath.Join(user, ".lnd")}}, nil
 }
 
 func joinPlaces(places []place) string {
 	var dirs []string
 	for _, p := range places {
+		if p.guard {
+			continue // beside a node's
+		}
 		dirs = append(dirs, p.dir)
 	}
 	return strings.Join(dirs, " or ")
@@ -108,6 +115,9 @@ func joinPlaces(places []place) string {
 // macaroon it takes one of the node's.
 func (p place) detect(network string, given *candidate) (Found, error) {
 	running := p.running()
+	if p.guard {
+		return running.guarded(network, given)
+	}
 	if network == "" {
 		network = running.Network
 	}
@@ -124,11 +134,7 @@ func (p place) detect(network string, given *candidate) (Found, error) {
 			_, err = os.Stat(dir)
 		}
 		if err == nil {
-			return Found{
-				LND: LNDConfig{Host: p.host(running), TLSCert: filepath.Join(p.dir, "tls.cert"),
-					Macaroon: mac.path, Network: n},
-				Account: mac.account, Admin: mac.rank >= weight(op{"any", "write"}) && !mac.account,
-			}, nil
+			return mac.at(LNDConfig{Host: p.host(running), TLSCert: filepath.Join(p.dir, "tls.cert"), Network: n}), nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			first = err
@@ -137,10 +143,20 @@ func (p place) detect(network string, given *candidate) (Found, error) {
 	return Found{}, first
 }
 
-// runningNode is what a running Leyden node writes down.
+// runningNode is what a running Leyden node or guard writes down.
 type runningNode struct {
 	Network string   `json:"network"`
 	RPC     []string `json:"rpc"`
+	TLSCert string   `json:"tls_cert"` // a guard's
+}
+
+// guarded is the guard before an lnd, for a macaroon that is given: there are
+// none in its folder, and an account's is worth nothing at lnd's own port.
+func (r runningNode) guarded(network string, given *candidate) (Found, error) {
+	if given == nil || len(r.RPC) == 0 || network != "" && network != r.Network {
+		return Found{}, fs.ErrNotExist
+	}
+	return given.at(LNDConfig{Host: dialable(r.RPC[0]), TLSCert: r.TLSCert, Network: r.Network}), nil
 }
 
 func (p place) running() runningNode {
@@ -183,6 +199,12 @@ func dialable(listen string) string {
 type candidate struct {
 	path string
 	power
+}
+
+// at is the macaroon together with the node it is for.
+func (c *candidate) at(node LNDConfig) Found {
+	node.Macaroon = c.path
+	return Found{LND: node, Account: c.account, Admin: c.rank >= weight(op{"any", "write"}) && !c.account}
 }
 
 // readCandidate reads the macaroon that the user names, which must pay.

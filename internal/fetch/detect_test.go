@@ -141,3 +141,33 @@ func TestGivenMacaroon(t *testing.T) {
 		t.Errorf("no such network there: %v", err)
 	}
 }
+
+// TestGuardBeforeLnd: an account's macaroon is for the guard, not for the lnd
+// behind it; without one that is given the guard is not looked at.
+func TestGuardBeforeLnd(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("LEYDEN_HOME", "")
+	nodeDir(t, filepath.Join(home, ".lnd"), "regtest", map[string][]byte{"admin": admin})
+	agent, run := filepath.Join(home, "agent"), filepath.Join(home, ".leyden", "run")
+	if err := os.MkdirAll(run, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for path, text := range map[string]string{
+		agent:                            string(account),
+		filepath.Join(run, "guard.json"): `{"network":"regtest","rpc":["127.0.0.1:10019"],"tls_cert":"/guard/tls.cert"}`,
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, err := fetch.Detect(fetch.Search{Macaroon: agent})
+	if err != nil || found.LND.Host != "127.0.0.1:10019" || found.LND.TLSCert != "/guard/tls.cert" || found.LND.Macaroon != agent || !found.Account {
+		t.Errorf("with the account's macaroon: %+v, %v", found, err)
+	}
+	for name, s := range map[string]fetch.Search{"without": {}, "lnd named": {Macaroon: agent, Dir: filepath.Join(home, ".lnd")}} {
+		if found, err = fetch.Detect(s); err != nil || found.LND.Host != "localhost:10009" {
+			t.Errorf("%s: %+v, %v", name, found, err)
+		}
+	}
+}
