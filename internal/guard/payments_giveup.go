@@ -115,13 +115,16 @@ func (g *Guard) givenUp(ctx context.Context, lnd *attachment, payment account.Pa
 // are only waited for. An lnd that may be the same run as then is trusted after
 // a day, if it waits for an attempt.
 func (g *Guard) settledDown(lnd *attachment, payment account.Payment, known *lnrpc.Payment) error {
-	newest, waits := payment.Created, attempts(known)
+	var newest time.Time
+	sameRun, waits := payment.Run == lnd.Run || lnd.MayOutlive, attempts(known)
+	if sameRun {
+		newest = payment.Created
+	}
 	for _, h := range waits {
 		if at := time.Unix(0, h.GetAttemptTimeNs()); at.After(newest) {
 			newest = at
 		}
 	}
-	sameRun := payment.Run == lnd.Run || lnd.MayOutlive
 	switch now := g.opts.Now(); {
 	case !sameRun && newest.Before(lnd.since):
 		return nil

@@ -84,6 +84,8 @@ func TestGiveUpPayment(t *testing.T) {
 			b.node.open, b.node.closing = []*lnrpc.Channel{{ChanId: 4, AliasScids: []uint64{77}}}, closing
 		}, account.StateFailed},
 
+		"ok/the ledger's time is ahead": {"two", stuck(now.Add(-2*time.Hour), htlcOut), 0, func(_ *paymentBench, lnd *attachment) { lnd.since = now.Add(-time.Hour) }, account.StateFailed},
+
 		"fail/in a channel":           {"two", stuck(now, htlcOut), long, func(b *paymentBench, _ *attachment) { b.node.open = holds(lntypes.Hash{1}) }, account.StateOpen},
 		"fail/perhaps in one closing": {"two", stuck(now, htlcOut), long, func(b *paymentBench, _ *attachment) { b.node.closing = closing }, account.StateOpen},
 		"fail/unknown, one closing":   {"one", nil, long, func(b *paymentBench, _ *attachment) { b.node.closing = closing }, account.StateOpen},
