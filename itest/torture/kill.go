@@ -82,8 +82,8 @@ func (w *world) reconnect(ctx context.Context) {
 	_ = pause(ctx, 500*time.Millisecond)
 }
 
-// quiet decides every hold invoice and waits until no payment is open but those
-// that lnd will never end.
+// quiet decides every hold invoice and waits until no payment is open. Those that
+// lnd will never end the operator gives up.
 func (w *world) quiet(ctx context.Context) error {
 	w.mu.Lock()
 	hashes := make([][32]byte, 0, len(w.holding))
@@ -102,20 +102,36 @@ func (w *world) quiet(ctx context.Context) error {
 	var last pending
 	since := time.Now()
 	for {
-		now, err := w.pending(ctx)
+		now, stuck, err := w.pending(ctx)
 		if err != nil {
 			return err
 		}
 		if now != last {
 			last, since = now, time.Now()
 		}
-		if now.quiet() && (now.stuck == 0 || time.Since(since) > stuckFor) {
+		switch {
+		case now.quiet() && now.stuck == 0:
 			return nil
+		case now.quiet() && time.Since(since) > stuckFor:
+			if err := w.giveUp(ctx, stuck); err != nil {
+				return err
+			}
 		}
 		if pause(ctx, 250*time.Millisecond) != nil {
 			return fmt.Errorf("it did not become quiet: %+v", now)
 		}
 	}
+}
+
+// giveUp has the operator release payments that lnd will never end.
+func (w *world) giveUp(ctx context.Context, stuck []string) error {
+	for _, hash := range stuck {
+		if err := w.command(ctx, nil, "accounts", "release", hash); err != nil {
+			return err
+		}
+		w.released[hash] = true
+	}
+	return nil
 }
 
 // stuckFor is how long a payment must have been without an HTLC to count as
@@ -125,24 +141,25 @@ const stuckFor = 5 * time.Second
 // pending is what has not ended: open in the ledger, in flight at lnd, of those
 // without any HTLC in a channel, and HTLCs either way. Killed at the wrong moment, lnd may
 // leave a payment in flight that never left, for good (lnd issue 5152); the
-// ledger then keeps it reserved, as it must.
+// ledger then keeps it reserved until the operator gives it up. What was given
+// up does not count.
 type pending struct{ open, inFlight, stuck, htlcs uint64 }
 
 func (p pending) quiet() bool { return p.open == p.stuck && p.inFlight == p.stuck && p.htlcs == 0 }
 
-func (w *world) pending(ctx context.Context) (p pending, err error) {
+func (w *world) pending(ctx context.Context) (p pending, stuck []string, err error) {
 	books, err := w.books(ctx)
 	if err != nil {
-		return p, err
+		return p, nil, err
 	}
 	p.open = *books.OpenPayments
 	list, err := w.lndPayments(ctx)
 	if err != nil {
-		return p, err
+		return p, nil, err
 	}
 	channels, err := w.victim().Lightning().ListChannels(ctx, &lnrpc.ListChannelsRequest{})
 	if err != nil {
-		return p, err
+		return p, nil, err
 	}
 	held := map[string]bool{}
 	for _, c := range channels.Channels {
@@ -152,13 +169,14 @@ func (w *world) pending(ctx context.Context) (p pending, err error) {
 		}
 	}
 	for _, payment := range list {
-		if payment.Status != lnrpc.Payment_IN_FLIGHT {
+		if payment.Status != lnrpc.Payment_IN_FLIGHT || w.released[payment.PaymentHash] {
 			continue
 		}
 		p.inFlight++
 		if !held[payment.PaymentHash] {
 			p.stuck++
+			stuck = append(stuck, payment.PaymentHash)
 		}
 	}
-	return p, nil
+	return p, stuck, nil
 }

@@ -64,6 +64,6 @@ func (t *tally) endRound(killed, took string, found counts) {
 func (t *tally) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return fmt.Sprintf("killed the node %d, lnd %d, both %d times; %d payments, %d receipts, %d of both transfers, %d payments failed, %d refused or cut, %d stuck at lnd and reserved; 0 lost, 0 paid twice",
+	return fmt.Sprintf("killed the node %d, lnd %d, both %d times; %d payments, %d receipts, %d of both transfers, %d payments failed, %d refused or cut, %d stuck at lnd and given up; 0 lost, 0 paid twice",
 		t.killed[theNode], t.killed[theLnd], t.killed[both], t.found.payments, t.found.receipts, t.found.transfers, t.failed, t.refused, t.found.stuck)
 }

@@ -29,6 +29,8 @@ type world struct {
 	net         *devnet.Network
 	accounts    []*acct
 
+	released map[string]bool // hashes of payments that were given up
+
 	mu      sync.Mutex
 	holding map[[32]byte]struct{} // hold invoices of the seller, not decided yet
 }
@@ -57,7 +59,10 @@ func newWorld(ctx context.Context, bin string) (_ *world, err error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &world{leyden: filepath.Join(bin, "leyden"), dir: dir, holding: map[[32]byte]struct{}{}}
+	w := &world{
+		leyden: filepath.Join(bin, "leyden"), dir: dir,
+		released: map[string]bool{}, holding: map[[32]byte]struct{}{},
+	}
 	defer func() {
 		if err != nil {
 			w.close(true)
