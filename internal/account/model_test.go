@@ -446,7 +446,7 @@ func (m *model) transfer(t *rapid.T) {
 }
 
 func (m *model) settleTransfer(t *rapid.T, p *modelPayment) {
-	_, _, err := m.l.SettleTransfer(t.Context(), p.id, nil, nil)
+	_, _, err := m.l.SettleTransfer(t.Context(), p.id, account.Transferred{})
 	switch {
 	case p.state == account.StateSucceeded:
 		same(t, "settle transfer again", err, "")

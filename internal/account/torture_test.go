@@ -181,7 +181,7 @@ func inEffect(t *testing.T, l *account.Ledger, id account.ID, a ack) {
 	case "transferred":
 		ok = paymentErr == nil && payment.State == account.StateSucceeded && invoice.State == account.StateSettled &&
 			payment.Paid == lnwire.MilliSatoshi(a.amount) && invoice.Received == payment.Paid && payment.Preimage == preimageOf(a.n)
-		_, _, err = l.SettleTransfer(ctx, payment.ID, nil, nil)
+		_, _, err = l.SettleTransfer(ctx, payment.ID, account.Transferred{})
 	case "own":
 		ok = invoiceErr == nil
 	case "made":
@@ -325,7 +325,7 @@ func (v *victim) transfer(ctx context.Context, n int, amount lnwire.MilliSatoshi
 		return err
 	}
 	for range 1 + rand.IntN(2) {
-		if _, _, err := v.SettleTransfer(ctx, p.ID, []byte("final"), []byte("last")); err != nil {
+		if _, _, err := v.SettleTransfer(ctx, p.ID, account.Transferred{Final: []byte("final"), Last: []byte("last")}); err != nil {
 			return err
 		}
 		v.say("transferred", n, amount, which)

@@ -67,13 +67,20 @@ func (s *step) transferPending(row guarddb.Invoice) (bool, error) {
 	return pending != 0, err
 }
 
+// Transferred is what both sides of a transfer read again.
+type Transferred struct {
+	Final, Last []byte // lnd's lnrpc.Payment and lnrpc.Invoice as they would be, in protobuf's wire form
+
+	// Addr is the invoice's payment address (BOLT 11, s); nil: it has none.
+	Addr *[32]byte
+}
+
 // SettleTransfer ends a pending transfer whose invoice can no longer be paid
 // over Lightning: in one transaction the payer is debited and given the
-// preimage, and the payee credited. final and last are lnd's lnrpc.Payment and
-// lnrpc.Invoice, as they would be, in protobuf's wire form. Repeating it does
-// nothing. Codes: not_found, when it is no transfer or was released;
-// already_paid, when the invoice was settled otherwise.
-func (l *Ledger) SettleTransfer(ctx context.Context, payment int64, final, last []byte) (Payment, Invoice, error) {
+// preimage, and the payee credited. Repeating it does nothing. Codes: not_found,
+// when it is no transfer or was released; already_paid, when the invoice was
+// settled otherwise.
+func (l *Ledger) SettleTransfer(ctx context.Context, payment int64, x Transferred) (Payment, Invoice, error) {
 	var invoice Invoice
 	p, err := write(ctx, l, func(s *step) (Payment, error) {
 		found, err := s.PaymentByID(s, payment)
@@ -98,7 +105,7 @@ func (l *Ledger) SettleTransfer(ctx context.Context, payment int64, final, last 
 		if err != nil {
 			return Payment{}, err
 		}
-		err = s.transfer(was, &row, payer, &to, payee, final, last)
+		err = s.transfer(was, &row, payer, &to, payee, x)
 		invoice = invoiceOf(to, payee.Name)
 		return paymentOf(row, found.Name), err
 	})
@@ -110,19 +117,34 @@ func (l *Ledger) SettleTransfer(ctx context.Context, payment int64, final, last 
 
 // transfer moves the money and writes both ends of it.
 func (s *step) transfer(
-	was guarddb.Payment, row *guarddb.Payment, payer guarddb.Account, to *guarddb.Invoice, payee guarddb.Account, final, last []byte,
+	was guarddb.Payment, row *guarddb.Payment, payer guarddb.Account, to *guarddb.Invoice, payee guarddb.Account, x Transferred,
 ) error {
-	outcome := Outcome{Paid: msat(row.AmountMsat), Preimage: lntypes.Preimage(to.Preimage), Final: final}
+	outcome := Outcome{Paid: msat(row.AmountMsat), Preimage: lntypes.Preimage(to.Preimage), Final: x.Final}
 	paid := settleDetail{Index: row.N, Paid: outcome.Paid, To: ID(payee.Name).String()}
 	succeed(row, outcome, payer)
 	if err := s.resolved(was, row, payer, "payment.settle", paid); err != nil {
 		return fmt.Errorf("debit the transfer %x: %w", row.Hash, err)
 	}
 	before := *to
-	received := receive(to, &payee, outcome.Paid, last)
+	received := receive(to, &payee, outcome.Paid, x.Last)
 	received.From = ID(payer.Name).String()
 	if err := s.changed(before, to, payee, bookTransfers, "invoice.settle", received); err != nil {
 		return fmt.Errorf("credit the transfer %x: %w", row.Hash, err)
 	}
-	return nil
+	if x.Addr == nil {
+		return nil
+	}
+	return s.TransferAddressInsert(s, guarddb.TransferAddressInsertParams{PaymentAddr: x.Addr[:], Invoice: to.ID})
+}
+
+// TransferredTo returns the invoice with a payment address, whoever's, if it was
+// paid by transfer: lnd does not find it any more. Code: not_found.
+func (l *Ledger) TransferredTo(ctx context.Context, addr [32]byte) (Invoice, error) {
+	return read(ctx, l, func(s *step) (Invoice, error) {
+		row, err := s.InvoiceByTransferAddress(s, addr[:])
+		if err != nil {
+			return Invoice{}, missing("transfer to the payment address", fmt.Sprintf("%x", addr), err)
+		}
+		return invoiceOf(row.Invoice, row.Name), nil
+	})
 }

@@ -50,7 +50,7 @@ func TestTransferLife(t *testing.T) {
 	wantClean(t, l)
 
 	for range 2 {
-		p, i, err := l.SettleTransfer(t.Context(), p.ID, []byte("final"), []byte("last"))
+		p, i, err := l.SettleTransfer(t.Context(), p.ID, account.Transferred{Final: []byte("final"), Last: []byte("last")})
 		if err != nil || p.State != account.StateSucceeded || p.Paid != 4_000 || p.Fee != 0 || p.Preimage != preimageOf(1) || string(p.Final) != "final" {
 			t.Errorf("paid %+v, %v", p, err)
 		}
@@ -134,7 +134,7 @@ func TestTransferRefused(t *testing.T) {
 			}
 			if err == nil {
 				must(l.Release(t.Context(), p.ID, account.StateVoid, account.Outcome{}))(t)
-				_, _, err := l.SettleTransfer(t.Context(), p.ID, nil, nil)
+				_, _, err := l.SettleTransfer(t.Context(), p.ID, account.Transferred{})
 				wantCode(t, err, account.CodeNotFound)
 			}
 		})
@@ -150,7 +150,7 @@ func TestTransferOvertaken(t *testing.T) {
 	hash := sold(t, l, seller.ID, 1, 1_000)
 	p := must(l.Transfer(t.Context(), agent, spend(payer.ID, 1, 1_000, 0)))(t)
 	must(l.InvoiceSettled(t.Context(), hash, 1, 1_000, preimageOf(1), nil))(t)
-	_, _, err := l.SettleTransfer(t.Context(), p.ID, nil, nil)
+	_, _, err := l.SettleTransfer(t.Context(), p.ID, account.Transferred{})
 	wantCode(t, err, account.CodeAlreadyPaid)
 	must(l.Release(t.Context(), p.ID, account.StateFailed, account.Outcome{}))(t)
 	wantBalance(t, l, payer.ID, 10_000, 0)
@@ -170,7 +170,7 @@ func TestTransfersRace(t *testing.T) {
 		all.Go(func() {
 			p, err := l.Transfer(t.Context(), agent, spend(payer.ID, 1, 1_000, 0))
 			if err == nil {
-				_, _, err = l.SettleTransfer(t.Context(), p.ID, nil, nil)
+				_, _, err = l.SettleTransfer(t.Context(), p.ID, account.Transferred{})
 				paid.Add(1)
 			}
 			if code := fault.Code(err); err != nil && code != account.CodeInFlight && code != account.CodeAlreadyPaid {
@@ -207,7 +207,7 @@ func TestCheckFindsFalseTransfers(t *testing.T) {
 			sold(t, l, seller.ID, 1, 1_000)
 			sold(t, l, seller.ID, 2, 2_000)
 			p := must(l.Transfer(t.Context(), agent, spend(payer.ID, 1, 1_000, 0)))(t)
-			if _, _, err := l.SettleTransfer(t.Context(), p.ID, nil, nil); err != nil {
+			if _, _, err := l.SettleTransfer(t.Context(), p.ID, account.Transferred{}); err != nil {
 				t.Fatal(err)
 			}
 			must(l.Transfer(t.Context(), agent, spend(payer.ID, 2, 2_000, 0)))(t)
@@ -248,7 +248,7 @@ func TestTransferOutlivesReopening(t *testing.T) {
 	if len(open) != 1 || !open[0].Transfer {
 		t.Fatalf("open: %+v", open)
 	}
-	if _, _, err := l.SettleTransfer(t.Context(), open[0].ID, nil, nil); err != nil {
+	if _, _, err := l.SettleTransfer(t.Context(), open[0].ID, account.Transferred{}); err != nil {
 		t.Fatal(err)
 	}
 	wantBalance(t, l, payer.ID, 9_000, 0)

@@ -98,11 +98,10 @@ func lookupInvoiceV2(
 		}
 		unknown.InvoiceRef = &invoicesrpc.LookupInvoiceMsg_PaymentHash{PaymentHash: random32()}
 	case *invoicesrpc.LookupInvoiceMsg_PaymentAddr:
-		found, err := c.lnd.invoices.LookupInvoiceV2(ctx, &invoicesrpc.LookupInvoiceMsg{InvoiceRef: ref})
-		if err != nil {
-			return nil, lndError(err)
+		var err error
+		if hash, err = c.hashAt(ctx, ref); err != nil {
+			return nil, err
 		}
-		hash = found.GetRHash()
 		unknown.InvoiceRef = &invoicesrpc.LookupInvoiceMsg_PaymentAddr{PaymentAddr: random32()}
 	case *invoicesrpc.LookupInvoiceMsg_SetId:
 		unknown.InvoiceRef = &invoicesrpc.LookupInvoiceMsg_SetId{SetId: random32()}
@@ -122,6 +121,25 @@ func lookupInvoiceV2(
 		_, err := c.lnd.invoices.LookupInvoiceV2(ctx, unknown)
 		return err
 	})
+}
+
+// hashAt returns the payment hash of the invoice with a payment address. Those
+// that were paid by transfer lnd forgets.
+func (c *accountCall) hashAt(ctx context.Context, ref *invoicesrpc.LookupInvoiceMsg_PaymentAddr) ([]byte, error) {
+	if len(ref.PaymentAddr) == 32 {
+		row, err := c.guard.opts.Ledger.TransferredTo(ctx, [32]byte(ref.PaymentAddr))
+		if err == nil {
+			return row.Hash[:], nil
+		}
+		if fault.Code(err) != account.CodeNotFound {
+			return nil, c.guard.ledgerFailed(err)
+		}
+	}
+	found, err := c.lnd.invoices.LookupInvoiceV2(ctx, &invoicesrpc.LookupInvoiceMsg{InvoiceRef: ref})
+	if err != nil {
+		return nil, lndError(err)
+	}
+	return found.GetRHash(), nil
 }
 
 // currentInvoice is what the account is shown of its invoice: lnd's latest word

@@ -209,13 +209,22 @@ func (t *transfer) settle() {
 		t.leave(err)
 		return
 	}
-	last, err := t.paidInvoice()
+	invoice, err := t.paidInvoice()
 	if err != nil {
 		t.leave(err)
 		return
 	}
+	last, err := proto.Marshal(invoice)
+	if err != nil {
+		t.leave(err)
+		return
+	}
+	done := account.Transferred{Final: final, Last: last}
+	if addr := invoice.GetPaymentAddr(); len(addr) == 32 {
+		done.Addr = (*[32]byte)(addr)
+	}
 	t.save(func(ctx context.Context) error {
-		_, invoice, err := t.guard.opts.Ledger.SettleTransfer(ctx, t.payment.ID, final, last)
+		_, invoice, err := t.guard.opts.Ledger.SettleTransfer(ctx, t.payment.ID, done)
 		switch fault.Code(err) {
 		case account.CodeAlreadyPaid:
 			return t.released(ctx, "the invoice was paid over Lightning", errAlreadyPaid)

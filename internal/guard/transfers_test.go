@@ -203,6 +203,19 @@ func TestTransfer(t *testing.T) {
 	b.restart(t)
 	b.expect(t, -750, 750, 0)
 	b.wantDone(t, open, 150)
+
+	// lnd forgets what was canceled.
+	b.lnd.mu.Lock()
+	clear(b.lnd.byHash)
+	b.lnd.mu.Unlock()
+	b.restart(t)
+	b.wantDone(t, open, 150)
+	byAddr := &invoicesrpc.LookupInvoiceMsg{InvoiceRef: &invoicesrpc.LookupInvoiceMsg_PaymentAddr{PaymentAddr: made.PaymentAddr}}
+	found, err := lookupInvoiceV2(t.Context(), b.seller, byAddr)
+	require.NoError(t, err)
+	require.Equal(t, lnrpc.Invoice_SETTLED, found.State)
+	_, err = lookupInvoiceV2(t.Context(), b.payer, byAddr)
+	require.Equal(t, codes.NotFound, status.Code(err), "another's invoice")
 }
 
 func TestTransferRefused(t *testing.T) {

@@ -38,7 +38,7 @@ func (t *transfer) paidPayment() *lnrpc.Payment {
 }
 
 // paidInvoice is what the payee is shown: the invoice as it was made, settled.
-func (t *transfer) paidInvoice() ([]byte, error) {
+func (t *transfer) paidInvoice() (*lnrpc.Invoice, error) {
 	inv := new(lnrpc.Invoice)
 	if err := proto.Unmarshal(t.invoice.Last, inv); err != nil {
 		return nil, err
@@ -48,5 +48,5 @@ func (t *transfer) paidInvoice() ([]byte, error) {
 	inv.RPreimage = t.invoice.Preimage[:]
 	inv.AmtPaid, inv.AmtPaidMsat = int64(t.payment.Amount), int64(t.payment.Amount)
 	inv.AmtPaidSat = int64(t.payment.Amount / 1000)
-	return proto.Marshal(inv)
+	return inv, nil
 }

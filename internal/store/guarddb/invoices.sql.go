@@ -49,6 +49,46 @@ func (q *Queries) InvoiceByHash(ctx context.Context, hash []byte) (InvoiceByHash
 	return i, err
 }
 
+const invoiceByTransferAddress = `-- name: InvoiceByTransferAddress :one
+SELECT invoices.id, invoices.account, invoices.n, invoices.settle_n, invoices.hash, invoices.preimage, invoices.state, invoices.amount_msat, invoices.received_msat, invoices.private, invoices.run, invoices.add_index, invoices.created_ms, invoices.expires_ms, invoices.resolved_ms, invoices.own_seq, invoices.resolve_seq, invoices.memo, invoices.reason, invoices."last", accounts.name FROM transfer_addresses AS t
+JOIN invoices ON invoices.id = t.invoice JOIN accounts ON accounts.id = invoices.account
+WHERE t.payment_addr = ?
+`
+
+type InvoiceByTransferAddressRow struct {
+	Invoice Invoice
+	Name    []byte
+}
+
+func (q *Queries) InvoiceByTransferAddress(ctx context.Context, paymentAddr []byte) (InvoiceByTransferAddressRow, error) {
+	row := q.db.QueryRowContext(ctx, invoiceByTransferAddress, paymentAddr)
+	var i InvoiceByTransferAddressRow
+	err := row.Scan(
+		&i.Invoice.ID,
+		&i.Invoice.Account,
+		&i.Invoice.N,
+		&i.Invoice.SettleN,
+		&i.Invoice.Hash,
+		&i.Invoice.Preimage,
+		&i.Invoice.State,
+		&i.Invoice.AmountMsat,
+		&i.Invoice.ReceivedMsat,
+		&i.Invoice.Private,
+		&i.Invoice.Run,
+		&i.Invoice.AddIndex,
+		&i.Invoice.CreatedMs,
+		&i.Invoice.ExpiresMs,
+		&i.Invoice.ResolvedMs,
+		&i.Invoice.OwnSeq,
+		&i.Invoice.ResolveSeq,
+		&i.Invoice.Memo,
+		&i.Invoice.Reason,
+		&i.Invoice.Last,
+		&i.Name,
+	)
+	return i, err
+}
+
 const invoiceFirstSince = `-- name: InvoiceFirstSince :one
 SELECT n FROM invoices WHERE account = ?1 AND n > 0 AND created_ms >= ?2
 ORDER BY created_ms, n LIMIT 1
@@ -589,4 +629,18 @@ func (q *Queries) InvoicesUnfinishedOf(ctx context.Context, account int64) ([]In
 		return nil, err
 	}
 	return items, nil
+}
+
+const transferAddressInsert = `-- name: TransferAddressInsert :exec
+INSERT INTO transfer_addresses (payment_addr, invoice) VALUES (?, ?)
+`
+
+type TransferAddressInsertParams struct {
+	PaymentAddr []byte
+	Invoice     int64
+}
+
+func (q *Queries) TransferAddressInsert(ctx context.Context, arg TransferAddressInsertParams) error {
+	_, err := q.db.ExecContext(ctx, transferAddressInsert, arg.PaymentAddr, arg.Invoice)
+	return err
 }

@@ -133,3 +133,8 @@ type Transaction struct {
 	AtMs    int64
 	Seq     int64
 }
+
+type TransferAddress struct {
+	PaymentAddr []byte
+	Invoice     int64
+}

@@ -23,7 +23,7 @@ func TestQueriesNeedNoScan(t *testing.T) {
 		paymentByID, paymentFirstSince, paymentHashUse, paymentLatestOfHash, paymentOpenByHash, paymentRaise,
 		paymentResolve, paymentSeen, paymentSpentBefore,
 		paymentsAll, paymentsAllReversed, paymentsOpenOf, paymentsPaid, paymentsPaidReversed,
-		transferPending, transfersPendingTo,
+		transferPending, transfersPendingTo, invoiceByTransferAddress,
 		journalNewest, journalNewestOf, journalPage, journalPageOf, journalSince,
 	} {
 		name, _, _ := strings.Cut(strings.TrimPrefix(query, "-- name: "), " ")

@@ -54,3 +54,11 @@ ORDER BY n DESC LIMIT sqlc.arg(max);
 -- name: InvoicesSettledAfter :many
 SELECT * FROM invoices WHERE account = sqlc.arg(account) AND settle_n > 0 AND settle_n > sqlc.arg(after)
 ORDER BY settle_n LIMIT sqlc.arg(max);
+
+-- name: TransferAddressInsert :exec
+INSERT INTO transfer_addresses (payment_addr, invoice) VALUES (?, ?);
+
+-- name: InvoiceByTransferAddress :one
+SELECT sqlc.embed(invoices), accounts.name FROM transfer_addresses AS t
+JOIN invoices ON invoices.id = t.invoice JOIN accounts ON accounts.id = invoices.account
+WHERE t.payment_addr = ?;
