@@ -419,10 +419,11 @@ func TestTransferInterrupted(t *testing.T) {
 		t.Run("connection lost "+when+" cancel", func(t *testing.T) {
 			b := newTransferBench(t)
 			made := b.sell(t, 600)
+			first := b.payer.lnd
 			lost := func(method string) error {
 				if method == "CancelInvoice" {
-					b.payer.lnd.cancel(errors.New("lost"))
-					<-b.payer.lnd.ctx.Done()
+					first.cancel(errors.New("lost"))
+					<-first.ctx.Done()
 				}
 				return nil
 			}
