@@ -109,6 +109,9 @@ func canonical(detail any) (string, error) {
 	if err := d.Decode(&tree); err != nil {
 		return "", errors.New("not a JSON object")
 	}
+	if tree == nil { // a nil map or pointer
+		return "{}", nil
+	}
 	var out strings.Builder
 	e := json.NewEncoder(&out)
 	e.SetEscapeHTML(false)

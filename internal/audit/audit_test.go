@@ -92,6 +92,17 @@ func TestEntriesComeBackAsTheyWere(t *testing.T) {
 	}
 }
 
+func TestNothingIsAnEmptyObject(t *testing.T) {
+	j, _ := open(t)
+	if err := j.Add(t.Context(), audit.Entry{Kind: "k", Detail: map[string]any(nil)}); err != nil {
+		t.Fatal(err)
+	}
+	list, err := j.List(t.Context(), audit.Query{})
+	if err != nil || len(list) != 1 || list[0].Detail != "{}" {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
 func TestDetailHasSortedKeys(t *testing.T) {
 	j, _ := open(t)
 	type detail struct {

@@ -67,18 +67,24 @@ func (o *operatorCall) open(ctx context.Context, msg []byte) error {
 	if err != nil {
 		return badRequest("malformed request: %v", err)
 	}
+	denied := o.deny(ctx, asked)
+	entry := audit.Entry{Kind: "operator.call", Actor: o.by, Subject: o.method, Detail: asked.detail}
+	if refused, ok := errors.AsType[*front.Refusal](denied); ok {
+		entry.Kind, entry.Detail = "operator.deny", map[string]any{"reason": refused.Reason, "asked": asked.detail}
+	}
+	if err := o.guard.journal.Add(ctx, entry); err != nil {
+		return o.guard.ledgerUnavailable("journal an operator's call", err)
+	}
+	o.journaled.Store(denied == nil)
+	return denied
+}
+
+// deny says why the call is not let through, nil when it is.
+func (o *operatorCall) deny(ctx context.Context, asked request) error {
 	if o.effect == moves && !asked.exempt && o.guard.frozen.Load() {
 		return errFrozen
 	}
-	if err := o.claim(ctx, asked); err != nil {
-		return err
-	}
-	err = o.guard.journal.Add(ctx, audit.Entry{Kind: "operator.call", Actor: o.by, Subject: o.method, Detail: asked.detail})
-	if err != nil {
-		return o.guard.ledgerUnavailable("journal an operator's call", err)
-	}
-	o.journaled.Store(true)
-	return nil
+	return o.claim(ctx, asked)
 }
 
 // claim keeps accounts off the hashes that the call is about, and refuses the

@@ -280,6 +280,11 @@ func TestFreeze(t *testing.T) {
 	if got := s.lnd.reached(); len(got) > 0 {
 		t.Errorf("lnd got %v", got)
 	}
+	for _, r := range s.journaled(t, "operator.deny", len(refused)) {
+		if !strings.Contains(r.Detail, `"reason":"frozen"`) {
+			t.Errorf("journalled: %+v", r)
+		}
+	}
 	for method, req := range allowed {
 		if err := s.call(t, method, mint(t, 0), req, new(emptypb.Empty)); err != nil {
 			t.Errorf("%s: %v", method, err)
