@@ -29,9 +29,24 @@ type Config struct {
 	TLSCertPath string `yaml:"tlscertpath"`
 	TLSKeyPath  string `yaml:"tlskeypath"`
 
-	// ServerName is the DNS name that a self-signed certificate is for,
-	// beside localhost. Default none.
+	// ServerName is the DNS name that buyers connect to: what a self-signed
+	// certificate is for, beside localhost. Default none; autocert needs it.
 	ServerName string `yaml:"servername"`
+
+	// AutoCert gets the certificate for ServerName from an authority, by ACME
+	// (RFC 8555), and renews it. Default false.
+	AutoCert bool `yaml:"autocert"`
+
+	// AutoCertEmail is what the authority may write to. Default none.
+	AutoCertEmail string `yaml:"autocertemail"`
+
+	// AutoCertCA is the authority's directory, an https URL. Default Let's
+	// Encrypt.
+	AutoCertCA string `yaml:"autocertca"`
+
+	// AutoCertRoot is a PEM file by which the authority's own server is
+	// trusted, alone. Default: the system's authorities.
+	AutoCertRoot string `yaml:"autocertroot"`
 
 	// DebugLevel is trace, debug, info, warn, error, critical or off.
 	// Default info.
@@ -51,6 +66,31 @@ type Config struct {
 	// WriteTimeout is how long an answer may take. Default 0: as long as it
 	// takes, so that streams work.
 	WriteTimeout duration `yaml:"writetimeout"`
+
+	// Limits bounds what one client can hold.
+	Limits Limits `yaml:"limits"`
+
+	// BlockList are addresses and networks (CIDR) that get nothing. Default
+	// none.
+	BlockList prefixes `yaml:"blocklist"`
+
+	// TrustedProxies are addresses and networks (CIDR) whose X-Forwarded-For
+	// is believed. Default none: the peer is the client.
+	TrustedProxies prefixes `yaml:"trustedproxies"`
+
+	// RateLimits hold for every service, beside the service's own.
+	RateLimits []RateLimit `yaml:"ratelimits"`
+
+	// Shadow charges nobody and logs what would have been charged, for every
+	// service. Default false.
+	Shadow bool `yaml:"shadow"`
+
+	// AccessLog is the file that gets a line for each request; "-" is standard
+	// error. Default none.
+	AccessLog string `yaml:"accesslog"`
+
+	// Prometheus serves figures.
+	Prometheus Prometheus `yaml:"prometheus"`
 
 	// Authenticator is the node that is paid.
 	Authenticator Authenticator `yaml:"authenticator"`
@@ -74,96 +114,8 @@ type Config struct {
 
 	later `yaml:",inline"`
 
-	path string // of the file, "" for none
-}
-
-// Authenticator says which node is paid, and how it is reached.
-type Authenticator struct {
-	// Network is mainnet, testnet, testnet4, signet, regtest or simnet.
-	// Default mainnet.
-	Network network `yaml:"network"`
-
-	// LndHost is the node's gRPC address. Default localhost:10009.
-	LndHost string `yaml:"lndhost"`
-
-	// TLSPath is the node's certificate. Needed.
-	TLSPath string `yaml:"tlspath"`
-
-	// MacDir is the folder with the node's invoice.macaroon. Needed.
-	MacDir string `yaml:"macdir"`
-
-	// Disable asks nobody for money: every service is free. Default false.
-	Disable bool `yaml:"disable"`
-
-	laterAuthenticator `yaml:",inline"`
-}
-
-// Challenges bounds what is asked for and not paid. aperture has no such keys.
-type Challenges struct {
-	// MaxOpen is the most unpaid invoices on the node. Default 1000.
-	MaxOpen positive `yaml:"maxopen"`
-
-	// Expiry is how long an invoice may be paid. Default 1h.
-	Expiry duration `yaml:"expiry"`
-
-	// SameAddress gives an unpaid challenge again to whoever comes from the
-	// same address and names itself by nothing else. Default false: two
-	// buyers behind one address would see each other's token, and whoever
-	// learns the preimage while forwarding the payment could use it.
-	SameAddress bool `yaml:"sameaddress"`
-}
-
-// SQLite says where the database is.
-type SQLite struct {
-	// DBFile is the file. Default gate.db in the gate's folder.
-	DBFile string `yaml:"dbfile"`
-
-	// DatabaseFileName is another name for DBFile.
-	DatabaseFileName string `yaml:"databasefilename"`
-
-	SkipMigrations laterKey `yaml:"skipmigrations"`
-}
-
-// Service is one backend and what it costs.
-type Service struct {
-	// Name is what a token of this service names. Needed, different for
-	// each service.
-	Name serviceName `yaml:"name"`
-
-	// HostRegexp is matched against the Host header, in lower case. Default:
-	// every host.
-	HostRegexp pattern `yaml:"hostregexp"`
-
-	// PathRegexp is matched against the decoded path. Default: every path.
-	PathRegexp pattern `yaml:"pathregexp"`
-
-	// Address is the backend, host:port. Needed.
-	Address string `yaml:"address"`
-
-	// Protocol is http or https. Default http.
-	Protocol protocol `yaml:"protocol"`
-
-	// TLSCertPath is the certificate that an https backend is trusted by,
-	// alone. Default: the system's authorities.
-	TLSCertPath string `yaml:"tlscertpath"`
-
-	// Auth is on or off. Default on; off: free.
-	Auth authLevel `yaml:"auth"`
-
-	// Price is what one token costs, in sat. Default 1, also for 0.
-	Price price `yaml:"price"`
-
-	// Timeout is how many seconds a token is good. Default 0: for ever.
-	Timeout seconds `yaml:"timeout"`
-
-	// AuthWhitelistPaths are free of charge.
-	AuthWhitelistPaths []pattern `yaml:"authwhitelistpaths"`
-
-	// Headers are set on every request to the backend. A value
-	// "!file+hex:PATH" or "!file+base64:PATH" is the file's content.
-	Headers map[string]string `yaml:"headers"`
-
-	laterService `yaml:",inline"`
+	path   string // of the file, "" for none
+	places places
 }
 
 // Load reads and checks a configuration file and fills in the defaults. dir is
@@ -179,15 +131,15 @@ func Load(path, dir string) (*Config, error) {
 
 // Parse is Load for bytes already read.
 func Parse(path string, data []byte, dir string) (*Config, error) {
-	c := &Config{path: path}
+	c := &Config{path: path, places: findPlaces(data)}
 	if err := config.ParseStrictYAML(path, data, c); err != nil {
-		return nil, err
+		return nil, c.places.name(err)
 	}
 	if err := c.refuseLater(); err != nil {
 		return nil, fault.New(CodeBadConfig, "remove the key, or set it to its default", "%s: %w", path, err)
 	}
 	if err := c.complete(dir); err != nil {
-		return nil, fault.New(CodeBadConfig, "leyden gate init writes an example", "%s: %w", path, err)
+		return nil, fault.New(CodeBadConfig, "leyden gate init writes an example", "%s: %w", path, c.places.locate(err))
 	}
 	return c, nil
 }

@@ -1,10 +1,14 @@
 package gate
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/leydenln/leyden/l402/l402http"
@@ -13,43 +17,42 @@ import (
 // complete fills in the defaults, makes paths absolute and checks what one
 // value alone does not show.
 func (c *Config) complete(dir string) error {
-	defaults := []struct {
-		value *string
-		def   string
-	}{
-		{&c.ListenAddr, "localhost:8081"},
-		{&c.BaseDir, dir},
-		{(*string)(&c.Authenticator.Network), "mainnet"},
-		{&c.Authenticator.LndHost, "localhost:10009"},
-	}
-	for _, d := range defaults {
-		if *d.value == "" {
-			*d.value = d.def
-		}
-	}
-	if c.IdleTimeout == 0 {
-		c.IdleTimeout = duration(2 * time.Minute)
-	}
-	if c.Challenges.Expiry == 0 {
-		c.Challenges.Expiry = duration(l402http.DefaultInvoiceExpiry)
-	}
-	if c.Challenges.MaxOpen == 0 {
-		c.Challenges.MaxOpen = l402http.DefaultMaxOpen
-	}
+	setDefault(&c.ListenAddr, "localhost:8081")
+	setDefault(&c.BaseDir, dir)
+	setDefault(&c.Authenticator.Network, "mainnet")
+	setDefault(&c.Authenticator.LndHost, "localhost:10009")
+	setDefault(&c.Prometheus.ListenAddr, "localhost:9000")
+	setDefault(&c.IdleTimeout, duration(2*time.Minute))
+	setDefault(&c.Challenges.Expiry, duration(l402http.DefaultInvoiceExpiry))
+	setDefault(&c.Challenges.MaxOpen, l402http.DefaultMaxOpen)
+	setDefault(&c.Limits.MaxConnections, 10_000)
+	setDefault(&c.Limits.MaxHeaderBytes, 32<<10)
+	setDefault(&c.Limits.HeaderTimeout, duration(10*time.Second))
+	setDefault(&c.Limits.BodyTimeout, duration(30*time.Second))
 	if err := c.completePaths(); err != nil {
 		return err
 	}
 	return c.check()
 }
 
+// setDefault fills in what the file does not say.
+func setDefault[T comparable](value *T, def T) {
+	if *value == *new(T) {
+		*value = def
+	}
+}
+
 func (c *Config) completePaths() error {
 	if c.SQLite.DBFile == "" {
 		c.SQLite.DBFile = c.SQLite.DatabaseFileName
 	} else if c.SQLite.DatabaseFileName != "" && c.SQLite.DatabaseFileName != c.SQLite.DBFile {
-		return fmt.Errorf("sqlite.dbfile and sqlite.databasefilename differ: keep one")
+		return at("sqlite.databasefilename", "and sqlite.dbfile differ: keep one")
 	}
-	paths := []*string{&c.BaseDir, &c.TLSCertPath, &c.TLSKeyPath, &c.StaticRoot, &c.SQLite.DBFile,
+	paths := []*string{&c.BaseDir, &c.TLSCertPath, &c.TLSKeyPath, &c.AutoCertRoot, &c.StaticRoot, &c.SQLite.DBFile,
 		&c.Authenticator.TLSPath, &c.Authenticator.MacDir}
+	if c.AccessLog != "-" {
+		paths = append(paths, &c.AccessLog)
+	}
 	for _, s := range c.Services {
 		if s != nil {
 			paths = append(paths, &s.TLSCertPath)
@@ -70,75 +73,95 @@ func (c *Config) completePaths() error {
 
 func (c *Config) check() error {
 	if err := checkHostPort(c.ListenAddr, true); err != nil {
-		return fmt.Errorf("listenaddr %q: %w", c.ListenAddr, err)
+		return at("listenaddr", "%q: %v", c.ListenAddr, err)
 	}
 	switch {
-	case (c.TLSCertPath == "") != (c.TLSKeyPath == ""):
-		return fmt.Errorf("tlscertpath and tlskeypath go together")
+	case c.TLSCertPath == "" && c.TLSKeyPath != "":
+		return at("tlskeypath", "and tlscertpath go together")
+	case c.TLSCertPath != "" && c.TLSKeyPath == "":
+		return at("tlscertpath", "and tlskeypath go together")
 	case c.Insecure && c.TLSCertPath != "":
-		return fmt.Errorf("insecure: true and tlscertpath exclude each other")
+		return at("tlscertpath", "and insecure: true exclude each other")
 	case c.ServeStatic && c.StaticRoot == "":
-		return fmt.Errorf("servestatic needs staticroot")
+		return at("servestatic", "needs staticroot")
 	case c.Challenges.Expiry < duration(time.Second) || c.Challenges.Expiry > duration(365*24*time.Hour):
-		return fmt.Errorf("challenges.expiry %v: want 1s to 8760h", time.Duration(c.Challenges.Expiry))
+		return at("challenges.expiry", "%v: want 1s to 8760h", time.Duration(c.Challenges.Expiry))
+	case c.Limits.MaxHeaderBytes < 1<<10 || c.Limits.MaxHeaderBytes > 16<<20:
+		return at("limits.maxheaderbytes", "%d: want 1KiB to 16MiB", c.Limits.MaxHeaderBytes)
+	}
+	if err := c.checkAutoCert(); err != nil {
+		return err
+	}
+	if err := checkLoopback(c.Prometheus.ListenAddr); err != nil {
+		return at("prometheus.listenaddr", "%q: %v", c.Prometheus.ListenAddr, err)
 	}
 	if err := c.Authenticator.check(); err != nil {
 		return err
 	}
-	if len(c.Services) == 0 && !c.ServeStatic {
-		return fmt.Errorf("no services: there is nothing to sell")
+	if err := checkRateLimits(c.RateLimits); err != nil {
+		return err
 	}
-	names := map[serviceName]bool{}
-	for i, s := range c.Services {
-		if s == nil || s.Name == "" {
-			return fmt.Errorf("service %d has no name", i+1)
+	return c.checkServices()
+}
+
+func (c *Config) checkAutoCert() error {
+	if !c.AutoCert {
+		for key, value := range map[string]string{
+			"autocertemail": c.AutoCertEmail, "autocertca": c.AutoCertCA, "autocertroot": c.AutoCertRoot} {
+			if value != "" {
+				return at(key, "needs autocert: true")
+			}
 		}
-		if names[s.Name] {
-			return fmt.Errorf("service %q is there twice: tokens of one would open the other", s.Name)
-		}
-		names[s.Name] = true
-		if err := s.check(); err != nil {
-			return fmt.Errorf("service %q: %w", s.Name, err)
-		}
+		return nil
+	}
+	directory, err := url.Parse(c.AutoCertCA)
+	switch {
+	case c.Insecure:
+		return at("autocert", "and insecure: true exclude each other")
+	case c.TLSCertPath != "":
+		return at("autocert", "and tlscertpath exclude each other")
+	case c.ServerName == "":
+		return at("autocert", "needs servername: the name to get a certificate for")
+	case net.ParseIP(c.ServerName) != nil || !validDomain(c.ServerName):
+		return at("servername", "%q: want a DNS name of at least two labels, for autocert", c.ServerName)
+	case c.AutoCertCA != "" && (err != nil || directory.Scheme != "https" || directory.Host == ""):
+		return at("autocertca", "%q: want the https URL of an ACME directory", c.AutoCertCA)
+	case c.AutoCertEmail != "" && !strings.Contains(c.AutoCertEmail, "@"):
+		return at("autocertemail", "%q: want an e-mail address", c.AutoCertEmail)
 	}
 	return nil
 }
 
 func (a *Authenticator) check() error {
 	switch {
+	case a.MPPRealm != "" && !a.EnableMPP:
+		return at("authenticator.mpprealm", "needs enablempp: true")
+	case strings.ContainsFunc(a.MPPRealm, func(c rune) bool { return c < ' ' || c > '~' || c == '"' || c == '\\' }):
+		return at("authenticator.mpprealm", "%q: want plain text without quotes", a.MPPRealm)
 	case a.Disable:
 		return nil
 	case a.TLSPath == "":
-		return fmt.Errorf("authenticator.tlspath is missing: the node's tls.cert")
+		return at("authenticator.tlspath", "is missing: the node's tls.cert")
 	case a.MacDir == "":
-		return fmt.Errorf("authenticator.macdir is missing: the folder with the node's invoice.macaroon")
+		return at("authenticator.macdir", "is missing: the folder with the node's invoice.macaroon")
 	}
 	if err := checkHostPort(a.LndHost, false); err != nil {
-		return fmt.Errorf("authenticator.lndhost %q: %w", a.LndHost, err)
+		return at("authenticator.lndhost", "%q: %v", a.LndHost, err)
 	}
 	return nil
 }
 
-func (s *Service) check() error {
-	if s.Price == 0 {
-		s.Price = 1
-	}
-	if s.Protocol == "" {
-		s.Protocol = "http"
-	}
-	if s.Address == "" {
-		return fmt.Errorf("address is missing: the backend's host:port")
-	}
-	if err := checkHostPort(s.Address, false); err != nil {
-		return fmt.Errorf("address %q: %w", s.Address, err)
-	}
-	if s.TLSCertPath != "" && s.Protocol != "https" {
-		return fmt.Errorf("tlscertpath needs protocol: https")
-	}
-	for name := range s.Headers {
-		if !validHeaderName(name) {
-			return fmt.Errorf("headers: %q is no header name", name)
+func checkRateLimits(limits []RateLimit) error {
+	for i := range limits {
+		l := &limits[i]
+		key := "ratelimits." + strconv.Itoa(i)
+		switch {
+		case l.Requests == 0:
+			return &keyError{key + ".requests", "ratelimits.requests is missing: how many requests a client may make"}
+		case l.Per == 0:
+			return &keyError{key + ".per", "ratelimits.per is missing: in what time, such as 1s"}
 		}
+		setDefault(&l.Burst, l.Requests)
 	}
 	return nil
 }
@@ -155,6 +178,30 @@ func checkHostPort(addr string, listen bool) error {
 		return fmt.Errorf("port %q: want a number from 1 to 65535", port)
 	}
 	return nil
+}
+
+// checkLoopback wants host:port of this machine alone.
+func checkLoopback(addr string) error {
+	if err := checkHostPort(addr, true); err != nil {
+		return err
+	}
+	host, _, _ := net.SplitHostPort(addr)
+	if ip := net.ParseIP(host); host != "localhost" && !ip.IsLoopback() {
+		return errors.New("want an address of the loopback, such as localhost:9000")
+	}
+	return nil
+}
+
+// validDomain reports whether a name can be in a certificate of a public
+// authority: labels of letters, digits and hyphens, at least two.
+func validDomain(name string) bool {
+	labels := strings.Split(name, ".")
+	return len(labels) >= 2 && len(name) <= 253 && !slices.ContainsFunc(labels, func(label string) bool {
+		return label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' ||
+			strings.ContainsFunc(label, func(c rune) bool {
+				return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-')
+			})
+	})
 }
 
 // validHeaderName reports whether name is a token of RFC 9110 section 5.1.

@@ -19,13 +19,13 @@ func (k *laterKey) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
-// isOff reports whether a value asks for nothing: empty, false, 0, "off" or
-// "l402", a list or mapping of such, or a mapping with `enabled: false`.
+// isOff reports whether a value asks for nothing: empty, false, 0 or "off", a
+// list or mapping of such, or a mapping with `enabled: false`.
 func isOff(n *yaml.Node) bool {
 	switch n.Kind {
 	case yaml.ScalarNode:
 		switch strings.ToLower(n.Value) {
-		case "", "0", "false", "no", "off", "null", "~", "l402":
+		case "", "0", "false", "no", "off", "null", "~":
 			return true
 		}
 		return false
@@ -49,9 +49,6 @@ func isOff(n *yaml.Node) bool {
 
 // later are top-level keys that the gate does not have.
 type later struct {
-	AutoCert         laterKey `yaml:"autocert"`
-	BlockList        laterKey `yaml:"blocklist"`
-	RateLimits       laterKey `yaml:"ratelimits"`
 	Etcd             laterKey `yaml:"etcd"`
 	Postgres         laterKey `yaml:"postgres"`
 	Tor              laterKey `yaml:"tor"`
@@ -59,7 +56,6 @@ type later struct {
 	StrictVerify     laterKey `yaml:"strictverify"`
 	InvoiceBatchSize laterKey `yaml:"invoicebatchsize"`
 	Profile          laterKey `yaml:"profile"`
-	Prometheus       laterKey `yaml:"prometheus"`
 	Admin            laterKey `yaml:"admin"`
 	Logging          laterKey `yaml:"logging"`
 	ConfigFile       laterKey `yaml:"configfile"`
@@ -72,8 +68,6 @@ type laterAuthenticator struct {
 	Passphrase               laterKey `yaml:"passphrase"`
 	MailboxAddress           laterKey `yaml:"mailboxaddress"`
 	DevServer                laterKey `yaml:"devserver"`
-	EnableMPP                laterKey `yaml:"enablempp"`
-	MPPRealm                 laterKey `yaml:"mpprealm"`
 	EnableSessions           laterKey `yaml:"enablesessions"`
 	SessionDepositMultiplier laterKey `yaml:"sessiondepositmultiplier"`
 	SessionIdleTimeout       laterKey `yaml:"sessionidletimeout"`
@@ -81,19 +75,13 @@ type laterAuthenticator struct {
 
 // laterService are keys of a service that the gate does not have.
 type laterService struct {
-	RateLimits                   laterKey `yaml:"ratelimits"`
-	DynamicPrice                 laterKey `yaml:"dynamicprice"`
-	Rewrite                      laterKey `yaml:"rewrite"`
-	Capabilities                 laterKey `yaml:"capabilities"`
-	Constraints                  laterKey `yaml:"constraints"`
-	AuthScheme                   laterKey `yaml:"authscheme"`
-	AuthSkipInvoiceCreationPaths laterKey `yaml:"authskipinvoicecreationpaths"`
+	DynamicPrice laterKey `yaml:"dynamicprice"`
 }
 
 // Why a key is refused, where "not available yet" does not say what to do.
 const (
 	onlySQLite  = "the gate keeps its records in sqlite"
-	onlyL402    = "the gate sells by L402 alone so far"
+	onlyCharge  = "the gate sells single requests and tokens, no sessions"
 	onlyDirect  = "the gate reaches its node by lndhost, tlspath and macdir so far"
 	needsNoRead = "the gate verifies tokens without reading invoices; drop it"
 )
@@ -107,9 +95,6 @@ type refusedKey struct {
 
 func (l later) refused() []refusedKey {
 	return []refusedKey{
-		{"autocert", l.AutoCert, "use tlscertpath and tlskeypath"},
-		{"blocklist", l.BlockList, "block addresses in front of the gate"},
-		{"ratelimits", l.RateLimits, "limit rates in front of the gate"},
 		{"etcd", l.Etcd, onlySQLite},
 		{"postgres", l.Postgres, onlySQLite},
 		{"tor", l.Tor, "point an onion service of your own at listenaddr"},
@@ -117,7 +102,6 @@ func (l later) refused() []refusedKey {
 		{"strictverify", l.StrictVerify, needsNoRead},
 		{"invoicebatchsize", l.InvoiceBatchSize, needsNoRead},
 		{"profile", l.Profile, ""},
-		{"prometheus", l.Prometheus, ""},
 		{"admin", l.Admin, ""},
 		{"logging", l.Logging, "use debuglevel"},
 		{"configfile", l.ConfigFile, "pass --config"},
@@ -131,23 +115,15 @@ func (l laterAuthenticator) refused() []refusedKey {
 		{"authenticator.passphrase", l.Passphrase, onlyDirect},
 		{"authenticator.mailboxaddress", l.MailboxAddress, onlyDirect},
 		{"authenticator.devserver", l.DevServer, onlyDirect},
-		{"authenticator.enablempp", l.EnableMPP, onlyL402},
-		{"authenticator.mpprealm", l.MPPRealm, onlyL402},
-		{"authenticator.enablesessions", l.EnableSessions, onlyL402},
-		{"authenticator.sessiondepositmultiplier", l.SessionDepositMultiplier, onlyL402},
-		{"authenticator.sessionidletimeout", l.SessionIdleTimeout, onlyL402},
+		{"authenticator.enablesessions", l.EnableSessions, onlyCharge},
+		{"authenticator.sessiondepositmultiplier", l.SessionDepositMultiplier, onlyCharge},
+		{"authenticator.sessionidletimeout", l.SessionIdleTimeout, onlyCharge},
 	}
 }
 
 func (l laterService) refused() []refusedKey {
 	return []refusedKey{
-		{"ratelimits", l.RateLimits, "limit rates in front of the gate"},
 		{"dynamicprice", l.DynamicPrice, "use price"},
-		{"rewrite", l.Rewrite, "have the backend serve the path that is asked for"},
-		{"capabilities", l.Capabilities, ""},
-		{"constraints", l.Constraints, "use timeout for an end of validity"},
-		{"authscheme", l.AuthScheme, onlyL402},
-		{"authskipinvoicecreationpaths", l.AuthSkipInvoiceCreationPaths, ""},
 	}
 }
 

@@ -1,9 +1,11 @@
 package gate
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
+	"net/netip"
 	"regexp"
 	"strconv"
 	"strings"
@@ -18,10 +20,11 @@ import (
 // maxPrice is the largest price in sat: all bitcoin there will be.
 const maxPrice = 21_000_000 * 100_000_000
 
-// bad is an error of one value, with its line, that the decoder gathers with
-// those of other values.
+// bad is an error of one value, with its place, that the decoder gathers with
+// those of other values. places.name puts the key for the column.
 func bad(n *yaml.Node, format string, args ...any) error {
-	return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: ", n.Line) + fmt.Sprintf(format, args...)}}
+	place := fmt.Sprintf("line %d, column %d: ", n.Line, n.Column)
+	return &yaml.TypeError{Errors: []string{place + fmt.Sprintf(format, args...)}}
 }
 
 // scalar returns a value's text.
@@ -74,7 +77,7 @@ func (s *serviceName) UnmarshalYAML(n *yaml.Node) error {
 		return err
 	}
 	if _, err := l402.ServicesCaveat(l402.Service{Name: text}); err != nil {
-		return bad(n, "service name: %v", err)
+		return bad(n, "%q: %v", text, err)
 	}
 	*s = serviceName(text)
 	return nil
@@ -127,6 +130,66 @@ func (p *positive) UnmarshalYAML(n *yaml.Node) error {
 	return err
 }
 
+// byteCount is a number of bytes, with KiB, MiB or GiB if one likes.
+type byteCount int64
+
+func (b *byteCount) UnmarshalYAML(n *yaml.Node) error {
+	text, err := scalar(n)
+	if err != nil || text == "" {
+		return err
+	}
+	number, unit := text, int64(1)
+	for suffix, size := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
+		if cut, ok := strings.CutSuffix(text, suffix); ok {
+			number, unit = strings.TrimSpace(cut), size
+		}
+	}
+	v, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || v < 0 || v > math.MaxInt64/unit {
+		return bad(n, "%q: want a number of bytes, such as 4096 or 32KiB", text)
+	}
+	*b = byteCount(v * unit)
+	return nil
+}
+
+// prefixes are networks.
+type prefixes []netip.Prefix
+
+func (p *prefixes) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
+		return nil
+	}
+	if n.Kind != yaml.SequenceNode {
+		return bad(n, "want a list of addresses and networks")
+	}
+	for _, item := range n.Content {
+		text, err := scalar(item)
+		if err != nil {
+			return err
+		}
+		prefix, err := parsePrefix(text)
+		if err != nil {
+			return bad(item, "%q: want an address, or a network such as 192.0.2.0/24", text)
+		}
+		*p = append(*p, prefix)
+	}
+	return nil
+}
+
+// parsePrefix reads an address, which is a network of one, or a network. An
+// IPv4 address mapped into IPv6 is the IPv4 address.
+func parsePrefix(text string) (netip.Prefix, error) {
+	if prefix, err := netip.ParsePrefix(text); err == nil && !prefix.Addr().Is4In6() {
+		return prefix.Masked(), nil
+	}
+	addr, err := netip.ParseAddr(text)
+	if err != nil || addr.Zone() != "" {
+		return netip.Prefix{}, errors.New("no address")
+	}
+	addr = addr.Unmap()
+	return addr.Prefix(addr.BitLen())
+}
+
 func integer(n *yaml.Node, most int64) (int64, error) {
 	text, err := scalar(n)
 	if err != nil || text == "" {
@@ -148,17 +211,53 @@ func (p *protocol) UnmarshalYAML(n *yaml.Node) error {
 	return err
 }
 
-// authLevel says whether a service costs anything.
-type authLevel struct{ off bool }
+// authLevel says whether a service costs anything, and how many requests of a
+// client are free.
+type authLevel struct {
+	off  bool
+	free int
+}
+
+// maxFree is the most free requests.
+const maxFree = 1_000_000
 
 func (a *authLevel) UnmarshalYAML(n *yaml.Node) error {
-	if strings.HasPrefix(strings.ToLower(n.Value), "freebie") {
-		return bad(n, "auth %q is not available yet: use on or off", n.Value)
+	if count, ok := strings.CutPrefix(strings.ToLower(n.Value), "freebie "); ok {
+		free, err := strconv.ParseUint(strings.TrimSpace(count), 10, 64)
+		if err != nil || free == 0 || free > maxFree {
+			return bad(n, "%q: want freebie and a number from 1 to %d", n.Value, maxFree)
+		}
+		a.free = int(free)
+		return nil
 	}
-	text, err := choice(n, "on", "off", "true", "false")
+	text, err := choice(n, "on", "off", "true", "false", "freebie N")
+	if text == "freebie N" {
+		return bad(n, "%q: want freebie and a number from 1 to %d", n.Value, maxFree)
+	}
 	a.off = text == "off" || text == "false"
 	return err
 }
+
+// authScheme says by which schemes a service is sold. Empty is the default.
+type authScheme string
+
+const (
+	schemeL402    authScheme = "l402"
+	schemePayment authScheme = "mpp"
+	schemeBoth    authScheme = "l402+mpp"
+)
+
+func (a *authScheme) UnmarshalYAML(n *yaml.Node) error {
+	text, err := choice(n, string(schemeL402), string(schemePayment), string(schemeBoth))
+	*a = authScheme(text)
+	return err
+}
+
+// l402 reports whether L402 credentials are sold.
+func (a authScheme) l402() bool { return a != schemePayment }
+
+// payment reports whether Payment credentials are sold.
+func (a authScheme) payment() bool { return a == schemePayment || a == schemeBoth }
 
 // network is a Bitcoin network.
 type network string
