@@ -107,10 +107,15 @@ func Anonymous(next http.Handler) http.Handler {
 func anonymous(r *http.Request) *http.Request {
 	clean := *r
 	clean.Header = maps.Clone(r.Header)
-	l402.Strip(clean.Header)
-	clean.Header.Del(l402.HeaderClient)
-	stripCookie(clean.Header)
+	Strip(clean.Header)
 	return &clean
+}
+
+// Strip removes from a request's header what Anonymous does.
+func Strip(h http.Header) {
+	l402.Strip(h)
+	h.Del(l402.HeaderClient)
+	stripCookie(h)
 }
 
 func stripCookie(h http.Header) {
