@@ -38,6 +38,16 @@ func NewKeyring(current MasterKey, older ...MasterKey) (*Keyring, error) {
 // Current returns the id of the key that mints.
 func (r *Keyring) Current() KeyID { return r.current.ID() }
 
+// holds reports whether every key of the other keyring is in this one.
+func (r *Keyring) holds(other *Keyring) bool {
+	for id, key := range other.byID {
+		if own, ok := r.byID[id]; !ok || !own.Equal(key) {
+			return false
+		}
+	}
+	return true
+}
+
 // Mint makes the token that is sold for the invoice with the given payment
 // hash, restricted by the caveats in their order. One of them must be a
 // services caveat ([ServicesCaveat]), since a token that names no service

@@ -28,7 +28,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.next.ServeHTTP(w, anonymous(r))
 		return
 	}
-	client, err := identify(r, h.sale, h.seller.byAddr)
+	client, err := identify(r, h.sale, h.seller.book.rules.Load().byAddr)
 	if err != nil {
 		h.seller.log.Error("no randomness", "err", err)
 		answerUnavailable(w)
@@ -58,7 +58,7 @@ func (s *Seller) judge(header http.Header, service string) error {
 	}
 	refusal := error(errUnpaid)
 	for i, c := range credentials {
-		verified, err := s.verifier.Verify(c)
+		verified, err := s.book.rules.Load().verifier.Verify(c)
 		if err == nil {
 			s.book.forget(verified.Identifier().PaymentHash)
 			err = verified.Allows(l402.Request{Service: service, Now: time.Now()}, s.revoked)

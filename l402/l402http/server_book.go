@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lightningnetwork/lnd/lntypes"
@@ -26,13 +27,11 @@ const (
 // for one client. Entries are in it before the node is asked and leave it when
 // the invoice certainly cannot be paid any more.
 type book struct {
-	keys     *l402.Keyring
 	invoicer Invoicer
 	journal  Journal
 	rand     io.Reader
-	maxOpen  int
-	expiry   time.Duration
 	log      *slog.Logger
+	rules    atomic.Pointer[rules]
 
 	mu       sync.Mutex
 	byHash   map[lntypes.Hash]*entry
@@ -111,7 +110,8 @@ func (b *book) prepare(sale Sale, client who, now time.Time) (*entry, lntypes.Pr
 	if err != nil {
 		return nil, preimage, err
 	}
-	caveats, expiry := []l402.Caveat{services}, b.expiry
+	rules := b.rules.Load()
+	caveats, expiry := []l402.Caveat{services}, rules.expiry
 	if sale.TokenLife > 0 {
 		until, err := l402.ValidUntilCaveat(sale.Service, now.Add(sale.TokenLife+time.Second-1))
 		if err != nil {
@@ -120,7 +120,7 @@ func (b *book) prepare(sale Sale, client who, now time.Time) (*entry, lntypes.Pr
 		caveats = append(caveats, until)
 		expiry = min(expiry, payableLife(sale.TokenLife))
 	}
-	token, err := b.keys.Mint(b.rand, preimage.Hash(), caveats...)
+	token, err := rules.keys.Mint(b.rand, preimage.Hash(), caveats...)
 	if err != nil {
 		return nil, preimage, err
 	}

@@ -1,6 +1,7 @@
 package l402http
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -124,72 +125,68 @@ type SellerConfig struct {
 // and verifies credentials without asking anybody. Safe for concurrent use; it
 // starts no goroutine that outlives a request.
 type Seller struct {
+	revoked func(l402.TokenID) bool
+	book    *book
+	log     *slog.Logger
+}
+
+// rules are what of a Seller may change while it sells.
+type rules struct {
 	verifier *l402.Verifier
-	revoked  func(l402.TokenID) bool
-	book     *book
+	keys     *l402.Keyring
+	maxOpen  int
+	expiry   time.Duration
 	byAddr   bool
-	log      *slog.Logger
+}
+
+// takeDefaults fills in what the configuration leaves out, and checks it.
+func (cfg *SellerConfig) takeDefaults() error {
+	if cfg.Keys == nil || cfg.Invoicer == nil {
+		return errors.New("make seller: needs Keys and Invoicer")
+	}
+	if cfg.MaxOpen < 0 || cfg.InvoiceExpiry < 0 || cfg.Remember < 0 {
+		return errors.New("make seller: a limit is negative")
+	}
+	cfg.MaxOpen = cmp.Or(cfg.MaxOpen, DefaultMaxOpen)
+	cfg.InvoiceExpiry = cmp.Or(cfg.InvoiceExpiry, DefaultInvoiceExpiry)
+	cfg.Remember = cmp.Or(cfg.Remember, DefaultRemember)
+	return nil
+}
+
+// rules returns what of the configuration may change.
+func (cfg *SellerConfig) rules(v *l402.Verifier) *rules {
+	return &rules{verifier: v, keys: cfg.Keys, maxOpen: cfg.MaxOpen, expiry: cfg.InvoiceExpiry, byAddr: cfg.SameAddress}
 }
 
 // NewSeller makes a Seller.
 func NewSeller(cfg SellerConfig) (*Seller, error) {
-	if cfg.Keys == nil || cfg.Invoicer == nil {
-		return nil, errors.New("make seller: needs Keys and Invoicer")
-	}
-	if cfg.MaxOpen < 0 || cfg.InvoiceExpiry < 0 || cfg.Remember < 0 {
-		return nil, errors.New("make seller: a limit is negative")
-	}
-	or := func(n, def int) int {
-		if n == 0 {
-			return def
-		}
-		return n
-	}
-	if cfg.InvoiceExpiry == 0 {
-		cfg.InvoiceExpiry = DefaultInvoiceExpiry
+	if err := cfg.takeDefaults(); err != nil {
+		return nil, err
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Seller{
-		verifier: l402.NewVerifier(cfg.Keys, or(cfg.Remember, DefaultRemember)),
-		revoked:  cfg.Revoked,
-		byAddr:   cfg.SameAddress,
-		log:      cfg.Log,
+	s := &Seller{
+		revoked: cfg.Revoked,
+		log:     cfg.Log,
 		book: &book{
-			keys: cfg.Keys, invoicer: cfg.Invoicer, journal: cfg.Journal, rand: rand.Reader,
-			maxOpen: or(cfg.MaxOpen, DefaultMaxOpen), expiry: cfg.InvoiceExpiry, log: cfg.Log,
+			invoicer: cfg.Invoicer, journal: cfg.Journal, rand: rand.Reader, log: cfg.Log,
 			byHash: map[lntypes.Hash]*entry{}, byClient: map[[32]byte]*entry{}, byPrefix: map[netip.Prefix]int{},
 		},
-	}, nil
+	}
+	s.book.rules.Store(cfg.rules(l402.NewVerifier(cfg.Keys, cfg.Remember)))
+	return s, nil
 }
 
-// Sale is what a Handler sells.
-type Sale struct {
-	// Service is the name that the token carries; see l402.ServicesCaveat.
-	Service string
-	// Price is what one token costs, in msat; not zero.
-	Price lnwire.MilliSatoshi
-	// TokenLife is how long a token is good, from the challenge on. 0: for
-	// ever.
-	TokenLife time.Duration
-	// Memo is what the payer's wallet shows. Default: the service's name.
-	Memo string
-}
-
-// Handler returns a handler that lets only requests pass to next that have
-// been paid for, and answers the others with a challenge.
-func (s *Seller) Handler(sale Sale, next http.Handler) (*Handler, error) {
-	if _, err := l402.ServicesCaveat(l402.Service{Name: sale.Service}); err != nil {
-		return nil, fmt.Errorf("sell %q: %w", sale.Service, err)
+// Update changes how the Seller sells from now on: Keys, MaxOpen,
+// InvoiceExpiry and SameAddress. The rest of the configuration stays. What has
+// been minted is not touched.
+func (s *Seller) Update(cfg SellerConfig) error {
+	if err := cfg.takeDefaults(); err != nil {
+		return err
 	}
-	if sale.Price == 0 || sale.TokenLife < 0 {
-		return nil, fmt.Errorf("sell %q: want a price and no negative lifetime", sale.Service)
-	}
-	if sale.Memo == "" {
-		sale.Memo = sale.Service
-	}
-	return &Handler{seller: s, sale: sale, next: next}, nil
+	s.book.rules.Store(cfg.rules(s.book.rules.Load().verifier.WithKeys(cfg.Keys)))
+	return nil
 }
 
 // Restore puts challenges that a journal kept back into the book. Ones without

@@ -19,17 +19,18 @@ const (
 // The victim is the oldest of the network that has most, so a flood from a few
 // networks pushes out itself and not the buyers from others.
 func (b *book) room(from netip.Prefix, now time.Time) (*entry, error) {
-	if len(b.byHash) >= b.maxOpen {
+	maxOpen := b.rules.Load().maxOpen
+	if len(b.byHash) >= maxOpen {
 		b.purge(now)
 	}
-	if len(b.byHash) < b.maxOpen {
+	if len(b.byHash) < maxOpen {
 		return nil, nil
 	}
 	own, networks := b.byPrefix[from], len(b.byPrefix)
 	if own == 0 {
 		networks++
 	}
-	if own >= max(1, b.maxOpen/networks) {
+	if own >= max(1, maxOpen/networks) {
 		return nil, &tooManyError{open: own, retryAfter: b.retryAfter(now)}
 	}
 	victim := b.victim()
