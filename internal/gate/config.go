@@ -2,6 +2,7 @@ package gate
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -146,6 +147,14 @@ func Parse(path string, data []byte, dir string) (*Config, error) {
 
 // Path returns the file the configuration came from.
 func (c *Config) Path() string { return c.path }
+
+// level is how much is logged.
+func (c *Config) level() slog.Level {
+	if c.DebugLevel.set {
+		return c.DebugLevel.level
+	}
+	return slog.LevelInfo
+}
 
 // Find returns the configuration file: the flag's, else gate.yaml in the
 // gate's folder, else ~/.aperture/aperture.yaml. Code no_config when there is

@@ -107,19 +107,18 @@ func within(path, what string, err error) error {
 
 // locate adds the line: the key's, or of what it is missing from.
 func (p places) locate(err error) error {
-	e := (*keyError)(nil)
-	if !errors.As(err, &e) {
-		return err
+	if e := (*keyError)(nil); errors.As(err, &e) {
+		return fmt.Errorf("line %d: %w", p.line(e.path), err)
 	}
-	for path := e.path; path != ""; {
+	return err
+}
+
+// line returns where a key stands, or what it is missing from.
+func (p places) line(path string) int {
+	for ; path != ""; path = path[:max(0, strings.LastIndexByte(path, '.'))] {
 		if line, ok := p.lines[path]; ok {
-			return fmt.Errorf("line %d: %w", line, err)
+			return line
 		}
-		i := strings.LastIndexByte(path, '.')
-		if i < 0 {
-			break
-		}
-		path = path[:i]
 	}
-	return fmt.Errorf("line 1: %w", err)
+	return 1
 }

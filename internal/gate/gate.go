@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -15,30 +16,31 @@ import (
 	"github.com/leydenln/leyden/internal/files"
 	"github.com/leydenln/leyden/internal/lightning"
 	"github.com/leydenln/leyden/internal/store/gatedb"
+	"github.com/leydenln/leyden/l402"
 	"github.com/leydenln/leyden/l402/l402http"
 )
 
-const (
-	readHeaderTimeout = 10 * time.Second
-	maxHeaderBytes    = 64 << 10
-	shutdownTimeout   = 10 * time.Second
-)
+const shutdownTimeout = 10 * time.Second
 
-// Gate is one running gate.
+// Gate is one running gate. What a reload replaces is in its generation.
 type Gate struct {
-	cfg      *Config
 	log      *slog.Logger
+	level    *slog.LevelVar // of log; nil when it is none of ours
 	db       *gatedb.DB
 	link     *link
 	watcher  *watcher
-	proxies  *proxies
+	seller   *l402http.Seller // nil when nobody is charged
 	server   *http.Server
 	listener net.Listener
+	upgrades *upgrades
 	cancel   context.CancelFunc
 	tasks    sync.WaitGroup
 	stop     sync.Once
 	stopErr  error
 	failed   chan error
+
+	reloading sync.Mutex
+	now       atomic.Pointer[generation]
 }
 
 // Start opens everything and serves. A node that does not answer now is fine:
@@ -50,8 +52,8 @@ func Start(ctx context.Context, cfg *Config, log *slog.Logger) (*Gate, error) {
 }
 
 func start(ctx context.Context, cfg *Config, log *slog.Logger, dial func() (Node, error)) (*Gate, error) {
-	g := &Gate{cfg: cfg, log: log, failed: make(chan error, 1)}
-	if err := g.open(ctx, dial); err != nil {
+	g := &Gate{log: log, upgrades: newUpgrades(), failed: make(chan error, 1)}
+	if err := g.open(ctx, cfg, dial); err != nil {
 		return nil, errors.Join(err, g.Stop())
 	}
 	return g, nil
@@ -59,80 +61,89 @@ func start(ctx context.Context, cfg *Config, log *slog.Logger, dial func() (Node
 
 // open builds the gate up to where it serves. What it has opened Stop closes,
 // also after an error.
-func (g *Gate) open(ctx context.Context, dial func() (Node, error)) error {
-	if err := files.MkdirPrivate(g.cfg.BaseDir); err != nil {
-		return err
-	}
-	tlsConfig, err := g.cfg.serverTLS()
+func (g *Gate) open(ctx context.Context, cfg *Config, dial func() (Node, error)) error {
+	err := files.MkdirPrivate(cfg.BaseDir)
 	if err != nil {
 		return err
 	}
-	if g.db, err = gatedb.Open(ctx, g.cfg.SQLite.DBFile); err != nil {
+	if g.db, err = gatedb.Open(ctx, cfg.SQLite.DBFile); err != nil {
 		return err
 	}
-	seller, err := g.openSeller(ctx, dial)
+	if err := g.openSeller(ctx, cfg, dial); err != nil {
+		return err
+	}
+	first, err := g.build(cfg)
 	if err != nil {
 		return err
 	}
-	g.proxies = &proxies{log: g.log, expand: g.cfg.expand}
-	handler, err := newRouter(g.cfg, seller, g.proxies)
-	if err != nil {
-		return err
-	}
-	if g.listener, err = listen(ctx, g.cfg.ListenAddr, tlsConfig != nil); err != nil {
+	g.now.Store(first)
+	if g.listener, err = listen(ctx, cfg, !cfg.Insecure); err != nil {
 		return err
 	}
 	g.server = &http.Server{
-		Handler: handler, TLSConfig: tlsConfig, Protocols: new(http.Protocols),
-		ReadHeaderTimeout: readHeaderTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ReadTimeout: time.Duration(g.cfg.ReadTimeout), WriteTimeout: time.Duration(g.cfg.WriteTimeout),
-		IdleTimeout: time.Duration(g.cfg.IdleTimeout),
+		Handler: g, Protocols: new(http.Protocols), HTTP2: cfg.http2(), ConnState: observe,
+		ReadHeaderTimeout: time.Duration(cfg.Limits.HeaderTimeout), MaxHeaderBytes: int(cfg.Limits.MaxHeaderBytes),
+		ReadTimeout: time.Duration(cfg.ReadTimeout), WriteTimeout: time.Duration(cfg.WriteTimeout),
+		IdleTimeout: time.Duration(cfg.IdleTimeout),
 		ErrorLog:    slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
 	}
+	if !cfg.Insecure {
+		g.server.TLSConfig = g.tlsConfig()
+	}
 	g.server.Protocols.SetHTTP1(true)
-	g.server.Protocols.SetHTTP2(tlsConfig != nil)
-	g.server.Protocols.SetUnencryptedHTTP2(tlsConfig == nil)
-	g.serve(tlsConfig != nil)
+	g.server.Protocols.SetHTTP2(!cfg.Insecure)
+	g.server.Protocols.SetUnencryptedHTTP2(cfg.Insecure)
+	g.serve(!cfg.Insecure)
 	return nil
 }
 
-// openSeller makes the part that charges; nil when nobody is charged.
-func (g *Gate) openSeller(ctx context.Context, dial func() (Node, error)) (*l402http.Seller, error) {
+// openSeller makes the part that charges, if anybody is charged.
+func (g *Gate) openSeller(ctx context.Context, cfg *Config, dial func() (Node, error)) error {
+	keys, err := g.openKeys(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	g.watcher = &watcher{db: g.db, log: g.log, started: time.Now()}
+	if err := g.watcher.loadRevocations(ctx); err != nil || cfg.Authenticator.Disable {
+		return err
+	}
+	g.link = &link{dial: dial, network: cfg.Authenticator.Network, settled: g.watcher.settle, log: g.log,
+		broken: make(chan error, 1)}
+	g.watcher.link = g.link
+	if g.seller, err = l402http.NewSeller(g.sellerConfig(cfg, keys)); err != nil {
+		return err
+	}
+	g.watcher.seller = g.seller
+	open, err := g.db.OpenTransactions(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range open {
+		g.seller.Restore([]l402http.OpenChallenge{openChallenge(t, "")})
+	}
+	return g.checkNode(ctx)
+}
+
+// openKeys reads the master keys and records which of them mints.
+func (g *Gate) openKeys(ctx context.Context, cfg *Config) (*l402.Keyring, error) {
 	known, err := g.db.Keys(ctx)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := openKeys(filepath.Join(g.cfg.BaseDir, keyFile), known)
+	keys, err := openKeys(filepath.Join(cfg.BaseDir, keyFile), known)
 	if err != nil {
 		return nil, err
 	}
-	if err := g.db.SawKey(ctx, keys.Current(), time.Now()); err != nil {
-		return nil, err
-	}
-	g.watcher = &watcher{db: g.db, log: g.log, started: time.Now()}
-	if err := g.watcher.loadRevocations(ctx); err != nil || g.cfg.Authenticator.Disable {
-		return nil, err
-	}
-	g.link = &link{dial: dial, network: g.cfg.Authenticator.Network, settled: g.watcher.settle, log: g.log,
-		broken: make(chan error, 1)}
-	g.watcher.link = g.link
-	seller, err := l402http.NewSeller(l402http.SellerConfig{
+	return keys, g.db.SawKey(ctx, keys.Current(), time.Now())
+}
+
+// sellerConfig says how the gate sells.
+func (g *Gate) sellerConfig(cfg *Config, keys *l402.Keyring) l402http.SellerConfig {
+	return l402http.SellerConfig{
 		Keys: keys, Invoicer: g.link, Revoked: g.watcher.isRevoked, Journal: journal{g.db},
-		MaxOpen: int(g.cfg.Challenges.MaxOpen), InvoiceExpiry: time.Duration(g.cfg.Challenges.Expiry),
-		SameAddress: g.cfg.Challenges.SameAddress, Log: g.log,
-	})
-	if err != nil {
-		return nil, err
+		MaxOpen: int(cfg.Challenges.MaxOpen), InvoiceExpiry: time.Duration(cfg.Challenges.Expiry),
+		SameAddress: cfg.Challenges.SameAddress, Log: g.log,
 	}
-	g.watcher.seller = seller
-	open, err := g.db.OpenTransactions(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, t := range open {
-		seller.Restore([]l402http.OpenChallenge{openChallenge(t, "")})
-	}
-	return seller, g.checkNode(ctx)
 }
 
 // checkNode asks the node once. Only what waiting does not cure is an error.
@@ -190,12 +201,13 @@ func (g *Gate) close() error {
 			errs = append(errs, g.server.Close())
 		}
 	}
+	g.upgrades.close()
 	if g.cancel != nil {
 		g.cancel()
 	}
 	g.tasks.Wait()
-	if g.proxies != nil {
-		g.proxies.close()
+	if last := g.now.Load(); last != nil {
+		last.close()
 	}
 	if g.link != nil {
 		errs = append(errs, g.link.close())
@@ -207,7 +219,8 @@ func (g *Gate) close() error {
 }
 
 // listen opens the port. Code port_in_use names the address.
-func listen(ctx context.Context, addr string, withTLS bool) (net.Listener, error) {
+func listen(ctx context.Context, cfg *Config, withTLS bool) (net.Listener, error) {
+	addr := cfg.ListenAddr
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
@@ -216,5 +229,5 @@ func listen(ctx context.Context, addr string, withTLS bool) (net.Listener, error
 	case err != nil:
 		return nil, fault.New("listen_failed", "change listenaddr", "listen on %s: %w", addr, err)
 	}
-	return schemeListener{l, withTLS}, nil
+	return cfg.bound(schemeListener{l, withTLS}, !withTLS), nil
 }

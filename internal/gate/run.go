@@ -47,10 +47,12 @@ func Run(ctx context.Context, home config.Home, configFlag string, logTo io.Writ
 	if err != nil {
 		return err
 	}
-	g, err := Start(ctx, cfg, newLogger(logTo, cfg))
+	log, level := newLogger(logTo, cfg)
+	g, err := Start(ctx, cfg, log)
 	if err != nil {
 		return errors.Join(err, lock.Release())
 	}
+	g.level = level
 	record := running{
 		PID: os.Getpid(), Listen: g.Addr().String(), Config: cfg.Path(), Started: time.Now().Truncate(time.Second)}
 	err = g.serveUntil(ctx, home, record, ready)
@@ -78,7 +80,8 @@ func (g *Gate) serveUntil(ctx context.Context, home config.Home, r running, read
 }
 
 func (g *Gate) wait(ctx context.Context) error {
-	g.log.Info("gate is open", "listen", g.Addr().String(), "config", g.cfg.Path(), "services", len(g.cfg.Services))
+	cfg := g.now.Load().cfg
+	g.log.Info("gate is open", "listen", g.Addr().String(), "config", cfg.Path(), "services", len(cfg.Services))
 	select {
 	case err := <-g.failed:
 		return err
@@ -88,12 +91,12 @@ func (g *Gate) wait(ctx context.Context) error {
 	}
 }
 
-func newLogger(w io.Writer, cfg *Config) *slog.Logger {
-	level := slog.LevelInfo
-	if cfg.DebugLevel.set {
-		level = cfg.DebugLevel.level
-	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+// newLogger returns a logger whose level the configuration says, also the one
+// of a later reload.
+func newLogger(w io.Writer, cfg *Config) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
+	level.Set(cfg.level())
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})), level
 }
 
 // Stop ends the running gate in order, within ctx. Code not_running.

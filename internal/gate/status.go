@@ -130,7 +130,7 @@ func (s *Status) runs(r running) {
 
 // status is the same as ReadStatus gives, from what the gate knows already.
 func (g *Gate) status(ctx context.Context, r running) (Status, error) {
-	s := describe(g.cfg)
+	s := describe(g.now.Load().cfg)
 	s.runs(r)
 	if g.link != nil {
 		s.Node.set(g.link.Ready())
