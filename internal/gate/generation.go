@@ -1,0 +1,67 @@
+package gate
+
+import (
+	"crypto/tls"
+	"net/http"
+	"sync/atomic"
+)
+
+// generation is what one reading of the configuration made. A reload replaces
+// it whole: requests that began with the old one end with it.
+type generation struct {
+	cfg     *Config
+	handler http.Handler
+	tls     *tls.Config // nil when the gate speaks plain HTTP
+	proxies *proxies
+
+	inside  atomic.Int64 // requests
+	retired atomic.Bool
+}
+
+// build makes a generation. It touches nothing that serves now.
+func (g *Gate) build(cfg *Config) (*generation, error) {
+	next := &generation{cfg: cfg, proxies: newProxies(g.log, cfg.expand, g.upgrades)}
+	router, err := newRouter(cfg, g.seller, next.proxies)
+	if err != nil {
+		return nil, err
+	}
+	next.handler = cfg.patience(router)
+	next.tls, err = cfg.serverTLS()
+	return next, err
+}
+
+// ServeHTTP serves a request with the generation of this moment.
+func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	now := g.now.Load()
+	now.inside.Add(1)
+	defer now.leave()
+	now.handler.ServeHTTP(w, r)
+}
+
+// leave ends a request. The last one of a retired generation closes what that
+// kept open.
+func (n *generation) leave() {
+	if n.inside.Add(-1) == 0 && n.retired.Load() {
+		n.close()
+	}
+}
+
+// retire says that no more requests come, but for those that are just coming.
+func (n *generation) retire() {
+	n.retired.Store(true)
+	if n.inside.Load() == 0 {
+		n.close()
+	}
+}
+
+// close ends connections that no request uses. It may be called more than
+// once, and while a request still comes.
+func (n *generation) close() { n.proxies.close() }
+
+// tlsConfig asks the generation of the moment for its certificate.
+func (g *Gate) tlsConfig() *tls.Config {
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return g.now.Load().tls, nil },
+	}
+}

@@ -1,0 +1,91 @@
+package gate
+
+import (
+	"context"
+	"time"
+
+	"github.com/leydenln/leyden/internal/fault"
+)
+
+// codeNeedsRestart is the code of a change that a running gate cannot make.
+const codeNeedsRestart = "needs_restart"
+
+// Reload reads the configuration again, with the files that it names: master
+// keys, certificates, backends' certificates, files in headers. New requests
+// go by it, those under way end as they began. After an error nothing has
+// changed. Codes: those of Load and Start, and needs_restart.
+func (g *Gate) Reload(ctx context.Context) error {
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	old := g.now.Load()
+	if err := g.reload(ctx, old); err != nil {
+		g.log.Error("not reloaded: the gate goes on as before", "config", old.cfg.path,
+			"err", err, "code", fault.Code(err), "hint", fault.Hint(err))
+		return err
+	}
+	g.log.Info("reloaded", "config", old.cfg.path, "services", len(g.now.Load().cfg.Services))
+	return nil
+}
+
+func (g *Gate) reload(ctx context.Context, old *generation) error {
+	cfg, err := Load(old.cfg.path, old.cfg.BaseDir)
+	if err != nil {
+		return err
+	}
+	if err := old.cfg.allows(cfg); err != nil {
+		return err
+	}
+	keys, err := g.openKeys(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	next, err := g.build(cfg)
+	if err != nil {
+		return err
+	}
+	if g.seller != nil {
+		if err := g.seller.Update(g.sellerConfig(cfg, keys)); err != nil {
+			next.close()
+			return err
+		}
+	}
+	if g.level != nil {
+		g.level.Set(cfg.level())
+	}
+	g.now.Store(next)
+	old.retire()
+	return nil
+}
+
+// allows returns why the running gate cannot take over another configuration.
+func (c *Config) allows(next *Config) error {
+	for _, k := range []struct {
+		key      string
+		old, new any
+	}{
+		{"listenaddr", c.ListenAddr, next.ListenAddr},
+		{"insecure", c.Insecure, next.Insecure},
+		{"basedir", c.BaseDir, next.BaseDir},
+		{"sqlite.dbfile", c.SQLite.DBFile, next.SQLite.DBFile},
+		{"prometheus.enabled", c.Prometheus.Enabled, next.Prometheus.Enabled},
+		{"prometheus.listenaddr", c.Prometheus.ListenAddr, next.Prometheus.ListenAddr},
+		{"idletimeout", time.Duration(c.IdleTimeout), time.Duration(next.IdleTimeout)},
+		{"readtimeout", time.Duration(c.ReadTimeout), time.Duration(next.ReadTimeout)},
+		{"writetimeout", time.Duration(c.WriteTimeout), time.Duration(next.WriteTimeout)},
+		{"limits.maxconnections", c.Limits.MaxConnections, next.Limits.MaxConnections},
+		{"limits.maxheaderbytes", c.Limits.MaxHeaderBytes, next.Limits.MaxHeaderBytes},
+		{"limits.headertimeout", time.Duration(c.Limits.HeaderTimeout), time.Duration(next.Limits.HeaderTimeout)},
+		{"authenticator.disable", c.Authenticator.Disable, next.Authenticator.Disable},
+		{"authenticator.network", c.Authenticator.Network, next.Authenticator.Network},
+		{"authenticator.lndhost", c.Authenticator.LndHost, next.Authenticator.LndHost},
+		{"authenticator.tlspath", c.Authenticator.TLSPath, next.Authenticator.TLSPath},
+		{"authenticator.macdir", c.Authenticator.MacDir, next.Authenticator.MacDir},
+	} {
+		if k.old != k.new {
+			return fault.New(codeNeedsRestart, "leyden gate stop, then leyden gate start",
+				"%s: line %d: %s cannot change from %v to %v while the gate runs",
+				next.path, next.places.line(k.key), k.key, k.old, k.new)
+		}
+	}
+	return nil
+}
