@@ -98,9 +98,14 @@ func (w *world) buyer(t *testing.T) *shop.Buyer {
 // gate opens a gate with a fresh home, which ends with the test.
 func (w *world) gate(t *testing.T, tls bool, services ...shop.Service) *shop.Gate {
 	t.Helper()
-	g, err := shop.OpenGate(t.Context(), shop.GateOptions{
-		Node: w.sellerNode(), Home: config.Home(t.TempDir()), Leyden: w.program("leyden"), TLS: tls, Services: services,
-	})
+	return w.gateWith(t, shop.GateOptions{TLS: tls, Services: services})
+}
+
+// gateWith is gate with more options.
+func (w *world) gateWith(t *testing.T, o shop.GateOptions) *shop.Gate {
+	t.Helper()
+	o.Node, o.Home, o.Leyden = w.sellerNode(), config.Home(t.TempDir()), w.program("leyden")
+	g, err := shop.OpenGate(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,6 +65,10 @@ type GateOptions struct {
 
 	// TLS serves HTTPS with the gate's own self-signed certificate.
 	TLS bool
+
+	// MaxOpen is the most unpaid invoices on the node; 0 means the gate's
+	// default.
+	MaxOpen int
 }
 
 // Gate is a `leyden gate` process.
@@ -80,7 +84,12 @@ type gateConfig struct {
 	ListenAddr    string        `yaml:"listenaddr"`
 	Insecure      bool          `yaml:"insecure"`
 	Authenticator authenticator `yaml:"authenticator"`
+	Challenges    challenges    `yaml:"challenges,omitempty"`
 	Services      []Service     `yaml:"services"`
+}
+
+type challenges struct {
+	MaxOpen int `yaml:"maxopen,omitempty"`
 }
 
 type authenticator struct {
@@ -131,7 +140,7 @@ func (g *Gate) configure(addr string) error {
 	c := gateConfig{ListenAddr: addr, Insecure: !g.opts.TLS, Authenticator: authenticator{
 		Network: chain.Params.Name, LndHost: node.RPC, TLSPath: node.TLSCert,
 		MacDir: cmp.Or(g.opts.MacDir, filepath.Dir(node.AdminMacaroon)),
-	}}
+	}, Challenges: challenges{MaxOpen: g.opts.MaxOpen}}
 	for _, s := range g.opts.Services {
 		s.HostRegexp, s.Protocol = ".*", "http"
 		c.Services = append(c.Services, s)
