@@ -91,7 +91,11 @@ func (db *DB) OpenTransactions(ctx context.Context) ([]Transaction, error) {
 	err := db.each(ctx, `SELECT payment_hash, token_id, token, service, price_msat, client, client_prefix,
 		state, created_ms, expires_ms FROM transactions WHERE state = 'open' ORDER BY created_ms`,
 		func(rows *sql.Rows) error {
-			t, err := scanOpen(rows)
+			var raw rawTransaction
+			if err := rows.Scan(raw.fields()...); err != nil {
+				return err
+			}
+			t, err := raw.transaction()
 			all = append(all, t)
 			return err
 		})
@@ -121,24 +125,30 @@ func (db *DB) Totals(ctx context.Context) (Totals, error) {
 	return t, err
 }
 
-func scanOpen(rows *sql.Rows) (Transaction, error) {
-	var (
-		hash, id              []byte
-		token, prefix         string
-		price, created, until int64
-		t                     Transaction
-	)
-	err := rows.Scan(&hash, &id, &token, &t.Service, &price, &t.Client, &prefix, &t.State, &created, &until)
-	if err != nil {
-		return t, err
-	}
-	t.Hash, t.TokenID = lntypes.Hash(hash), l402.TokenID(id)
-	t.Price, t.Created, t.Expires = lnwire.MilliSatoshi(price), time.UnixMilli(created), time.UnixMilli(until)
+// rawTransaction is a transaction as it is stored, without its settlement.
+type rawTransaction struct {
+	hash, id              []byte
+	token, prefix         string
+	price, created, until int64
+	t                     Transaction
+}
+
+// fields are where the columns go that every query begins with.
+func (r *rawTransaction) fields() []any {
+	return []any{&r.hash, &r.id, &r.token, &r.t.Service, &r.price, &r.t.Client, &r.prefix, &r.t.State,
+		&r.created, &r.until}
+}
+
+func (r *rawTransaction) transaction() (Transaction, error) {
+	t := r.t
+	t.Hash, t.TokenID = lntypes.Hash(r.hash), l402.TokenID(r.id)
+	t.Price, t.Created, t.Expires = lnwire.MilliSatoshi(r.price), time.UnixMilli(r.created), time.UnixMilli(r.until)
 	if len(t.Client) == 0 {
 		t.Client = nil
 	}
-	t.Token, err = l402.ParseToken(token)
-	return t, errors.Join(err, t.Prefix.UnmarshalText([]byte(prefix)))
+	var err error
+	t.Token, err = l402.ParseToken(r.token)
+	return t, errors.Join(err, t.Prefix.UnmarshalText([]byte(r.prefix)))
 }
 
 func (db *DB) change(ctx context.Context, query string, args ...any) (changed bool, err error) {
