@@ -11,32 +11,42 @@ import (
 
 func TestPlainPath(t *testing.T) {
 	for name, want := range map[string]error{
-		"/":                     nil,
-		"/a/b":                  nil,
-		"/a/":                   nil,
-		"/a%20b":                nil,
-		"/%61pi":                nil,
-		"/a;b=c":                nil,
-		"/a.b/..c":              nil,
-		"/%C3%A9":               nil,
-		"/a//b":                 errPathDots,
-		"//a":                   errPathDots,
-		"/a/../b":               errPathDots,
-		"/a/..":                 errPathDots,
-		"/./a":                  errPathDots,
-		"/a/%2e%2e/b":           errPathDots,
-		"/a/.%2E/b":             errPathDots,
-		"/a/..;x/b":             errPathDots,
-		"/a/;/b":                errPathDots,
-		"/a%2fb":                errPathEncoded,
-		"/a%2Fb":                errPathEncoded,
-		"/a%5cb":                errPathEncoded,
-		`/a\b`:                  errPathEncoded,
-		"/a%00":                 errPathEncoded,
-		"/a%0d%0aX:1":           errPathEncoded,
-		"/%ff":                  errPathUTF8,
-		"*":                     errPathForm,
-		"http://other.test/../": errPathDots,
+		"/":                      nil,
+		"/a/b":                   nil,
+		"/a/":                    nil,
+		"/a%20b":                 nil,
+		"/%61pi":                 nil,
+		"/a;b=c":                 nil,
+		"/a.b/..c":               nil,
+		"/%C3%A9":                nil,
+		"/a//b":                  errPathDots,
+		"//a":                    errPathDots,
+		"/a/../b":                errPathDots,
+		"/a/..":                  errPathDots,
+		"/./a":                   errPathDots,
+		"/a/%2e%2e/b":            errPathDots,
+		"/a/.%2E/b":              errPathDots,
+		"/a/..;x/b":              errPathDots,
+		"/a/;/b":                 errPathDots,
+		"/a%2fb":                 errPathEncoded,
+		"/a%2Fb":                 errPathEncoded,
+		"/a%5cb":                 errPathEncoded,
+		`/a\b`:                   errPathEncoded,
+		"/a%00":                  errPathEncoded,
+		"/a%0d%0aX:1":            errPathEncoded,
+		"/%ff":                   errPathUTF8,
+		"/%c0%ae%c0%ae/b":        errPathUTF8,
+		"/%252e%252e/b":          errPathTwice,
+		"/%2561pi":               errPathTwice,
+		"/100%25":                nil,
+		"/100%25%20off":          nil,
+		"/%EF%BC%8E%EF%BC%8E/b":  errPathDots, // fullwidth dots
+		"/a%EF%BC%8F..%EF%BC%8F": errPathDots,
+		"/%E2%80%A5/b":           errPathDots, // two dot leader
+		"/1%EF%BC%8E5":           nil,
+		"/a?b%20c":               nil,
+		"*":                      errPathForm,
+		"http://other.test/../":  errPathDots,
 	} {
 		u, err := url.ParseRequestURI(name)
 		if err != nil {
@@ -54,10 +64,25 @@ func TestPlainPath(t *testing.T) {
 func TestPlainHost(t *testing.T) {
 	for in, want := range map[string]string{
 		"Shop.Test": "shop.test", "shop.test.": "shop.test", "SHOP.test.:80": "shop.test:80",
-		"[::1]:80": "[::1]:80", "": "",
+		"[::1]:80": "[::1]:80", "": "", "user@shop.test": "!", "shop.test/a": "!", "shop test": "!",
+		"shop.test\x00": "!", "shop.test,other.test": "!", "shop.test%2e": "!", "sh\u00f6p.test": "!",
 	} {
-		if got := plainHost(in); got != want {
+		got, err := plainHost(&http.Request{Host: in})
+		if err != nil {
+			got = "!"
+		}
+		if got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestWithoutParameters(t *testing.T) {
+	for in, want := range map[string]string{
+		"/a": "/a", "/a;x": "/a", "/a;x=1/b;y;z/c": "/a/b/c", "/a/;x": "/a/", "/;/": "//", "/a;x/": "/a/",
+	} {
+		if got := withoutParameters(in); got != want {
+			t.Errorf("%s: %s, want %s", in, got, want)
 		}
 	}
 }

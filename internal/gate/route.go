@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/l402/l402http"
@@ -32,15 +33,14 @@ func newRouter(c *Config, seller *l402http.Seller, proxies *proxies) (*router, e
 		if err != nil {
 			return nil, err
 		}
-		free := l402http.Anonymous(backend)
-		paid := free
+		paid := backend
 		if !s.Auth.off && seller != nil {
 			sale := l402http.Sale{Service: string(s.Name), Price: s.Price.msat(), TokenLife: s.Timeout.duration()}
 			if paid, err = seller.Handler(sale, backend); err != nil {
 				return nil, fault.New(CodeBadConfig, "", "service %q: %w", s.Name, err)
 			}
 		}
-		r.routes = append(r.routes, &route{s, paid, free})
+		r.routes = append(r.routes, &route{s, paid, backend})
 	}
 	if c.ServeStatic {
 		root, err := os.OpenRoot(c.StaticRoot)
@@ -52,41 +52,67 @@ func newRouter(c *Config, seller *l402http.Seller, proxies *proxies) (*router, e
 	return r, nil
 }
 
+// way is a way into a service; the zero way leads nowhere.
+type way struct {
+	*route
+	free bool
+}
+
+func (w way) handler() http.Handler {
+	if w.free {
+		return w.route.free
+	}
+	return w.route.paid
+}
+
 // ServeHTTP matches the request by the path and host that the backend gets.
 func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.Method {
+	case http.MethodConnect, http.MethodTrace, "TRACK":
+		// A tunnel would pass requests that nobody looks at; a trace would
+		// show the buyer what the gate adds for the backend.
+		writeError(w, http.StatusMethodNotAllowed, "bad_method", "the method "+r.Method+" is not passed on")
+		return
+	}
 	if err := plainPath(r); err != nil {
 		writeError(w, http.StatusBadRequest, "bad_path", err.Error())
 		return
 	}
+	host, err := plainHost(r)
+	if err != nil {
+		writeError(w, http.StatusBadRequest, "bad_host", err.Error())
+		return
+	}
 	r.URL.RawPath = "" // one spelling from here on
-	if h := rt.find(plainHost(r.Host), r.URL.Path); h != nil {
-		h.ServeHTTP(w, r)
-		return
-	}
-	if rt.static != nil {
+	found := rt.find(host, r.URL.Path)
+	switch {
+	case strings.IndexByte(r.URL.Path, ';') >= 0 && rt.find(host, withoutParameters(r.URL.Path)) != found:
+		writeError(w, http.StatusBadRequest, "bad_path", "without its parameters the path leads elsewhere")
+	case found.route != nil && tooLarge(w, r, int64(found.MaxBodyBytes)):
+		writeTooLarge(w, int64(found.MaxBodyBytes))
+	case found.route != nil:
+		found.handler().ServeHTTP(w, r)
+	case rt.static != nil:
 		rt.static.ServeHTTP(w, r)
-		return
+	default:
+		writeError(w, http.StatusNotFound, "no_service", fmt.Sprintf("there is no service at %q", r.URL.Path))
 	}
-	writeError(w, http.StatusNotFound, "no_service", fmt.Sprintf("there is no service at %q", r.URL.Path))
 }
 
 // find returns the way into the first service that host and path match, or,
 // when there is none, the free way into the first that whitelists the path.
-func (rt *router) find(host, path string) http.Handler {
+func (rt *router) find(host, path string) way {
 	for _, r := range rt.routes {
 		if r.HostRegexp.match(host) && r.PathRegexp.match(path) {
-			if r.whitelists(path) {
-				return r.free
-			}
-			return r.paid
+			return way{r, r.whitelists(path)}
 		}
 	}
 	for _, r := range rt.routes {
 		if r.HostRegexp.match(host) && r.whitelists(path) {
-			return r.free
+			return way{r, true}
 		}
 	}
-	return nil
+	return way{}
 }
 
 func (r *route) whitelists(path string) bool {

@@ -56,6 +56,14 @@ func (c *schemeConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// CloseWrite is for a server that still reads what comes after its last answer.
+func (c *schemeConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
 // explain says which scheme the port speaks. A TLS client shows it as an HTTP
 // answer to its handshake.
 func (c *schemeConn) explain() {

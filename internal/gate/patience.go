@@ -1,0 +1,128 @@
+package gate
+
+import (
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// maxStreams is the most requests at a time on one HTTP/2 connection. A
+	// client that begins and resets more than four times as many before they
+	// are served loses the connection (Go's answer to CVE-2023-44487).
+	maxStreams = 128
+
+	// maxStreamWindow and maxConnWindow are the most bytes of bodies that wait
+	// to be read, in one request and on one HTTP/2 connection.
+	maxStreamWindow = 256 << 10
+	maxConnWindow   = 1 << 20
+)
+
+// http2 bounds what an HTTP/2 connection may hold.
+func (c *Config) http2() *http.HTTP2Config {
+	return &http.HTTP2Config{
+		MaxConcurrentStreams:          maxStreams,
+		MaxReceiveBufferPerStream:     maxStreamWindow,
+		MaxReceiveBufferPerConnection: maxConnWindow,
+		WriteByteTimeout:              time.Duration(c.Limits.BodyTimeout),
+	}
+}
+
+// patience bounds what a request may take before it is served by next.
+func (c *Config) patience(next http.Handler) http.Handler {
+	return &patience{next, time.Duration(c.Limits.BodyTimeout), time.Duration(c.ReadTimeout)}
+}
+
+// bound bounds the connections of a listener.
+func (c *Config) bound(l net.Listener, plain bool) net.Listener {
+	return &boundListener{Listener: l, max: int(c.Limits.MaxConnections),
+		silence: time.Duration(c.Limits.BodyTimeout), plain: plain}
+}
+
+// maxHeaderLines is the most lines a request's header may have.
+const maxHeaderLines = 128
+
+// patience is what one request may take, whoever it is from.
+type patience struct {
+	next http.Handler
+
+	// silence is how long a client may neither send the next of a body nor
+	// take the next of an answer.
+	silence time.Duration
+
+	// readTimeout is how long a whole request may take to arrive; 0: as long
+	// as it likes.
+	readTimeout time.Duration
+}
+
+// ServeHTTP refuses headers of many lines and watches the bodies.
+func (p *patience) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if lines(r.Header) > maxHeaderLines {
+		w.Header().Set("Connection", "close")
+		writeError(w, http.StatusRequestHeaderFieldsTooLarge, "header_too_large", "the request's header has too many lines")
+		return
+	}
+	bePatient(w, r, p.silence, p.readTimeout)
+	if r.ProtoMajor == 2 {
+		watched := watchWrites(w, p.silence)
+		defer watched.done()
+		w = watched
+	}
+	p.next.ServeHTTP(w, r)
+}
+
+func lines(h http.Header) int {
+	n := 0
+	for _, values := range h {
+		n += len(values)
+	}
+	return n
+}
+
+// watchedWriter resets an HTTP/2 stream on which a write has waited for the
+// client for too long. The connection may be lively all the while: it is the
+// stream's own window that the client does not open. (Over HTTP/1 there is
+// only the connection, and boundConn looks after that.)
+type watchedWriter struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	silence time.Duration
+	timer   *time.Timer
+	began   atomic.Int64 // when the write under way began, 0 for none
+}
+
+func watchWrites(w http.ResponseWriter, silence time.Duration) *watchedWriter {
+	watched := &watchedWriter{ResponseWriter: w, control: http.NewResponseController(w), silence: silence}
+	watched.timer = time.AfterFunc(silence, watched.look)
+	return watched
+}
+
+// look runs each time that the silence has passed.
+func (w *watchedWriter) look() {
+	now := time.Now()
+	if began := w.began.Load(); began != 0 && now.UnixNano()-began >= int64(w.silence) {
+		// Nothing is left to be done about a stream that has ended meanwhile.
+		_ = w.control.SetWriteDeadline(now)
+		return
+	}
+	w.timer.Reset(w.silence)
+}
+
+func (w *watchedWriter) done() { w.timer.Stop() }
+
+// Unwrap is for http.ResponseController.
+func (w *watchedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *watchedWriter) Write(p []byte) (int, error) {
+	w.began.Store(time.Now().UnixNano())
+	defer w.began.Store(0)
+	return w.ResponseWriter.Write(p)
+}
+
+// FlushError is for http.ResponseController.
+func (w *watchedWriter) FlushError() error {
+	w.began.Store(time.Now().UnixNano())
+	defer w.began.Store(0)
+	return w.control.Flush()
+}
