@@ -14,7 +14,13 @@ const (
 	// HeaderClient carries the nonce by which a seller knows a client that
 	// has not paid yet; see [ClientNonce].
 	HeaderClient = "L402-Client"
+	// HeaderCharged is [ChargedNo] in an answer for which nothing was used up:
+	// the seller's side failed, and what was presented is as good as before.
+	HeaderCharged = "L402-Charged"
 )
+
+// ChargedNo is the only value of [HeaderCharged].
+const ChargedNo = "no"
 
 // Scheme is the name of the authentication scheme.
 type Scheme string

@@ -1,11 +1,6 @@
 package l402http
 
-import (
-	"net/http"
-	"time"
-
-	"github.com/leydenln/leyden/l402"
-)
+import "net/http"
 
 // Handler is a handler that charges; made by [Seller.Handler]. It promises
 // that the handler behind it sees no request that has not been paid for, and
@@ -21,54 +16,24 @@ type Handler struct {
 	next   http.Handler
 }
 
-// ServeHTTP passes a paid request on and answers any other.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	refusal := h.seller.judge(r.Header, h.sale.Service)
-	if refusal == nil {
-		h.next.ServeHTTP(w, anonymous(r))
-		return
+// Handler returns a handler that lets only requests pass to next that have
+// been paid for, and answers the others with a challenge.
+func (s *Seller) Handler(sale Sale, next http.Handler) (*Handler, error) {
+	if err := s.Check(sale); err != nil {
+		return nil, err
 	}
-	client, err := identify(r, h.sale, h.seller.book.rules.Load().byAddr)
-	if err != nil {
-		h.seller.log.Error("no randomness", "err", err)
-		answerUnavailable(w)
-		return
-	}
-	open, err := h.seller.book.challenge(r.Context(), h.sale, client)
-	if err != nil {
-		h.explain(w, r, err)
-		return
-	}
-	if client.cookie != "" {
-		http.SetCookie(w, &http.Cookie{Name: cookieName, Value: client.cookie, Path: "/",
-			Expires: open.Expires, HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode})
-	}
-	if err := answerChallenge(w, r, h.sale, open, refusal); err != nil {
-		h.seller.log.Error("write challenge", "service", h.sale.Service, "err", err)
-	}
+	return &Handler{seller: s, sale: sale, next: Anonymous(next)}, nil
 }
 
-// judge returns nil when the header carries a credential that opens the
-// service now, else why the first did not. Chain and preimage come from memory
-// where they were right before; everything else is judged anew.
-func (s *Seller) judge(header http.Header, service string) error {
-	credentials, err := l402.ParseCredentials(header)
-	if err != nil {
-		return err
+// ServeHTTP passes a paid request on and answers any other.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	v := h.seller.Judge(r, h.sale)
+	if v.Paid {
+		v = h.seller.Redeem(r.Context(), h.sale, v)
 	}
-	refusal := error(errUnpaid)
-	for i, c := range credentials {
-		verified, err := s.book.rules.Load().verifier.Verify(c)
-		if err == nil {
-			s.book.forget(verified.Identifier().PaymentHash)
-			err = verified.Allows(l402.Request{Service: service, Now: time.Now()}, s.revoked)
-		}
-		if err == nil {
-			return nil
-		}
-		if i == 0 {
-			refusal = err
-		}
+	if !v.Paid {
+		h.seller.Challenge(w, r, h.sale, v)
+		return
 	}
-	return refusal
+	h.seller.Pass(w, r, v, h.next, nil)
 }

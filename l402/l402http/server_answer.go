@@ -1,26 +1,46 @@
 package l402http
 
 import (
-	"context"
+	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
 
+	"github.com/lightningnetwork/lnd/lnwire"
+
 	"github.com/leydenln/leyden/l402"
 )
 
-// retryUnavailable is when a client may ask again after a 503, in seconds.
-const retryUnavailable = 5
+// retryUnavailable is when a client may ask again after a 503.
+const retryUnavailable = 5 * time.Second
 
-// errUnpaid is the refusal of a request without any credential.
-var errUnpaid = errors.New("no token")
+// Answer is what a Seller says itself instead of passing a request on.
+type Answer struct {
+	// Status is the HTTP status: 402, 410, 429 or 503.
+	Status int
+	// Code is stable, for programs: payment_required, token_expired …
+	Code string
+	// Message is a sentence for people.
+	Message string
+	// RetryAfter is when to ask again, zero for no such time.
+	RetryAfter time.Duration
 
-// answer is the body of what the handler says itself.
-type answer struct {
+	// Service is what the request was for.
+	Service string
+	// Price is what it costs, in msat.
+	Price lnwire.MilliSatoshi
+	// Schemes are the ways to pay.
+	Schemes Schemes
+	// Invoice is the BOLT11 invoice, "" when there is none.
+	Invoice string
+	// Expires is when the invoice can no longer be paid.
+	Expires time.Time
+}
+
+// answerJSON is the body of an Answer.
+type answerJSON struct {
 	Error     answerError `json:"error"`
 	Service   string      `json:"service,omitempty"`
 	PriceMsat uint64      `json:"price_msat,omitempty"`
@@ -33,79 +53,92 @@ type answerError struct {
 	Message string `json:"message"`
 }
 
-// answerChallenge answers 402 with what to pay and why.
-func answerChallenge(w http.ResponseWriter, r *http.Request, sale Sale, open OpenChallenge, refusal error) error {
+// JSON returns the answer as the JSON object that programs get. service,
+// price_msat, invoice and expires_at stand only beside an invoice.
+func (a Answer) JSON() []byte {
+	j := answerJSON{Error: answerError{a.Code, a.Message}}
+	if a.Invoice != "" {
+		j.Service, j.PriceMsat, j.Invoice = a.Service, uint64(a.Price), a.Invoice
+		j.ExpiresAt = a.Expires.UTC().Format(time.RFC3339)
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(j); err != nil {
+		return nil // strings and numbers always encode
+	}
+	return b.Bytes()
+}
+
+// required is the 402 for a verdict, without an invoice as yet.
+func required(sale Sale, v Verdict) Answer {
+	a := answerTo(sale, http.StatusPaymentRequired, "payment_required", "this costs "+priceText(sale))
+	if reason := l402.ReasonOf(v.Refusal); reason != "" {
+		a.Code = "token_" + string(reason)
+		a.Message = v.Refusal.Error() + "; a new token costs " + priceText(sale)
+	}
+	a.Message += ": pay the invoice, then repeat the request with the header Authorization: L402 <token>:<preimage>"
+	return a
+}
+
+// unavailable says that new tokens cannot be sold now. Why is the seller's
+// business and in its log.
+func unavailable(sale Sale) Answer {
+	a := answerTo(sale, http.StatusServiceUnavailable, "seller_unavailable",
+		"the seller's node cannot make an invoice now: ask again in "+seconds(retryUnavailable)+
+			" seconds; a token that is already paid for is still accepted")
+	a.RetryAfter = retryUnavailable
+	return a
+}
+
+func tooMany(sale Sale, many *tooManyError) Answer {
+	a := answerTo(sale, http.StatusTooManyRequests, "too_many_unpaid",
+		"your network has "+strconv.Itoa(many.open)+" unpaid invoices here: pay one, or ask again in "+
+			seconds(many.retryAfter)+" seconds")
+	a.RetryAfter = many.retryAfter
+	return a
+}
+
+func ended(sale Sale) Answer {
+	return answerTo(sale, http.StatusGone, "sale_ended",
+		"this is no longer sold: every token for it ended at "+sale.ValidUntil.UTC().Format(time.RFC3339))
+}
+
+func answerTo(sale Sale, status int, code, message string) Answer {
+	return Answer{Status: status, Code: code, Message: message,
+		Service: sale.Service, Price: sale.Price, Schemes: sale.schemes()}
+}
+
+// answer writes an answer; what is to be in the header beside it is there.
+func (s *Seller) answer(w http.ResponseWriter, r *http.Request, a Answer) {
 	h := w.Header()
-	noStore(h)
-	if l402.IsGRPC(r.Header) {
-		if err := l402.WriteGRPCChallenge(h, open.Token, open.Invoice); err != nil {
-			return err
-		}
-		w.WriteHeader(http.StatusOK)
-		return nil
+	h["Cache-Control"] = []string{"no-store"}
+	if a.RetryAfter > 0 {
+		h.Set("Retry-After", seconds(a.RetryAfter))
 	}
-	if err := l402.WriteChallenge(h, open.Token, open.Invoice); err != nil {
-		answerUnavailable(w)
-		return err
+	if contentType := grpcType(r.Header); contentType != "" {
+		answerGRPC(w, contentType, a)
+		return
 	}
-	code, message := "payment_required", "this costs "+priceText(sale)
-	if reason := l402.ReasonOf(refusal); reason != "" {
-		code = "token_" + string(reason)
-		message = refusal.Error() + "; a new token costs " + priceText(sale)
+	var body []byte
+	if s.body != nil {
+		body = s.body(h, r, a)
 	}
-	writeAnswer(w, http.StatusPaymentRequired, answer{
-		Error: answerError{code, message + ": pay the invoice, then repeat the request with " +
-			"the header Authorization: L402 <token>:<preimage>"},
-		Service: sale.Service, PriceMsat: uint64(sale.Price), Invoice: open.Invoice,
-		ExpiresAt: open.Expires.UTC().Format(time.RFC3339),
-	})
-	return nil
-}
-
-// explain answers a request for which there is no challenge.
-func (h *Handler) explain(w http.ResponseWriter, r *http.Request, err error) {
-	var many *tooManyError
-	switch {
-	case errors.As(err, &many):
-		wait := strconv.Itoa(int((many.retryAfter + time.Second - 1) / time.Second))
-		w.Header().Set("Retry-After", wait)
-		writeAnswer(w, http.StatusTooManyRequests, answer{Error: answerError{"too_many_unpaid",
-			"your network has " + strconv.Itoa(many.open) + " unpaid invoices here: pay one, or ask again in " +
-				wait + " seconds"}})
-	case r.Context().Err() != nil && errors.Is(err, context.Cause(r.Context())):
-		// The client has gone.
-	default:
-		level := slog.LevelWarn
-		if _, known := errors.AsType[*notReadyError](err); known {
-			level = slog.LevelDebug // one line a request would fill the log
-		}
-		h.seller.log.Log(r.Context(), level, "no challenge", "service", h.sale.Service, "err", err)
-		answerUnavailable(w)
+	if body == nil {
+		h.Set("Content-Type", "application/json")
+		body = a.JSON()
 	}
-}
-
-// answerUnavailable says that new tokens cannot be sold now. Why is the
-// seller's business and in its log.
-func answerUnavailable(w http.ResponseWriter) {
-	w.Header().Set("Retry-After", strconv.Itoa(retryUnavailable))
-	writeAnswer(w, http.StatusServiceUnavailable, answer{Error: answerError{"seller_unavailable",
-		"the seller's node cannot make an invoice now: ask again in " + strconv.Itoa(retryUnavailable) +
-			" seconds; a token that is already paid for is still accepted"}})
-}
-
-func writeAnswer(w http.ResponseWriter, status int, a answer) {
-	h := w.Header()
-	noStore(h)
-	h.Set("Content-Type", "application/json")
 	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	body := json.NewEncoder(w)
-	body.SetEscapeHTML(false)
-	// An error here means that the client has gone.
-	_ = body.Encode(a)
+	w.WriteHeader(a.Status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // an error here means that the client has gone
+	}
 }
 
-func noStore(h http.Header) { h.Set("Cache-Control", "no-store") }
+// seconds writes a duration in whole seconds, rounded up.
+func seconds(d time.Duration) string {
+	return strconv.Itoa(int((d + time.Second - 1) / time.Second))
+}
 
 func priceText(sale Sale) string {
 	if sale.Price%1000 == 0 {

@@ -96,7 +96,7 @@ func (b *book) challenge(ctx context.Context, sale Sale, client who) (OpenChalle
 			return OpenChallenge{}, e.err
 		}
 	}
-	b.mint(ctx, e, NewInvoice{Memo: sale.Memo, Amount: sale.Price, Expiry: e.Expires.Sub(e.Created), Preimage: preimage})
+	b.mint(ctx, e, NewInvoice{Memo: sale.memo(), Amount: sale.Price, Expiry: e.Expires.Sub(e.Created), Preimage: preimage})
 	return e.OpenChallenge, e.err
 }
 
@@ -106,38 +106,28 @@ func (b *book) prepare(sale Sale, client who, now time.Time) (*entry, lntypes.Pr
 	if _, err := io.ReadFull(b.rand, preimage[:]); err != nil {
 		return nil, preimage, fmt.Errorf("make preimage: %w", err)
 	}
-	services, err := l402.ServicesCaveat(l402.Service{Name: sale.Service})
+	rules := b.rules.Load()
+	expiry, err := sale.payable(now, rules.expiry)
 	if err != nil {
 		return nil, preimage, err
 	}
-	rules := b.rules.Load()
-	caveats, expiry := []l402.Caveat{services}, rules.expiry
-	if sale.TokenLife > 0 {
-		until, err := l402.ValidUntilCaveat(sale.Service, now.Add(sale.TokenLife+time.Second-1))
+	var token l402.Token
+	if sale.by(SchemeL402) {
+		caveats, err := sale.caveats(now)
 		if err != nil {
 			return nil, preimage, err
 		}
-		caveats = append(caveats, until)
-		expiry = min(expiry, payableLife(sale.TokenLife))
-	}
-	token, err := rules.keys.Mint(b.rand, preimage.Hash(), caveats...)
-	if err != nil {
-		return nil, preimage, err
+		if token, err = rules.keys.Mint(b.rand, preimage.Hash(), caveats...); err != nil {
+			return nil, preimage, err
+		}
 	}
 	return &entry{
 		OpenChallenge: OpenChallenge{
 			Hash: preimage.Hash(), Token: token, Service: sale.Service, Price: sale.Price,
-			Client: client.key, Prefix: client.prefix, Created: now, Expires: now.Add(max(expiry, time.Second)),
+			Client: client.key, Prefix: client.prefix, Created: now, Expires: now.Add(expiry),
 		},
 		done: make(chan struct{}), busy: true,
 	}, preimage, nil
-}
-
-// payableLife is how long an invoice for a token with that life may be paid:
-// half of it, so that a payer gets at least the other half, but up to a minute
-// in any case.
-func payableLife(life time.Duration) time.Duration {
-	return max(life/2, min(life, time.Minute)).Truncate(time.Second)
 }
 
 // mint records an inserted challenge, has the node make its invoice, and lets

@@ -3,7 +3,6 @@ package l402http
 import (
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/binary"
 	"maps"
 	"net/http"
 	"net/netip"
@@ -58,17 +57,13 @@ func identify(r *http.Request, sale Sale, byAddress bool) (who, error) {
 	return w, nil
 }
 
-// clientKey names a client, service and price: only when all three are the
+// clientKey names a client, service and terms: only when all three are the
 // same may a challenge be given out again. It is a hash, so that what the
 // journal keeps does not let anybody take the client's place.
 func clientKey(kind string, name []byte, sale Sale) *[32]byte {
 	h := sha256.New()
-	for _, part := range [][]byte{[]byte(kind), name, []byte(sale.Service)} {
-		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(part))))
-		h.Write(part)
-	}
-	h.Write(binary.BigEndian.AppendUint64(nil, uint64(sale.Price)))
-	h.Write(binary.BigEndian.AppendUint64(nil, uint64(sale.TokenLife)))
+	hashParts(h, kind, string(name), sale.Service)
+	sale.hashTerms(h)
 	return (*[32]byte)(h.Sum(nil))
 }
 

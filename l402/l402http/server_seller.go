@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -116,6 +115,11 @@ type SellerConfig struct {
 	// 100,000, at about 0.6 kB each once used.
 	Remember int
 
+	// Body writes another body than the JSON of [Answer.JSON]: it returns it,
+	// and puts its Content-Type and whatever else goes with it into h; or nil
+	// for the JSON. Not asked for gRPC calls.
+	Body func(h http.Header, r *http.Request, a Answer) []byte
+
 	// Log gets what the node or the journal did wrong. Default: nowhere.
 	Log *slog.Logger
 }
@@ -127,6 +131,7 @@ type SellerConfig struct {
 type Seller struct {
 	revoked func(l402.TokenID) bool
 	book    *book
+	body    func(http.Header, *http.Request, Answer) []byte
 	log     *slog.Logger
 }
 
@@ -168,6 +173,7 @@ func NewSeller(cfg SellerConfig) (*Seller, error) {
 	}
 	s := &Seller{
 		revoked: cfg.Revoked,
+		body:    cfg.Body,
 		log:     cfg.Log,
 		book: &book{
 			invoicer: cfg.Invoicer, journal: cfg.Journal, rand: rand.Reader, log: cfg.Log,

@@ -1,0 +1,71 @@
+package l402http
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/leydenln/leyden/l402"
+)
+
+// Challenge answers a request that is not paid for: 402 with an invoice of its
+// own or the client's unpaid one, 429 to a network that has its share of the
+// open invoices, 410 when tokens of the sale would have ended, 503 while no
+// invoice can be made. v is the request's verdict.
+func (s *Seller) Challenge(w http.ResponseWriter, r *http.Request, sale Sale, v Verdict) {
+	client, err := identify(r, sale, s.book.rules.Load().byAddr)
+	if err != nil {
+		s.log.Error("no randomness", "err", err)
+		s.answer(w, r, unavailable(sale))
+		return
+	}
+	open, err := s.book.challenge(r.Context(), sale, client)
+	if err != nil {
+		s.explain(w, r, sale, err)
+		return
+	}
+	if err := s.writeChallenges(w.Header(), r, sale, open); err != nil {
+		s.log.Error("write challenge", "service", sale.Service, "err", err)
+		s.answer(w, r, unavailable(sale))
+		return
+	}
+	if client.cookie != "" {
+		http.SetCookie(w, &http.Cookie{Name: cookieName, Value: client.cookie, Path: "/",
+			Expires: open.Expires, HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode})
+	}
+	a := required(sale, v)
+	a.Invoice, a.Expires = open.Invoice, open.Expires
+	s.answer(w, r, a)
+}
+
+// Refuse answers a request that is not paid for with a 402 that has no
+// challenge: nothing is sold here.
+func (s *Seller) Refuse(w http.ResponseWriter, r *http.Request, sale Sale, v Verdict) {
+	s.answer(w, r, required(sale, v))
+}
+
+// writeChallenges puts the challenges of every scheme of the sale into h.
+func (s *Seller) writeChallenges(h http.Header, _ *http.Request, _ Sale, open OpenChallenge) error {
+	return l402.WriteChallenge(h, open.Token, open.Invoice)
+}
+
+// explain answers a request for which there is no challenge.
+func (s *Seller) explain(w http.ResponseWriter, r *http.Request, sale Sale, err error) {
+	var many *tooManyError
+	switch {
+	case errors.As(err, &many):
+		s.answer(w, r, tooMany(sale, many))
+	case errors.Is(err, errEnded):
+		s.answer(w, r, ended(sale))
+	case r.Context().Err() != nil && errors.Is(err, context.Cause(r.Context())):
+		// The client has gone.
+	default:
+		level := slog.LevelWarn
+		if _, known := errors.AsType[*notReadyError](err); known {
+			level = slog.LevelDebug // one line a request would fill the log
+		}
+		s.log.Log(r.Context(), level, "no challenge", "service", sale.Service, "err", err)
+		s.answer(w, r, unavailable(sale))
+	}
+}

@@ -1,0 +1,121 @@
+package l402http
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"github.com/leydenln/leyden/l402"
+)
+
+// headerReceipt is the receipt of the Payment scheme.
+const headerReceipt = "Payment-Receipt"
+
+// Redeem uses up the credential of a paid verdict, where it is one that can be
+// used up: before the handler is asked, and durably. A verdict that is not
+// Paid comes back for one that has been used before; its Refusal says so.
+func (s *Seller) Redeem(_ context.Context, _ Sale, v Verdict) Verdict { return v }
+
+// Pass hands a request on that was let through: paid for and redeemed, or for
+// free with an unpaid verdict. When the handler answers with a 5xx, or does
+// not answer, nothing has been used up: the credential is restored, failed is
+// called, which may be nil, and the answer says so in [l402.HeaderCharged]. A
+// handler that breaks off in the middle of an answer has answered, and one
+// whose client has gone away as well: what a client can bring about must not
+// give it another request.
+func (s *Seller) Pass(w http.ResponseWriter, r *http.Request, v Verdict, next http.Handler, failed func()) {
+	a := &watched{ResponseWriter: w, seller: s, request: r, verdict: v, failed: failed}
+	defer a.end()
+	next.ServeHTTP(a, r)
+	a.returned = true
+}
+
+// watched is a ResponseWriter that settles what the request used up just
+// before the answer's header is sent.
+type watched struct {
+	http.ResponseWriter
+	seller   *Seller
+	request  *http.Request
+	verdict  Verdict
+	failed   func()
+	begun    bool // the header is sent, or is about to be
+	returned bool // the handler has not panicked
+}
+
+// Unwrap is for http.ResponseController.
+func (a *watched) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// WriteHeader settles, unless the status is an interim one.
+func (a *watched) WriteHeader(status int) {
+	if status >= 200 || status == http.StatusSwitchingProtocols {
+		a.settle(status)
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Write settles where nobody has written a header.
+func (a *watched) Write(b []byte) (int, error) {
+	a.settle(http.StatusOK)
+	return a.ResponseWriter.Write(b)
+}
+
+// Flush is what ReverseProxy's callers look for.
+func (a *watched) Flush() {
+	a.settle(http.StatusOK)
+	_ = http.NewResponseController(a.ResponseWriter).Flush()
+}
+
+// settle decides by the status of the answer whether it is one.
+func (a *watched) settle(status int) {
+	if a.begun {
+		return
+	}
+	a.begun = true
+	h := a.Header()
+	delete(h, l402.HeaderCharged) // only the seller may say so
+	delete(h, headerReceipt)
+	if failedAnswer(status, h) {
+		a.giveBack()
+		return
+	}
+}
+
+// giveBack undoes what the request used up.
+func (a *watched) giveBack() {
+	a.Header()[l402.HeaderCharged] = []string{l402.ChargedNo}
+	if a.failed != nil {
+		a.failed()
+	}
+}
+
+// end settles a request that nothing was written for.
+func (a *watched) end() {
+	switch {
+	case a.begun:
+	case !a.returned && a.request.Context().Err() == nil:
+		a.settle(http.StatusInternalServerError)
+	default:
+		a.settle(http.StatusOK)
+	}
+}
+
+// failedAnswer reports whether an answer is the handler's failure: a 5xx, or a
+// gRPC status that stands for one, where the answer has nothing but trailers.
+func failedAnswer(status int, h http.Header) bool {
+	if status >= http.StatusInternalServerError {
+		return true
+	}
+	code, ok := h["Grpc-Status"]
+	if !ok || len(code) == 0 {
+		return false
+	}
+	n, err := strconv.Atoi(code[0])
+	if err != nil {
+		return true
+	}
+	switch n {
+	case 2, 4, 12, 13, 14, 15: // unknown, deadline, unimplemented, internal, unavailable, data loss
+		return true
+	}
+	return false
+}
