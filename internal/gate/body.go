@@ -27,16 +27,18 @@ type patientBody struct {
 // bePatient bounds the silences within a request's body, and what of it is
 // still read when nobody wants it. The deadline must go as the body ends: from
 // then on a read on the connection waits for the client to go away.
-func bePatient(w http.ResponseWriter, r *http.Request, silence, readTimeout time.Duration) {
+func bePatient(w http.ResponseWriter, r *http.Request, silence, readTimeout time.Duration) *http.Request {
 	if r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody {
-		return
+		return r
 	}
 	b := &patientBody{ReadCloser: r.Body, control: http.NewResponseController(w), silence: silence}
 	if readTimeout > 0 {
 		b.until = time.Now().Add(readTimeout)
 	}
 	b.arm()
-	r.Body = b
+	patient := *r
+	patient.Body = b
+	return &patient
 }
 
 // arm makes sure that the next read waits for no less than the silence, and

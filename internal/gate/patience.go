@@ -63,7 +63,7 @@ func (p *patience) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusRequestHeaderFieldsTooLarge, "header_too_large", "the request's header has too many lines")
 		return
 	}
-	bePatient(w, r, p.silence, p.readTimeout)
+	r = bePatient(w, r, p.silence, p.readTimeout)
 	if r.ProtoMajor == 2 {
 		watched := watchWrites(w, p.silence)
 		defer watched.done()

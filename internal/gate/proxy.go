@@ -7,9 +7,11 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"os"
 	"sync"
 )
+
+// statusClientGone is what nginx logs for a client that did not wait.
+const statusClientGone = 499
 
 // proxies makes the handlers that pass requests on, and ends what they hold.
 type proxies struct {
@@ -78,11 +80,11 @@ func (p *proxies) failed(w http.ResponseWriter, r *http.Request, s *Service, err
 	switch {
 	case errors.As(err, &tooLarge):
 		writeTooLarge(w, tooLarge.Limit)
-	case errors.Is(err, os.ErrDeadlineExceeded) && errors.Is(err, errSilentBody):
+	case errors.Is(err, errSilentBody):
 		w.Header().Set("Connection", "close")
 		writeError(w, http.StatusRequestTimeout, "body_timeout", "the request's body stopped arriving")
 	case r.Context().Err() != nil || errors.Is(err, context.Canceled):
-		// The client has gone.
+		w.WriteHeader(statusClientGone) // for the log
 	default:
 		p.log.Warn("backend failed", "service", s.Name, "backend", s.Address, "err", err)
 		writeError(w, http.StatusBadGateway, "backend_unreachable",

@@ -108,6 +108,7 @@ func TestBothWaysAtOnce(t *testing.T) {
 func TestLargeBodies(t *testing.T) {
 	const size = 64 << 20
 	g := before(t, func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).EnableFullDuplex()
 		h := sha256.New()
 		n, err := io.Copy(io.MultiWriter(h, w), r.Body)
 		if n != size || err != nil {
