@@ -12,7 +12,8 @@ type Request struct {
 	Service string
 	// Capability is what of the service is asked for. Empty means that the
 	// service does not tell capabilities apart: its capabilities caveat may
-	// still only narrow, and is otherwise skipped.
+	// still only narrow, and is otherwise skipped. Several, separated by
+	// commas, are all needed.
 	Capability string
 	// Now is the time of the request.
 	Now time.Time
@@ -45,6 +46,29 @@ func AtMost(key string, number uint64) Condition {
 			limit, err := parseNumber(value)
 			return err == nil && number <= limit
 		},
+	}
+}
+
+// Narrowing is the condition of a caveat that says something about what is
+// sold and nothing about the request: it always holds, but a repetition may
+// only narrow it. A number may only be lowered, a list separated by commas may
+// only lose items, and everything else stays as it is.
+func Narrowing(key string) Condition {
+	return Condition{
+		Key: key,
+		Narrows: func(previous, next string) bool {
+			if p, err := parseNumber(previous); err == nil {
+				n, err := parseNumber(next)
+				return err == nil && n <= p
+			}
+			for item := range strings.SplitSeq(next, ",") {
+				if !contains(previous, item) {
+					return false
+				}
+			}
+			return true
+		},
+		Holds: func(string) bool { return true },
 	}
 }
 
@@ -115,9 +139,14 @@ func (v Verified) allowsCapability(service, capability string) error {
 	if err != nil || !seen {
 		return err
 	}
-	if capability != "" && !contains(capabilities, capability) {
-		return refuse(ReasonNotCapable, "not capable: the token does not include %s of service %s",
-			quote(capability), quote(service))
+	if capability == "" {
+		return nil
+	}
+	for needed := range strings.SplitSeq(capability, ",") {
+		if !contains(capabilities, needed) {
+			return refuse(ReasonNotCapable, "not capable: the token does not include %s of service %s",
+				quote(needed), quote(service))
+		}
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ type generation struct {
 // build makes a generation. It touches nothing that serves now.
 func (g *Gate) build(cfg *Config) (*generation, error) {
 	next := &generation{cfg: cfg, proxies: newProxies(g.log, cfg.expand, g.upgrades)}
-	router, err := newRouter(cfg, g.seller, next.proxies)
+	router, err := newRouter(cfg, g.seller, next.proxies, doorParts{})
 	if err != nil {
 		return nil, err
 	}

@@ -26,21 +26,18 @@ type route struct {
 
 // newRouter makes the services' handlers. seller is nil when nothing is
 // charged for.
-func newRouter(c *Config, seller *l402http.Seller, proxies *proxies) (*router, error) {
+func newRouter(c *Config, seller *l402http.Seller, proxies *proxies, parts doorParts) (*router, error) {
 	r := &router{}
 	for _, s := range c.Services {
 		backend, err := proxies.to(s)
 		if err != nil {
 			return nil, err
 		}
-		paid := backend
-		if !s.Auth.off && seller != nil {
-			sale := l402http.Sale{Service: string(s.Name), Price: s.Price.msat(), TokenLife: s.Timeout.duration()}
-			if paid, err = seller.Handler(sale, backend); err != nil {
-				return nil, fault.New(CodeBadConfig, "", "service %q: %w", s.Name, err)
-			}
+		d, err := newDoor(c, s, seller, backend, parts)
+		if err != nil {
+			return nil, err
 		}
-		r.routes = append(r.routes, &route{s, paid, backend})
+		r.routes = append(r.routes, &route{s, d, http.HandlerFunc(d.serveFree)})
 	}
 	if c.ServeStatic {
 		root, err := os.OpenRoot(c.StaticRoot)

@@ -149,6 +149,9 @@ func (p Purchase) terms() (services []string, until map[string]time.Time) {
 // terms reads services and their ends from a token. Nothing of it is verified;
 // the seller who made it up only fools himself.
 func terms(tokens []l402.Token) (services []string, until map[string]time.Time) {
+	if len(tokens) == 0 {
+		return nil, nil
+	}
 	caveats, err := tokens[0].Caveats()
 	if err != nil {
 		return nil, nil

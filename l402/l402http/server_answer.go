@@ -109,8 +109,9 @@ func answerTo(sale Sale, status int, code, message string) Answer {
 		Service: sale.Service, Price: sale.Price, Schemes: sale.schemes()}
 }
 
-// answer writes an answer; what is to be in the header beside it is there.
-func (s *Seller) answer(w http.ResponseWriter, r *http.Request, a Answer) {
+// answer writes an answer and returns its status; what is to be in the header
+// beside it is there.
+func (s *Seller) answer(w http.ResponseWriter, r *http.Request, a Answer) int {
 	h := w.Header()
 	h["Cache-Control"] = []string{"no-store"}
 	if a.RetryAfter > 0 {
@@ -118,7 +119,7 @@ func (s *Seller) answer(w http.ResponseWriter, r *http.Request, a Answer) {
 	}
 	if contentType := grpcType(r.Header); contentType != "" {
 		answerGRPC(w, contentType, a)
-		return
+		return a.Status
 	}
 	var body []byte
 	if s.body != nil {
@@ -133,6 +134,7 @@ func (s *Seller) answer(w http.ResponseWriter, r *http.Request, a Answer) {
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(body) // an error here means that the client has gone
 	}
+	return a.Status
 }
 
 // seconds writes a duration in whole seconds, rounded up.

@@ -12,23 +12,21 @@ import (
 // Challenge answers a request that is not paid for: 402 with an invoice of its
 // own or the client's unpaid one, 429 to a network that has its share of the
 // open invoices, 410 when tokens of the sale would have ended, 503 while no
-// invoice can be made. v is the request's verdict.
-func (s *Seller) Challenge(w http.ResponseWriter, r *http.Request, sale Sale, v Verdict) {
+// invoice can be made. v is the request's verdict. It returns the status, 0
+// when the client went away.
+func (s *Seller) Challenge(w http.ResponseWriter, r *http.Request, sale Sale, v Verdict) int {
 	client, err := identify(r, sale, s.book.rules.Load().byAddr)
 	if err != nil {
 		s.log.Error("no randomness", "err", err)
-		s.answer(w, r, unavailable(sale))
-		return
+		return s.answer(w, r, unavailable(sale))
 	}
 	open, err := s.book.challenge(r.Context(), sale, client)
 	if err != nil {
-		s.explain(w, r, sale, err)
-		return
+		return s.explain(w, r, sale, err)
 	}
 	if err := s.writeChallenges(w.Header(), r, sale, open); err != nil {
 		s.log.Error("write challenge", "service", sale.Service, "err", err)
-		s.answer(w, r, unavailable(sale))
-		return
+		return s.answer(w, r, unavailable(sale))
 	}
 	if client.cookie != "" {
 		http.SetCookie(w, &http.Cookie{Name: cookieName, Value: client.cookie, Path: "/",
@@ -36,7 +34,7 @@ func (s *Seller) Challenge(w http.ResponseWriter, r *http.Request, sale Sale, v 
 	}
 	a := required(sale, v)
 	a.Invoice, a.Expires = open.Invoice, open.Expires
-	s.answer(w, r, a)
+	return s.answer(w, r, a)
 }
 
 // Refuse answers a request that is not paid for with a 402 that has no
@@ -51,21 +49,20 @@ func (s *Seller) writeChallenges(h http.Header, _ *http.Request, _ Sale, open Op
 }
 
 // explain answers a request for which there is no challenge.
-func (s *Seller) explain(w http.ResponseWriter, r *http.Request, sale Sale, err error) {
+func (s *Seller) explain(w http.ResponseWriter, r *http.Request, sale Sale, err error) int {
 	var many *tooManyError
 	switch {
 	case errors.As(err, &many):
-		s.answer(w, r, tooMany(sale, many))
+		return s.answer(w, r, tooMany(sale, many))
 	case errors.Is(err, errEnded):
-		s.answer(w, r, ended(sale))
+		return s.answer(w, r, ended(sale))
 	case r.Context().Err() != nil && errors.Is(err, context.Cause(r.Context())):
-		// The client has gone.
-	default:
-		level := slog.LevelWarn
-		if _, known := errors.AsType[*notReadyError](err); known {
-			level = slog.LevelDebug // one line a request would fill the log
-		}
-		s.log.Log(r.Context(), level, "no challenge", "service", sale.Service, "err", err)
-		s.answer(w, r, unavailable(sale))
+		return 0
 	}
+	level := slog.LevelWarn
+	if _, known := errors.AsType[*notReadyError](err); known {
+		level = slog.LevelDebug // one line a request would fill the log
+	}
+	s.log.Log(r.Context(), level, "no challenge", "service", sale.Service, "err", err)
+	return s.answer(w, r, unavailable(sale))
 }

@@ -19,27 +19,41 @@ func (s *Seller) Redeem(_ context.Context, _ Sale, v Verdict) Verdict { return v
 // Pass hands a request on that was let through: paid for and redeemed, or for
 // free with an unpaid verdict. When the handler answers with a 5xx, or does
 // not answer, nothing has been used up: the credential is restored, failed is
-// called, which may be nil, and the answer says so in [l402.HeaderCharged]. A
-// handler that breaks off in the middle of an answer has answered, and one
-// whose client has gone away as well: what a client can bring about must not
-// give it another request.
-func (s *Seller) Pass(w http.ResponseWriter, r *http.Request, v Verdict, next http.Handler, failed func()) {
-	a := &watched{ResponseWriter: w, seller: s, request: r, verdict: v, failed: failed}
-	defer a.end()
-	next.ServeHTTP(a, r)
-	a.returned = true
+// called, which may be nil, the answer says so in [l402.HeaderCharged], and
+// Pass returns true. A handler that breaks off in the middle of an answer has
+// answered, and so has one whose client went away: what a client can bring
+// about must not give it another request.
+func (s *Seller) Pass(w http.ResponseWriter, r *http.Request, v Verdict, next http.Handler, failed func()) bool {
+	a := &watched{ResponseWriter: w, seller: s, request: r, verdict: v, onFailure: failed}
+	return a.watch(next)
+}
+
+// Pass hands a request on that is not sold at all, as [Seller.Pass] does.
+func Pass(w http.ResponseWriter, r *http.Request, next http.Handler, failed func()) bool {
+	a := &watched{ResponseWriter: w, request: r, onFailure: failed}
+	return a.watch(next)
 }
 
 // watched is a ResponseWriter that settles what the request used up just
 // before the answer's header is sent.
 type watched struct {
 	http.ResponseWriter
-	seller   *Seller
-	request  *http.Request
-	verdict  Verdict
-	failed   func()
-	begun    bool // the header is sent, or is about to be
-	returned bool // the handler has not panicked
+	seller    *Seller // nil where nothing is sold
+	request   *http.Request
+	verdict   Verdict
+	onFailure func()
+	begun     bool // the header is sent, or is about to be
+	returned  bool // the handler has not panicked
+	failed    bool
+}
+
+// watch runs the handler and reports whether it failed.
+func (a *watched) watch(next http.Handler) bool {
+	defer a.end()
+	next.ServeHTTP(a, a.request)
+	a.returned = true
+	a.end()
+	return a.failed
 }
 
 // Unwrap is for http.ResponseController.
@@ -82,9 +96,10 @@ func (a *watched) settle(status int) {
 
 // giveBack undoes what the request used up.
 func (a *watched) giveBack() {
+	a.failed = true
 	a.Header()[l402.HeaderCharged] = []string{l402.ChargedNo}
-	if a.failed != nil {
-		a.failed()
+	if a.onFailure != nil {
+		a.onFailure()
 	}
 }
 
