@@ -7,14 +7,15 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
-	"net"
 	"net/http"
+	"net/url"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
+	"github.com/lightningnetwork/lnd/lntypes"
 	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/leydenln/leyden/internal/fault"
@@ -30,9 +31,12 @@ type Client struct {
 	transport *l402http.Transport
 	base      *http.Transport
 
-	mu    sync.Mutex
-	spent lnwire.MilliSatoshi // prices of what this Client bought, or may have, in msat
-	run   *Result             // of the fetch under way
+	mu     sync.Mutex
+	spent  lnwire.MilliSatoshi             // prices of what this Client bought, or may have, in msat
+	run    *Result                         // of the fetch under way
+	warnTo func(string)                    // hears its warnings
+	offers map[lntypes.Hash]l402http.Offer // approved, by what they would be paid with
+	bought []l402http.Offer                // by the fetch under way
 }
 
 // New makes a client. It reads at most one small file and connects to nothing.
@@ -41,9 +45,14 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, store: NewFileStore(cfg.Tokens.Dir), base: newBase(cfg.HTTP)}
+	proxy, err := proxies(os.LookupEnv)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{cfg: cfg, store: NewFileStore(cfg.Tokens.Dir), base: newBase(cfg.HTTP, proxy)}
+	plain := patient{c.base, cfg.HTTP.Timeout}
 	c.transport = &l402http.Transport{
-		Base: patient{c.base, cfg.HTTP.Timeout}, Store: c.store, ClientKey: key, Network: cfg.LN.LND.Network,
+		Base: plain, Store: c.store, ClientKey: key, Network: cfg.LN.LND.Network,
 		MaxCost:        lnwire.MilliSatoshi(cfg.L402.MaxCostSats * 1000),
 		MaxFee:         lnwire.MilliSatoshi(cfg.L402.MaxFeeSats * 1000),
 		PaymentTimeout: cfg.L402.PaymentTimeout, Approve: c.approve, Trace: c.trace,
@@ -53,7 +62,8 @@ func New(cfg Config) (*Client, error) {
 			return nil, err
 		}
 	}
-	c.http = &http.Client{Transport: c.transport, CheckRedirect: c.checkRedirect}
+	c.offers = map[lntypes.Hash]l402http.Offer{}
+	c.http = &http.Client{Transport: careful{c.transport, plain}, CheckRedirect: c.checkRedirect}
 	return c, nil
 }
 
@@ -99,59 +109,18 @@ func clientKey(path string) ([]byte, error) {
 	return key[:], nil
 }
 
-// newBase is the plain HTTP below: one connection kept per host, the proxies
-// of the environment, bodies as they are sent.
-func newBase(c HTTPConfig) *http.Transport {
+// newBase is the plain HTTP below: one connection kept per host, bodies as they
+// are sent.
+func newBase(c HTTPConfig, proxy func(*http.Request) (*url.URL, error)) *http.Transport {
 	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: c.Timeout}).DialContext,
+		Proxy:                 proxy,
+		DialContext:           newDialer(c.Timeout).DialContext,
 		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: c.AllowInsecure},
 		TLSHandshakeTimeout:   c.Timeout,
 		ResponseHeaderTimeout: c.Timeout,
 		IdleConnTimeout:       time.Minute,
 		DisableCompression:    true,
 		ForceAttemptHTTP2:     true,
-	}
-}
-
-// approve keeps the limit over all redirects of one Client, and pays nothing
-// for a request that the user authorizes.
-func (c *Client) approve(ctx context.Context, o l402http.Offer) error {
-	if ctx.Value(ownAuthorization{}) != nil {
-		return fault.New(CodePaymentRequired, hintAuthorization, "%s asks for %d sat, and the request has an Authorization header",
-			o.URL, l402http.Sat(o.Amount))
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	limit := c.transport.MaxCost
-	if total := l402http.Sat(c.spent + o.Amount); total > l402http.Sat(limit) {
-		return fault.New(l402http.CodeOverMaxCost, fmt.Sprintf("pass --max-cost %d if it is worth that", total),
-			"the redirects cost %d sat together, over the limit of %d sat", total, l402http.Sat(limit))
-	}
-	return nil
-}
-
-// trace keeps what the result says of the payment and the time it took.
-func (c *Client) trace(e l402http.Event) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if e.Step == "payment" && !errors.Is(e.Err, l402http.ErrNothingSent) {
-		c.spent += e.Purchase.Amount
-	}
-	if c.run == nil {
-		return
-	}
-	c.run.Steps = append(c.run.Steps, Step{Name: e.Step, Took: e.Took, Failed: e.Err != nil})
-	switch {
-	case e.Purchase == nil:
-	case e.Step == "store" && e.Err != nil:
-		c.run.Warnings = append(c.run.Warnings, fmt.Sprintf("the token is not stored yet: %v", e.Err))
-	case e.Step == "request" && e.Err == nil:
-		c.run.Token = true
-	case e.Step == "payment" && e.Err == nil:
-		c.run.Paid = true
-		c.run.Amount += e.Purchase.Amount
-		c.run.Fee += e.Fee
 	}
 }
 

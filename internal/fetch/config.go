@@ -34,7 +34,17 @@ type L402Config struct {
 	PaymentTimeout time.Duration `yaml:"payment_timeout"`
 	// AutoPay: false never pays. Default: true.
 	AutoPay bool `yaml:"auto_pay"`
+	// OnWarning is OnWarningWarn (the default) or OnWarningRefuse: whether an
+	// origin is paid that took money and did not deliver, or whose price has
+	// risen or payee has changed.
+	OnWarning string `yaml:"on_warning"`
 }
+
+// The values of [L402Config.OnWarning].
+const (
+	OnWarningWarn   = "warn"
+	OnWarningRefuse = "refuse"
+)
 
 // HTTPConfig is how requests are made.
 type HTTPConfig struct {
@@ -99,7 +109,7 @@ func Dir() (string, error) {
 // Default returns the configuration without a file.
 func Default() Config {
 	return Config{
-		L402: L402Config{MaxCostSats: 1000, MaxFeeSats: 10, PaymentTimeout: time.Minute, AutoPay: true},
+		L402: L402Config{MaxCostSats: 1000, MaxFeeSats: 10, PaymentTimeout: time.Minute, AutoPay: true, OnWarning: OnWarningWarn},
 		HTTP: HTTPConfig{Timeout: 30 * time.Second, MaxRedirects: 10, UserAgent: "lnget/" + buildinfo.Version()},
 		LN: LNConfig{Mode: "lnd", LND: LNDConfig{
 			Host: "localhost:10009", TLSCert: "~/.lnd/tls.cert", Network: "mainnet",
@@ -229,6 +239,8 @@ func (c *Config) Validate() error {
 		return bad("l402.max_fee_sats", c.L402.MaxFeeSats, "a number of sat")
 	case c.L402.PaymentTimeout < time.Second:
 		return bad("l402.payment_timeout", c.L402.PaymentTimeout, "at least 1s")
+	case c.L402.OnWarning != OnWarningWarn && c.L402.OnWarning != OnWarningRefuse:
+		return bad("l402.on_warning", strconv.Quote(c.L402.OnWarning), "warn or refuse")
 	case c.HTTP.Timeout <= 0:
 		return bad("http.timeout", c.HTTP.Timeout, "more than 0s")
 	case c.HTTP.MaxRedirects < 0:

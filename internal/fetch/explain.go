@@ -100,6 +100,8 @@ func explainNetwork(err *url.Error) error {
 		hint = "pass -k if you know whose certificate it is"
 	case strings.Contains(text, "server gave HTTP response to HTTPS client"):
 		hint = "use http:// instead of https://"
+	case viaProxy(err.Err):
+		hint = "check the proxy that http_proxy, https_proxy or all_proxy name"
 	case err.Timeout():
 		hint = "try again, or raise http.timeout"
 	}

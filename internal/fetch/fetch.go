@@ -3,17 +3,18 @@ package fetch
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/l402"
 	"github.com/leydenln/leyden/l402/l402http"
 )
 
@@ -27,9 +28,21 @@ type Request struct {
 	// Follow follows redirects, as many as the configuration allows.
 	Follow bool
 
-	// Output is the file to write; Out is written when it is empty.
+	// Output is the file to write; Out is written when it is empty or "-".
 	Output string
 	Out    io.Writer
+
+	// Continue keeps in Output.part what has come when a fetch breaks off, and
+	// goes on from there. For GET without a body and with an Output.
+	Continue bool
+
+	// IdempotencyKey, if set, is sent as Idempotency-Key, and nothing is bought
+	// a second time from the same origin under the same key.
+	IdempotencyKey string
+
+	// Warn, if set, hears of each warning at once, before anything is paid.
+	// They are in the result as well.
+	Warn func(string)
 
 	// Progress, if set, hears how many bytes of how many (-1: not known) have
 	// come, a few times a second.
@@ -41,7 +54,8 @@ type Result struct {
 	URL         string
 	Status      int
 	ContentType string
-	Size        int64 // bytes written
+	Size        int64 // bytes of the body, or of the whole file
+	Resumed     int64 // bytes of it that were there before
 	Output      string
 
 	// Token says that a token was presented, Paid that one was bought:
@@ -78,7 +92,6 @@ const (
 	CodePaymentRequired = "payment_required"
 	CodeNetwork         = "network_error"
 	CodeOutput          = "write_failed"
-	CodeRedirects       = "too_many_redirects"
 )
 
 // Do fetches. A status of 400 or more is an error with the code http_error
@@ -90,27 +103,53 @@ func (c *Client) Do(ctx context.Context, r Request) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := openOutput(r.Output, r.Out)
+	source := ""
+	if r.Continue {
+		source = req.URL.String()
+	}
+	out, err := openOutput(r.Output, r.Out, source)
 	if err != nil {
 		return nil, err
 	}
 	defer out.discard()
+	if out.part != nil {
+		out.part.ask(req.Header)
+	}
 
 	res := &Result{URL: req.URL.Redacted(), Output: r.Output}
-	c.mu.Lock()
-	c.run = res
-	c.mu.Unlock()
-	defer func() {
-		c.mu.Lock()
-		c.run, res.Took = nil, time.Since(start)
-		c.mu.Unlock()
-	}()
+	c.begin(res, r.Warn)
 	resp, err := c.client(r.Follow).Do(req)
+	at := req.URL // where the answer comes from, as far as it is known
 	if err != nil {
-		return res, Explain(err)
+		err = Explain(err)
+	} else {
+		defer resp.Body.Close()
+		at = resp.Request.URL
+		err = c.finish(res, resp, out, r.Progress)
 	}
-	defer resp.Body.Close()
-	return res, c.finish(res, resp, out, r.Progress)
+	c.remember(res, l402http.OriginOf(at), err)
+	c.begin(nil, nil)
+	res.Took = time.Since(start)
+	return res, err
+}
+
+// begin makes res the result of the fetch under way, nil for none.
+func (c *Client) begin(res *Result, warn func(string)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.run, c.warnTo, c.bought = res, warn, nil
+}
+
+// warn adds a warning to the fetch under way. The caller holds c.mu.
+func (c *Client) warn(format string, args ...any) {
+	if c.run == nil {
+		return
+	}
+	text := fmt.Sprintf(format, args...)
+	c.run.Warnings = append(c.run.Warnings, text)
+	if c.warnTo != nil {
+		c.warnTo(text)
+	}
 }
 
 // finish reads the answer.
@@ -120,15 +159,28 @@ func (c *Client) finish(res *Result, resp *http.Response, out *output, progress 
 	if resp.StatusCode == http.StatusPaymentRequired {
 		return c.unpaid(res, resp)
 	}
+	if out.part != nil && resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
+		if !out.part.finished(resp) {
+			return out.part.spoilt(resp, errors.New("the file has become shorter"))
+		}
+		res.Size, res.Resumed = out.part.have, out.part.have
+		return out.keep()
+	}
 	if resp.StatusCode >= 400 && out.file != nil {
 		out.discard()
 		res.Output = ""
 		return httpError(resp)
 	}
-	body := newWatched(resp, c.cfg.HTTP.Timeout, progress)
+	if out.part != nil {
+		if err := out.part.accept(resp); err != nil {
+			return err
+		}
+		res.Resumed = out.part.have
+	}
+	body := newWatched(resp, c.cfg.HTTP.Timeout, res.Resumed, progress)
 	n, err := io.Copy(out, body)
 	body.stop()
-	res.Size = n
+	res.Size = res.Resumed + n
 	if err != nil {
 		return out.explain(body.err(err), resp)
 	}
@@ -142,7 +194,11 @@ func (c *Client) finish(res *Result, resp *http.Response, out *output, progress 
 }
 
 func httpError(resp *http.Response) error {
-	return fault.New(CodeHTTPError, "", "%s: the server answers %d %s",
+	hint := ""
+	if resp.Header.Get(l402.HeaderCharged) == l402.ChargedNo {
+		hint = "nothing was used up: the same command again costs nothing"
+	}
+	return fault.New(CodeHTTPError, hint, "%s: the server answers %d %s",
 		resp.Request.URL.Redacted(), resp.StatusCode, http.StatusText(resp.StatusCode)) // its own words may hold anything
 }
 
@@ -156,11 +212,15 @@ func (c *Client) unpaid(res *Result, resp *http.Response) error {
 		return fault.New(CodePaymentRequired, "ask the seller how to pay",
 			"%s asks for a payment that is not L402", res.URL)
 	}
+	c.look(offer)
 	res.Offer = &Offer{Offer: offer,
 		Problem: Explain(offer.Payable(c.transport.MaxCost, c.cfg.LN.LND.Network, time.Now()))}
 	hint := "lnget --no-pay shows the price; l402.auto_pay: true in the configuration pays it"
-	if resp.Request.Header.Get("Authorization") != "" {
+	switch ctx := resp.Request.Context(); {
+	case ctx.Value(ownAuthorization{}) != nil:
 		hint = hintAuthorization
+	case ctx.Value(inTheClear{}) != nil:
+		hint = "ask for this URL itself if a token may be sent to it in the clear"
 	}
 	return fault.New(CodePaymentRequired, hint, "%s asks for %d sat, and paying is off",
 		res.URL, l402http.Sat(offer.Amount))
@@ -170,6 +230,12 @@ func (c *Client) unpaid(res *Result, resp *http.Response) error {
 // is never paid for, also not where a redirect leads that the user's header does
 // not follow.
 type ownAuthorization struct{}
+
+// headerIdempotencyKey names a request to the seller; idempotencyKey marks its
+// context with the key.
+const headerIdempotencyKey = "Idempotency-Key"
+
+type idempotencyKey struct{}
 
 const hintAuthorization = "leave the Authorization header to lnget"
 
@@ -202,11 +268,15 @@ func (c *Client) request(ctx context.Context, r Request) (*http.Request, error) 
 	if r.Header != nil {
 		req.Header = r.Header.Clone()
 	}
+	if r.IdempotencyKey != "" {
+		req.Header.Set(headerIdempotencyKey, r.IdempotencyKey)
+		req = req.WithContext(context.WithValue(req.Context(), idempotencyKey{}, r.IdempotencyKey))
+	}
 	if host := req.Header.Get("Host"); host != "" {
 		req.Host = host
 	}
 	if u.User != nil || req.Header.Get("Authorization") != "" {
-		req = req.WithContext(context.WithValue(ctx, ownAuthorization{}, true))
+		req = req.WithContext(context.WithValue(req.Context(), ownAuthorization{}, true))
 	}
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", c.cfg.HTTP.UserAgent)
@@ -215,40 +285,6 @@ func (c *Client) request(ctx context.Context, r Request) (*http.Request, error) 
 		req.Header.Set("Accept", "*/*")
 	}
 	return req, nil
-}
-
-func (c *Client) client(follow bool) *http.Client {
-	if follow {
-		return c.http
-	}
-	return &http.Client{Transport: c.transport, CheckRedirect: func(*http.Request, []*http.Request) error {
-		return http.ErrUseLastResponse
-	}}
-}
-
-// drainTime bounds how long the body of a redirect is read.
-const drainTime = time.Second
-
-// travels are the headers of the user that another origin may see.
-var travels = []string{"Accept", "Accept-Language", "Content-Type", "User-Agent"}
-
-// checkRedirect bounds redirects; to another origin nothing goes that could be
-// a secret, and to none where we came from.
-func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
-	if len(via) > c.cfg.HTTP.MaxRedirects {
-		return fault.New(CodeRedirects, "raise --max-redirects", "more than %d redirects", c.cfg.HTTP.MaxRedirects)
-	}
-	// net/http reads the end of the last answer, which may never come.
-	time.AfterFunc(drainTime, func() { req.Response.Body.Close() })
-	req.Header.Del("Referer")
-	if l402http.OriginOf(req.URL) != l402http.OriginOf(via[0].URL) {
-		for name := range req.Header {
-			if !slices.Contains(travels, name) {
-				req.Header.Del(name)
-			}
-		}
-	}
-	return nil
 }
 
 // String describes a step, for -v.

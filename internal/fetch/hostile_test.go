@@ -115,7 +115,7 @@ func TestRedirectThatNeverEnds(t *testing.T) {
 func TestLimitOverRedirects(t *testing.T) {
 	c, _ := newClient(t, func(c *Config) { c.L402.MaxCostSats = 250 })
 	purchase := &l402http.Purchase{Amount: 100_000}
-	offer := l402http.Offer{Amount: 100_000}
+	offer := l402http.Offer{Amount: 100_000, URL: "http://shop.example/"}
 	for i, step := range []struct {
 		err  error
 		code string
@@ -135,7 +135,7 @@ func TestLimitOverRedirects(t *testing.T) {
 func TestOutputKeepsWhatItReplaces(t *testing.T) {
 	write := func(t *testing.T, path string) {
 		t.Helper()
-		o, err := openOutput(path, nil)
+		o, err := openOutput(path, nil, "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -23,9 +23,12 @@ type output struct {
 	file *os.File // nil for a plain writer
 	path string   // what file becomes; "" when it is written in place
 	werr error    // the writer's own error, apart from the reader's
+	part *part    // what file is, when it can be continued
 }
 
-func openOutput(path string, w io.Writer) (*output, error) {
+// openOutput opens the file at path, or takes w when path is empty. With a
+// source (its URL) the file can be continued.
+func openOutput(path string, w io.Writer, source string) (*output, error) {
 	if path == "" || path == "-" {
 		return &output{Writer: w}, nil
 	}
@@ -45,6 +48,13 @@ func openOutput(path string, w io.Writer) (*output, error) {
 		}
 		f.Close()
 		mode = info.Mode().Perm()
+	}
+	if source != "" {
+		p, err := openPart(path, source, mode)
+		if err != nil {
+			return nil, err
+		}
+		return &output{Writer: p.file, file: p.file, path: path, part: p}, nil
 	}
 	var random [6]byte
 	rand.Read(random[:])
@@ -77,21 +87,34 @@ func (o *output) keep() error {
 	if o.file == nil {
 		return nil
 	}
+	if o.part != nil {
+		if err := o.part.complete(); err != nil {
+			return err
+		}
+	}
 	f := o.file
 	o.file = nil
 	err := f.Close()
 	if err == nil && o.path != "" {
 		err = os.Rename(f.Name(), o.path)
 	}
-	if err != nil && o.path != "" {
+	switch {
+	case o.part != nil && err == nil:
+		_ = os.Remove(o.part.notePath())
+	case err != nil && o.path != "" && o.part == nil:
 		_ = os.Remove(f.Name())
 	}
 	return outputFault(f.Name(), err)
 }
 
-// discard drops the file, unless it was kept.
+// discard drops the file, unless it was kept or can be continued.
 func (o *output) discard() {
 	if o.file == nil {
+		return
+	}
+	if o.part != nil {
+		o.part.leave()
+		o.file = nil
 		return
 	}
 	o.file.Close()
@@ -109,7 +132,11 @@ func (o *output) explain(err error, resp *http.Response) error {
 	if errors.Is(err, context.Canceled) {
 		return Explain(err)
 	}
-	return fault.New(CodeNetwork, "try again", "%s: the answer broke off: %w", resp.Request.URL.Redacted(), err)
+	hint := "try again"
+	if o.part != nil && o.part.note.validator() != "" {
+		hint = hintContinue
+	}
+	return fault.New(CodeNetwork, hint, "%s: the answer broke off: %w", resp.Request.URL.Redacted(), err)
 }
 
 func outputFault(path string, err error) error {

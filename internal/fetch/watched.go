@@ -11,7 +11,7 @@ import (
 // progressEvery is how often progress is told.
 const progressEvery = 200 * time.Millisecond
 
-// watched is a body that tells its progress, and fails when it stays silent
+// watched is a body of which some has come before; it tells its progress, and fails when it stays silent
 // for too long.
 type watched struct {
 	body  io.ReadCloser
@@ -24,8 +24,11 @@ type watched struct {
 	told        time.Time
 }
 
-func newWatched(resp *http.Response, limit time.Duration, progress func(done, total int64)) *watched {
-	w := &watched{body: resp.Body, limit: limit, progress: progress, total: resp.ContentLength, told: time.Now()}
+func newWatched(resp *http.Response, limit time.Duration, before int64, progress func(done, total int64)) *watched {
+	w := &watched{body: resp.Body, limit: limit, progress: progress, done: before, total: -1, told: time.Now()}
+	if resp.ContentLength >= 0 {
+		w.total = before + resp.ContentLength
+	}
 	w.timer = time.AfterFunc(limit, func() {
 		w.late.Store(true)
 		resp.Body.Close()

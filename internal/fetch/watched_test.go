@@ -53,7 +53,7 @@ func TestSilenceIsBounded(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var told []int64
 				resp := &http.Response{Body: newDrip(c.pauses...), ContentLength: 3}
-				w := newWatched(resp, 10*time.Second, func(done, total int64) { told = append(told, done, total) })
+				w := newWatched(resp, 10*time.Second, 0, func(done, total int64) { told = append(told, done, total) })
 				_, err := io.Copy(io.Discard, w)
 				w.stop()
 				if c.want == "" {

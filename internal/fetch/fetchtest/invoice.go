@@ -26,9 +26,10 @@ type Invoice struct {
 	Preimage lntypes.Preimage
 	Created  time.Time
 	Expiry   time.Duration
+	Key      *btcec.PrivateKey // of the payee; a fresh one if nil
 }
 
-// Encode signs the invoice with a fresh key and returns it with its hash.
+// Encode signs the invoice and returns it with its hash.
 func (i Invoice) Encode() (string, lntypes.Hash, error) {
 	if i.Net == nil {
 		i.Net = &chaincfg.RegressionNetParams
@@ -39,9 +40,12 @@ func (i Invoice) Encode() (string, lntypes.Hash, error) {
 	if i.Expiry == 0 {
 		i.Expiry = time.Hour
 	}
-	key, err := btcec.NewPrivateKey()
-	if err != nil {
-		return "", lntypes.Hash{}, err
+	if i.Key == nil {
+		key, err := btcec.NewPrivateKey()
+		if err != nil {
+			return "", lntypes.Hash{}, err
+		}
+		i.Key = key
 	}
 	var addr [32]byte
 	rand.Read(addr[:])
@@ -59,7 +63,7 @@ func (i Invoice) Encode() (string, lntypes.Hash, error) {
 		return "", lntypes.Hash{}, err
 	}
 	text, err := invoice.Encode(zpay32.MessageSigner{SignCompact: func(msg []byte) ([]byte, error) {
-		return ecdsa.SignCompact(key, chainhash.HashB(msg), true), nil
+		return ecdsa.SignCompact(i.Key, chainhash.HashB(msg), true), nil
 	}})
 	return text, hash, err
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/lightningnetwork/lnd/lntypes"
 	"github.com/lightningnetwork/lnd/lnwire"
 	"gopkg.in/macaroon.v2"
@@ -32,6 +33,9 @@ type Seller struct {
 	Challenge func(s *Seller, w http.ResponseWriter, r *http.Request)
 	// Refuse, if set, refuses credentials that are otherwise good.
 	Refuse func(r *http.Request) bool
+
+	// Payee signs the invoices.
+	Payee *btcec.PrivateKey
 
 	keys *l402.Keyring
 
@@ -58,7 +62,11 @@ func NewSeller(l Ledger) *Seller {
 	if err != nil {
 		panic(err)
 	}
-	return &Seller{Ledger: l, Price: 100_000, keys: keys, paths: map[lntypes.Hash]string{}}
+	payee, err := btcec.NewPrivateKey()
+	if err != nil {
+		panic(err)
+	}
+	return &Seller{Ledger: l, Price: 100_000, Payee: payee, keys: keys, paths: map[lntypes.Hash]string{}}
 }
 
 // Minted counts the challenges that were made.
@@ -107,6 +115,9 @@ func (s *Seller) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // Mint signs the invoice, publishes its preimage, and makes its token.
 func (s *Seller) Mint(r *http.Request, i Invoice) (l402.Token, string, error) {
+	if i.Key == nil {
+		i.Key = s.Payee
+	}
 	text, hash, err := i.Encode()
 	if err != nil {
 		return l402.Token{}, "", err
