@@ -76,8 +76,11 @@ func (g *Gate) open(ctx context.Context, cfg *Config, dial func() (Node, error))
 	if err != nil {
 		return err
 	}
-	g.now.Store(first)
 	if g.listener, err = listen(ctx, cfg, !cfg.Insecure); err != nil {
+		return err
+	}
+	g.now.Store(first)
+	if err := g.begin(first, nil); err != nil {
 		return err
 	}
 	g.server = &http.Server{
@@ -194,7 +197,10 @@ func (g *Gate) Stop() error {
 
 func (g *Gate) close() error {
 	var errs []error
-	if g.server != nil {
+	switch {
+	case g.server == nil && g.listener != nil:
+		errs = append(errs, g.listener.Close())
+	case g.server != nil:
 		ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 		defer cancel()
 		if err := g.server.Shutdown(ctx); err != nil {
@@ -207,7 +213,7 @@ func (g *Gate) close() error {
 	}
 	g.tasks.Wait()
 	if last := g.now.Load(); last != nil {
-		last.close()
+		last.end()
 	}
 	if g.link != nil {
 		errs = append(errs, g.link.close())

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -254,7 +255,7 @@ func TestFreeWithoutAuthenticator(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := Start(t.Context(), cfg, newLogger(os.Stderr, cfg))
+	g, err := Start(t.Context(), cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,8 @@ type generation struct {
 	tls     *tls.Config // nil when the gate speaks plain HTTP
 	proxies *proxies
 
+	authority *authority // nil when there is none to ask
+
 	inside  atomic.Int64 // requests
 	retired atomic.Bool
 }
@@ -26,8 +28,7 @@ func (g *Gate) build(cfg *Config) (*generation, error) {
 		return nil, err
 	}
 	next.handler = cfg.patience(router)
-	next.tls, err = cfg.serverTLS()
-	return next, err
+	return next, g.secure(next)
 }
 
 // ServeHTTP serves a request with the generation of this moment.
@@ -54,9 +55,35 @@ func (n *generation) retire() {
 	}
 }
 
+// begin starts what a generation does by itself and the one before it, if any,
+// did not.
+func (g *Gate) begin(next, last *generation) error {
+	if next.authority == nil || last != nil && next.authority == last.authority {
+		return nil
+	}
+	return next.authority.begin(g.listener.Addr())
+}
+
+// replace puts a generation in place of the one that serves.
+func (g *Gate) replace(next, last *generation) {
+	g.now.Store(next)
+	last.retire()
+	if last.authority != nil && last.authority != next.authority {
+		last.authority.end()
+	}
+}
+
 // close ends connections that no request uses. It may be called more than
 // once, and while a request still comes.
 func (n *generation) close() { n.proxies.close() }
+
+// end is for the last generation, when the gate stops.
+func (n *generation) end() {
+	n.close()
+	if n.authority != nil {
+		n.authority.end()
+	}
+}
 
 // tlsConfig asks the generation of the moment for its certificate.
 func (g *Gate) tlsConfig() *tls.Config {

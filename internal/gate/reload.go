@@ -43,17 +43,18 @@ func (g *Gate) reload(ctx context.Context, old *generation) error {
 	if err != nil {
 		return err
 	}
+	if err := g.begin(next, old); err != nil {
+		return err
+	}
 	if g.seller != nil {
 		if err := g.seller.Update(g.sellerConfig(cfg, keys)); err != nil {
-			next.close()
 			return err
 		}
 	}
 	if g.level != nil {
 		g.level.Set(cfg.level())
 	}
-	g.now.Store(next)
-	old.retire()
+	g.replace(next, old)
 	return nil
 }
 

@@ -23,29 +23,59 @@ const (
 // codeBadTLS is the code of a certificate that cannot be served.
 const codeBadTLS = "bad_tls"
 
-// serverTLS returns the TLS configuration to serve with, nil for insecure.
-func (c *Config) serverTLS() (*tls.Config, error) {
-	if c.Insecure {
-		return nil, nil
+// secure gives a generation its certificates: those of the configuration, or
+// an authority's. The authority of the generation before goes on if it is the
+// same.
+func (g *Gate) secure(next *generation) error {
+	if next.cfg.Insecure {
+		return nil
 	}
+	own, err := next.cfg.certificate()
+	if err != nil {
+		return err
+	}
+	terms, on := next.cfg.acmeTerms()
+	if !on {
+		next.tls = serving(own)
+		return nil
+	}
+	if before := g.now.Load(); before != nil && before.authority != nil && before.authority.terms == terms {
+		next.authority = before.authority
+	} else if next.authority, err = newAuthority(terms, g.log); err != nil {
+		return err
+	}
+	next.tls = next.authority.tlsConfig(own)
+	return nil
+}
+
+// serving is how a certificate is served.
+func serving(pair tls.Certificate) *tls.Config {
+	return &tls.Config{
+		Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+	}
+}
+
+// certificate returns the one in the files of the configuration, or our own.
+func (c *Config) certificate() (tls.Certificate, error) {
+	var none tls.Certificate
 	certPath, keyPath, own := c.TLSCertPath, c.TLSKeyPath, false
 	if certPath == "" {
 		certPath, keyPath = filepath.Join(c.BaseDir, "tls.cert"), filepath.Join(c.BaseDir, "tls.key")
 		if err := c.ensureSelfSigned(certPath, keyPath); err != nil {
-			return nil, err
+			return none, err
 		}
 		own = true
 	}
 	keyPEM, err := files.ReadSecret(keyPath)
 	if err != nil {
 		if fault.Code(err) != fault.Internal {
-			return nil, err
+			return none, err
 		}
-		return nil, fault.New(codeBadTLS, "check tlskeypath", "TLS key: %w", err)
+		return none, fault.New(codeBadTLS, "check tlskeypath", "TLS key: %w", err)
 	}
 	certPEM, err := os.ReadFile(certPath)
 	if err != nil {
-		return nil, fault.New(codeBadTLS, "check tlscertpath", "TLS certificate: %w", err)
+		return none, fault.New(codeBadTLS, "check tlscertpath", "TLS certificate: %w", err)
 	}
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
@@ -53,11 +83,9 @@ func (c *Config) serverTLS() (*tls.Config, error) {
 		if own {
 			hint = "remove both to have new ones made"
 		}
-		return nil, fault.New(codeBadTLS, hint, "TLS certificate %s with %s: %w", certPath, keyPath, err)
+		return none, fault.New(codeBadTLS, hint, "TLS certificate %s with %s: %w", certPath, keyPath, err)
 	}
-	return &tls.Config{
-		Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
-	}, nil
+	return pair, nil
 }
 
 // ensureSelfSigned makes certificate and key when there is none, and renews
