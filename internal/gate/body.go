@@ -1,15 +1,14 @@
 package gate
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
-
-// errSilentBody is why a body was given up.
-var errSilentBody = errors.New("the request's body stopped arriving")
 
 // patientBody is a request's body that may take as long as it likes, but not
 // stop: each read waits for silence at most.
@@ -20,9 +19,13 @@ type patientBody struct {
 
 	// until is when everything must have been read, zero for no such time.
 	until time.Time
-	// armed is how long the connection waits now.
-	armed time.Time
+	// armed is when the connection gives up, in nanoseconds since 1970, 0 once
+	// the body has been read.
+	armed atomic.Int64
 }
+
+// patientKey is the key of a context's *patientBody.
+type patientKey struct{}
 
 // bePatient bounds the silences within a request's body, and what of it is
 // still read when nobody wants it. The deadline must go as the body ends: from
@@ -36,20 +39,32 @@ func bePatient(w http.ResponseWriter, r *http.Request, silence, readTimeout time
 		b.until = time.Now().Add(readTimeout)
 	}
 	b.arm()
-	patient := *r
-	patient.Body = b
-	return &patient
+	r = r.WithContext(context.WithValue(r.Context(), patientKey{}, b))
+	r.Body = b
+	return r
+}
+
+// fellSilent reports whether it is for the silence of its body that a request
+// has been cancelled: the server cancels it, as when the client has gone.
+func fellSilent(r *http.Request) bool {
+	b, ok := r.Context().Value(patientKey{}).(*patientBody)
+	if !ok {
+		return false
+	}
+	armed := b.armed.Load()
+	return armed != 0 && time.Now().UnixNano() >= armed
 }
 
 // arm makes sure that the next read waits for no less than the silence, and
 // for no more than a quarter longer.
 func (b *patientBody) arm() {
 	now := time.Now()
-	if b.armed.Sub(now) >= b.silence {
+	if b.armed.Load()-now.UnixNano() >= int64(b.silence) {
 		return
 	}
-	b.armed = now.Add(b.silence + b.silence/4)
-	b.set(b.armed)
+	deadline := now.Add(b.silence + b.silence/4)
+	b.armed.Store(deadline.UnixNano())
+	b.set(deadline)
 }
 
 func (b *patientBody) set(deadline time.Time) {
@@ -63,12 +78,9 @@ func (b *patientBody) set(deadline time.Time) {
 func (b *patientBody) Read(p []byte) (int, error) {
 	b.arm()
 	n, err := b.ReadCloser.Read(p)
-	switch {
-	case errors.Is(err, io.EOF):
+	if errors.Is(err, io.EOF) {
+		b.armed.Store(0)
 		b.set(time.Time{})
-		b.armed = time.Time{}
-	case err != nil && !time.Now().Before(b.armed):
-		err = fmt.Errorf("%w: %w", errSilentBody, err)
 	}
 	return n, err
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"sync"
 )
 
@@ -80,7 +81,7 @@ func (p *proxies) failed(w http.ResponseWriter, r *http.Request, s *Service, err
 	switch {
 	case errors.As(err, &tooLarge):
 		writeTooLarge(w, tooLarge.Limit)
-	case errors.Is(err, errSilentBody):
+	case fellSilent(r) && (r.Context().Err() != nil || errors.Is(err, os.ErrDeadlineExceeded)):
 		w.Header().Set("Connection", "close")
 		writeError(w, http.StatusRequestTimeout, "body_timeout", "the request's body stopped arriving")
 	case r.Context().Err() != nil || errors.Is(err, context.Canceled):
