@@ -26,8 +26,8 @@ const (
 // Transaction is one challenge: an invoice and the token that it buys.
 type Transaction struct {
 	Hash    lntypes.Hash
-	TokenID l402.TokenID
-	Token   l402.Token
+	TokenID l402.TokenID // the payment hash where there is no token
+	Token   l402.Token // zero when it was sold by the Payment scheme alone
 	Service string
 	Price   lnwire.MilliSatoshi // msat asked for
 	Client  []byte              // 32 bytes that name the client, or none
@@ -73,16 +73,7 @@ func (db *DB) Cancel(ctx context.Context, hash lntypes.Hash) error {
 // Prune forgets cancelled challenges made before the time and returns how
 // many.
 func (db *DB) Prune(ctx context.Context, before time.Time) (int64, error) {
-	var n int64
-	err := db.Write(ctx, func(tx *sql.Tx) error {
-		r, err := tx.Exec(`DELETE FROM transactions WHERE state = 'canceled' AND created_ms < ?`, before.UnixMilli())
-		if err != nil {
-			return err
-		}
-		n, err = r.RowsAffected()
-		return err
-	})
-	return n, err
+	return db.count(ctx, `DELETE FROM transactions WHERE state = 'canceled' AND created_ms < ?`, before.UnixMilli())
 }
 
 // OpenTransactions returns the open transactions, oldest first.
@@ -147,19 +138,13 @@ func (r *rawTransaction) transaction() (Transaction, error) {
 		t.Client = nil
 	}
 	var err error
-	t.Token, err = l402.ParseToken(r.token)
+	if r.token != "" {
+		t.Token, err = l402.ParseToken(r.token)
+	}
 	return t, errors.Join(err, t.Prefix.UnmarshalText([]byte(r.prefix)))
 }
 
-func (db *DB) change(ctx context.Context, query string, args ...any) (changed bool, err error) {
-	err = db.Write(ctx, func(tx *sql.Tx) error {
-		r, err := tx.Exec(query, args...)
-		if err != nil {
-			return err
-		}
-		n, err := r.RowsAffected()
-		changed = n > 0
-		return err
-	})
-	return changed, err
+func (db *DB) change(ctx context.Context, query string, args ...any) (bool, error) {
+	n, err := db.count(ctx, query, args...)
+	return n > 0, err
 }
