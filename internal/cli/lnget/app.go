@@ -60,7 +60,7 @@ func status(err error) int {
 	switch fault.Code(err) {
 	case l402http.CodeOverMaxCost:
 		return 2
-	case fetch.CodeNetwork, lightning.CodeUnreachable, lightning.CodeTimeout:
+	case fetch.CodeNetwork, fetch.CodeNoTor, lightning.CodeUnreachable, lightning.CodeTimeout:
 		return 4
 	}
 	return 1
@@ -86,11 +86,11 @@ failed, 4 network.`,
   lnget -d '{"query":"x"}' https://api.example.com/search
   lnget tokens list                                  what was bought`,
 		Version:       buildinfo.Version() + " commit " + buildinfo.Commit(),
-		Args:          oneURL,
+		Args:          atMostOneURL,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return app.fetch(cmd, f, args[0])
+			return app.fetch(cmd, f, args)
 		},
 	}
 	root.SetFlagErrorFunc(voice.UsageError)
@@ -102,14 +102,11 @@ failed, 4 network.`,
 	return root
 }
 
-func oneURL(cmd *cobra.Command, args []string) error {
-	switch len(args) {
-	case 0:
-		return voice.UsageError(cmd, errors.New("no URL given"))
-	case 1:
-		return nil
+func atMostOneURL(cmd *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return voice.UsageError(cmd, errors.New("more than one URL given; quote it if it holds spaces"))
 	}
-	return voice.UsageError(cmd, errors.New("more than one URL given; quote it if it holds spaces"))
+	return nil
 }
 
 // load reads the configuration.
