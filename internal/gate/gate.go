@@ -145,7 +145,7 @@ func (g *Gate) sellerConfig(cfg *Config, keys *l402.Keyring) l402http.SellerConf
 	return l402http.SellerConfig{
 		Keys: keys, Invoicer: g.link, Revoked: g.watcher.isRevoked, Journal: journal{g.db},
 		MaxOpen: int(cfg.Challenges.MaxOpen), InvoiceExpiry: time.Duration(cfg.Challenges.Expiry),
-		SameAddress: cfg.Challenges.SameAddress, Log: g.log,
+		SameAddress: cfg.Challenges.SameAddress, Body: answerBody, Log: g.log,
 	}
 }
 
