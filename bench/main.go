@@ -17,6 +17,10 @@ import (
 )
 
 func main() {
+	if asked, err := serveAs(os.Args[1:]); asked {
+		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
+		os.Exit(1)
+	}
 	bin := flag.String("bin", "bin", "folder that holds leyden, lnget and btcd (make build)")
 	rounds := flag.Int("rounds", 5, "interleaved rounds; their median counts")
 	only := flag.String("only", "", "comma-separated parts: "+strings.Join(partNames(), ", ")+" (default all)")
@@ -43,6 +47,7 @@ var parts = []part{
 	{"paid", benchPaid},
 	{"account", benchAccount},
 	{"lists", benchLists},
+	{"gate", benchGate},
 }
 
 func partNames() []string {
