@@ -83,7 +83,7 @@ func walletFor(c LNConfig) (Wallet, error) {
 // NotBuiltIn is the error of a wallet that lnget does not have yet.
 func NotBuiltIn(what string) error {
 	return fault.New("not_built_in", "run a node with `leyden node create` and `leyden node start`, then `lnget config init`",
-		"%s is not built in yet", what)
+		"%s comes in a later version", what)
 }
 
 // clientKey reads the secret that the nonces of all origins derive from, or

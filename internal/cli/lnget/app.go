@@ -90,7 +90,7 @@ failed, 4 network.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return app.fetch(cmd, f, args)
+			return app.fetch(cmd, &f, args)
 		},
 	}
 	root.SetFlagErrorFunc(voice.UsageError)
@@ -98,6 +98,7 @@ failed, 4 network.`,
 	root.PersistentFlags().BoolVar(&app.json, "json", false, "print JSON")
 	root.PersistentFlags().BoolVar(&app.human, "human", false, "print for people, also to a pipe")
 	f.register(root)
+	app.completions(root)
 	root.AddCommand(newConfigCmd(app), newTokensCmd(app), newLNCmd(app), newPaymentsCmd(app))
 	return root
 }

@@ -47,6 +47,9 @@ before a pay-only one, and admin.macaroon last. --macaroon FILE takes that one.`
 	cmd.Flags().StringVar(&where.Network, "network", "", "the node's network, if it has several")
 	cmd.Flags().StringVar(&where.Macaroon, "macaroon", "", "the macaroon to pay with, such as an account's")
 	cmd.Flags().BoolVar(&force, "force", false, "replace a configuration that is there")
+	complete(cmd, "network", "mainnet", "testnet", "signet", "regtest", "simnet")
+	_ = cmd.MarkFlagDirname("lnddir")
+	_ = cmd.MarkFlagFilename("macaroon", "macaroon")
 	return cmd
 }
 

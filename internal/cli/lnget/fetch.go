@@ -21,8 +21,8 @@ import (
 const maxPrintBody = 1 << 20
 
 // fetch gets the URL and prints what is to be said beside the body.
-func (app *App) fetch(cmd *cobra.Command, f fetchFlags, args []string) error {
-	url, err := app.target(cmd, &f, args)
+func (app *App) fetch(cmd *cobra.Command, f *fetchFlags, args []string) error {
+	url, err := app.target(cmd, f, args)
 	if err != nil {
 		return err
 	}

@@ -25,8 +25,8 @@ func newLNCmd(app *App) *cobra.Command {
 			Args: voice.Args(cobra.NoArgs), RunE: app.ask(app.lnStatus)},
 		&cobra.Command{Use: "info", Short: "What the node says of itself",
 			Args: voice.Args(cobra.NoArgs), RunE: app.ask(app.lnInfo)},
-		notBuiltIn("lnc", "Lightning Node Connect (not built in yet)"),
-		notBuiltIn("neutrino", "An embedded wallet (not built in yet)"))
+		notBuiltIn("lnc", "Lightning Node Connect (comes later)"),
+		notBuiltIn("neutrino", "An embedded wallet (comes later)"))
 	return cmd
 }
 

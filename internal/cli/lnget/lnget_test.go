@@ -104,6 +104,8 @@ func pages(seller http.Handler) http.Handler {
 		w.Header().Set("Content-Length", "1000")
 		fmt.Fprint(w, "half")
 	})
+	mux.HandleFunc("/binary", func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte{0, 0xff}) })
+	mux.HandleFunc("/large", func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, 2<<20)) })
 	mux.HandleFunc("/card", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("WWW-Authenticate", `Payment method="card"`)
 		w.WriteHeader(http.StatusPaymentRequired)

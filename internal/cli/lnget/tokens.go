@@ -32,9 +32,10 @@ func newTokensCmd(app *App) *cobra.Command {
 		&cobra.Command{Use: "list", Short: "List the tokens and what they cost", Args: voice.Args(cobra.NoArgs),
 			RunE: func(*cobra.Command, []string) error { return app.tokensList("") }},
 		&cobra.Command{Use: "show DOMAIN", Short: "Show the tokens of a domain", Args: voice.Args(cobra.ExactArgs(1)),
-			RunE: func(_ *cobra.Command, args []string) error { return app.tokensList(args[0]) }},
+			ValidArgsFunction: app.domains,
+			RunE:              func(_ *cobra.Command, args []string) error { return app.tokensList(args[0]) }},
 		&cobra.Command{Use: "remove DOMAIN", Short: "Remove the tokens of a domain, so that it is paid again",
-			Args: voice.Args(cobra.ExactArgs(1)),
+			Args: voice.Args(cobra.ExactArgs(1)), ValidArgsFunction: app.domains,
 			RunE: func(_ *cobra.Command, args []string) error { return app.tokensRemove(args[0]) }},
 		clear)
 	return cmd
@@ -60,12 +61,8 @@ type purchaseJSON struct {
 func purchases(all []l402http.Purchase) []purchaseJSON {
 	list := make([]purchaseJSON, 0, len(all))
 	for _, p := range all {
-		state := p.State
-		if state == l402http.StatePaid && p.Expired(time.Now()) {
-			state = l402http.StateExpired
-		}
 		j := purchaseJSON{
-			Domain: p.Origin.Host(), Origin: string(p.Origin), Path: p.Path, State: string(state),
+			Domain: p.Origin.Host(), Origin: string(p.Origin), Path: p.Path, State: stateOf(p),
 			Services: append([]string{}, p.Services()...), Used: p.Used, PaymentHash: p.Hash.String(),
 			CreatedAt: p.Created.UTC(), PaidAt: p.Paid, Reason: p.Reason, FeeMsat: uint64(p.Fee),
 		}
@@ -76,6 +73,14 @@ func purchases(all []l402http.Purchase) []purchaseJSON {
 	}
 	slices.SortStableFunc(list, func(a, b purchaseJSON) int { return a.CreatedAt.Compare(b.CreatedAt) })
 	return list
+}
+
+// stateOf is the state of a purchase now.
+func stateOf(p l402http.Purchase) string {
+	if p.State == l402http.StatePaid && p.Expired(time.Now()) {
+		return string(l402http.StateExpired)
+	}
+	return string(p.State)
 }
 
 // selected returns the purchases of a domain ("" for all) that keep says.
@@ -123,7 +128,7 @@ func (app *App) printPurchases(all []l402http.Purchase, cfg fetch.Config) {
 	}
 	table(app.Out, "ORIGIN\tPATH\tSTATE\tSAT\tWHEN", func(row func(...any)) {
 		for _, p := range list {
-			row(p.Origin, p.Path, p.State, p.AmountSat, p.CreatedAt.Local().Format(time.DateTime))
+			row(voice.Plain(p.Origin), voice.Plain(p.Path), p.State, p.AmountSat, p.CreatedAt.Local().Format(time.DateTime))
 		}
 	})
 }
