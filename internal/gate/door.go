@@ -51,7 +51,7 @@ func newDoor(c *Config, s *Service, seller *l402http.Seller, backend http.Handle
 		err = seller.Check(d.sale)
 	}
 	if err != nil {
-		return nil, fault.New(CodeBadConfig, "", "service %q: %w", s.Name, err)
+		return nil, fault.New(CodeBadConfig, "correct gate.yaml", "service %q: %w", s.Name, err)
 	}
 	return d, nil
 }
