@@ -17,6 +17,9 @@ LNGETMOD = $(shell mkdir -p bin && sed '/protobuf-go-hex-display/d' go.mod > bin
 	cat go.sum cmd/lnget/protobuf.sum > bin/lnget.sum && \
 	go list -modfile bin/lnget.mod -f '-modfile bin/lnget.mod' google.golang.org/protobuf/proto)
 
+# Let's Encrypt's test authority, built beside our module.
+PEBBLE  := github.com/letsencrypt/pebble/v2/cmd/pebble@v2.10.1
+
 export GOTOOLCHAIN := local
 
 .PHONY: help
@@ -30,8 +33,9 @@ build: ## build bin/leyden, bin/lnget and bin/btcd (the test chain)
 	$(GO) build -ldflags '-s -w' -o bin/ github.com/btcsuite/btcd
 
 .PHONY: programs
-programs: build ## what the tests run: bin/lnd as well, the lnd of somebody else
+programs: build ## what the tests run: bin/lnd and bin/pebble (a test authority) as well
 	$(BUILD) -ldflags '-s -w' -o bin/ github.com/lightningnetwork/lnd/cmd/lnd
+	GOBIN=$(CURDIR)/bin $(GO) install $(PEBBLE)
 
 .PHONY: release
 release: ## dist/leyden and dist/lnget, without this machine's paths

@@ -153,6 +153,15 @@ func (a *authority) tlsConfig(own tls.Certificate) *tls.Config {
 	return c
 }
 
+// CertificateError returns why the authority gave no certificate, or no new
+// one; nil when all is well or there is no authority to ask.
+func (g *Gate) CertificateError() error {
+	if a := g.now.Load().authority; a != nil {
+		return a.failure()
+	}
+	return nil
+}
+
 // failure returns why there is no certificate, or no new one; nil when the
 // last attempt succeeded.
 func (a *authority) failure() error {

@@ -76,7 +76,7 @@ func (g *Gate) open(ctx context.Context, cfg *Config, dial func() (Node, error))
 	if err != nil {
 		return err
 	}
-	if g.listener, err = listen(ctx, cfg, !cfg.Insecure); err != nil {
+	if g.listener, err = g.listen(ctx, cfg); err != nil {
 		return err
 	}
 	g.now.Store(first)
@@ -225,15 +225,20 @@ func (g *Gate) close() error {
 }
 
 // listen opens the port. Code port_in_use names the address.
-func listen(ctx context.Context, cfg *Config, withTLS bool) (net.Listener, error) {
-	addr := cfg.ListenAddr
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+func (g *Gate) listen(ctx context.Context, cfg *Config) (net.Listener, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.ListenAddr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fault.New("port_in_use", "stop what listens there, or change listenaddr",
-			"address %s is in use", addr)
+			"address %s is in use", cfg.ListenAddr)
 	case err != nil:
-		return nil, fault.New("listen_failed", "change listenaddr", "listen on %s: %w", addr, err)
+		return nil, fault.New("listen_failed", "change listenaddr", "listen on %s: %w", cfg.ListenAddr, err)
 	}
-	return cfg.bound(schemeListener{l, withTLS}, !withTLS), nil
+	return cfg.bound(schemeListener{l, !cfg.Insecure, g.answerAuthority}, cfg.Insecure), nil
+}
+
+// answerAuthority answers the HTTP-01 challenges of the authority.
+func (g *Gate) answerAuthority(w http.ResponseWriter, r *http.Request) bool {
+	a := g.now.Load().authority
+	return a != nil && a.issuer.HandleHTTPChallenge(w, r)
 }

@@ -41,10 +41,10 @@ func (p *proxies) outgoing(s *Service) (*outgoing, error) {
 	for name, value := range s.Headers {
 		value, err := p.headerValue(value)
 		if err != nil {
-			return nil, fault.New(CodeBadConfig, "", "service %q: header %s: %w", s.Name, name, err)
+			return nil, fault.New(CodeBadConfig, "correct gate.yaml", "service %q: header %s: %w", s.Name, name, err)
 		}
 		if strings.ContainsFunc(value, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }) {
-			return nil, fault.New(CodeBadConfig, "", "service %q: header %s has a control character", s.Name, name)
+			return nil, fault.New(CodeBadConfig, "correct gate.yaml", "service %q: header %s has a control character", s.Name, name)
 		}
 		o.set.Set(name, value)
 	}

@@ -42,7 +42,7 @@ func newRouter(c *Config, seller *l402http.Seller, proxies *proxies, parts doorP
 	if c.ServeStatic {
 		root, err := os.OpenRoot(c.StaticRoot)
 		if err != nil {
-			return nil, fault.New(CodeBadConfig, "", "staticroot: %w", err)
+			return nil, fault.New(CodeBadConfig, "correct gate.yaml", "staticroot: %w", err)
 		}
 		r.static = l402http.Anonymous(http.FileServerFS(root.FS()))
 	}

@@ -1,10 +1,13 @@
 package gate
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"sync"
 	"time"
 )
@@ -26,6 +29,9 @@ var errWrongScheme = errors.New("the client speaks the other of http and https")
 type schemeListener struct {
 	net.Listener
 	tls bool
+	// answer may answer plain HTTP on a TLS port otherwise; it returns false
+	// when it does not. nil: never.
+	answer func(http.ResponseWriter, *http.Request) bool
 }
 
 func (l schemeListener) Accept() (net.Conn, error) {
@@ -33,14 +39,15 @@ func (l schemeListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &schemeConn{Conn: c, tls: l.tls}, nil
+	return &schemeConn{Conn: c, tls: l.tls, answer: l.answer}, nil
 }
 
 // schemeConn looks at the first byte that is read from it.
 type schemeConn struct {
 	net.Conn
-	tls  bool
-	once sync.Once
+	tls    bool
+	answer func(http.ResponseWriter, *http.Request) bool
+	once   sync.Once
 }
 
 func (c *schemeConn) Read(p []byte) (int, error) {
@@ -48,7 +55,9 @@ func (c *schemeConn) Read(p []byte) (int, error) {
 	if n > 0 {
 		c.once.Do(func() {
 			if (p[0] == tlsRecord) != c.tls {
-				c.explain()
+				if !c.tls || !c.answered(p[:n]) {
+					c.explain()
+				}
 				n, err = 0, errWrongScheme
 			}
 		})
@@ -77,6 +86,48 @@ func (c *schemeConn) explain() {
 		"Content-Length: %d\r\nConnection: close\r\n\r\n%s", len(text), text)
 	c.linger()
 }
+
+// answered lets answer have a look at the request that begins so.
+func (c *schemeConn) answered(first []byte) bool {
+	if c.answer == nil || !bytes.HasPrefix(first, []byte("GET ")) {
+		return false
+	}
+	rest := io.LimitReader(io.MultiReader(bytes.NewReader(first), c.Conn), maxPlainRequest)
+	r, err := http.ReadRequest(bufio.NewReader(rest))
+	if err != nil {
+		return false
+	}
+	r.RemoteAddr = c.RemoteAddr().String()
+	w := &plainAnswer{header: http.Header{}, status: http.StatusOK}
+	if !c.answer(w, r) {
+		return false
+	}
+	w.header.Set("Connection", "close")
+	resp := &http.Response{ProtoMajor: 1, ProtoMinor: 1, StatusCode: w.status, Header: w.header,
+		ContentLength: int64(w.body.Len()), Body: io.NopCloser(&w.body)}
+	_ = resp.Write(c.Conn) // nothing can be done for a client that does not listen
+	c.linger()
+	return true
+}
+
+// maxPlainRequest bounds what is read of a plain request on a TLS port.
+const maxPlainRequest = 8 << 10
+
+// plainAnswer gathers an answer.
+type plainAnswer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+// Header implements http.ResponseWriter, as do the other methods.
+func (a *plainAnswer) Header() http.Header { return a.header }
+
+// WriteHeader sets the status.
+func (a *plainAnswer) WriteHeader(status int) { a.status = status }
+
+// Write adds to the body.
+func (a *plainAnswer) Write(p []byte) (int, error) { return a.body.Write(p) }
 
 // linger closes so that the client still reads what was written: a close with
 // unread bytes resets the connection.

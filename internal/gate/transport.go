@@ -73,11 +73,11 @@ func (s *Service) trust() (*tls.Config, error) {
 	}
 	pem, err := os.ReadFile(s.TLSCertPath)
 	if err != nil {
-		return nil, fault.New(CodeBadConfig, "", "service %q: tlscertpath: %w", s.Name, err)
+		return nil, fault.New(CodeBadConfig, "correct gate.yaml", "service %q: tlscertpath: %w", s.Name, err)
 	}
 	trust := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
 	if !trust.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, fault.New(CodeBadConfig, "", "service %q: tlscertpath: %q holds no PEM certificate",
+		return nil, fault.New(CodeBadConfig, "correct gate.yaml", "service %q: tlscertpath: %q holds no PEM certificate",
 			s.Name, s.TLSCertPath)
 	}
 	return trust, nil
