@@ -69,16 +69,9 @@ func ParseChallenges(h http.Header) ([]Challenge, error) {
 }
 
 func parseChallenge(scheme Scheme, parts []string) (Challenge, error) {
-	params := make(map[string]string, len(parts))
-	for _, part := range parts {
-		key, value, ok := parameter(part)
-		if !ok {
-			return Challenge{}, malformedChallenge("parameter %s", quote(part))
-		}
-		if _, ok := params[key]; ok {
-			return Challenge{}, malformedChallenge("%s given twice", quote(key))
-		}
-		params[key] = value
+	params, err := parameters(parts)
+	if err != nil {
+		return Challenge{}, err
 	}
 	c := Challenge{Scheme: scheme, Invoice: params["invoice"], Version: params["version"]}
 	if c.Version != "" && c.Version != ChallengeVersion {

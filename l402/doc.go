@@ -20,7 +20,7 @@
 // panic on it. It does no I/O, reads no clock, starts nothing and logs
 // nothing; randomness and time are passed in. It leaves out paying, issuing
 // invoices, decoding BOLT11, keeping the list of revoked tokens, and the
-// "Payment" scheme.
+// "Payment" scheme, which is package mpp.
 //
 // Sources: the public L402 specification (protocol-specification.md,
 // macaroons.md and macaroon-spec.md in lightninglabs/L402), RFC 9110 section

@@ -50,6 +50,52 @@ type authItem struct {
 	parts  []string
 }
 
+// AuthItem is one challenge or credential of an authentication header, of any
+// scheme.
+type AuthItem struct{ item authItem }
+
+// AuthItems splits the lines of an authentication header (RFC 9110 section 11)
+// into its items, for the codecs of other schemes. ok is false when the lines
+// are over [MaxHeaderSize] together.
+func AuthItems(h http.Header, name string) (items []AuthItem, ok bool) {
+	lines, ok := headerLines(h, name)
+	if !ok {
+		return nil, false
+	}
+	for _, line := range lines {
+		for _, item := range splitAuth(line) {
+			items = append(items, AuthItem{item})
+		}
+	}
+	return items, true
+}
+
+// Scheme returns the scheme as it was written, "" for none.
+func (i AuthItem) Scheme() string { return i.item.scheme }
+
+// Params returns the parameters, their names in lower case. Errors are of
+// [ReasonMalformed]: something that is no parameter, or one given twice.
+func (i AuthItem) Params() (map[string]string, error) { return parameters(i.item.parts) }
+
+// Text returns what follows the scheme, for schemes that have no parameters.
+func (i AuthItem) Text() string { return strings.Join(i.item.parts, ",") }
+
+// parameters reads the parameters of an item.
+func parameters(parts []string) (map[string]string, error) {
+	params := make(map[string]string, len(parts))
+	for _, part := range parts {
+		key, value, ok := parameter(part)
+		if !ok {
+			return nil, malformedChallenge("parameter %s", quote(part))
+		}
+		if _, ok := params[key]; ok {
+			return nil, malformedChallenge("%s given twice", quote(key))
+		}
+		params[key] = value
+	}
+	return params, nil
+}
+
 // splitAuth splits the value of an authentication header into its items. Parts
 // are separated by commas outside of quotes; a part that begins with a scheme
 // begins an item, every other belongs to the item before it.

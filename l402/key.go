@@ -20,6 +20,7 @@ const (
 	saltMasterKey = "leyden l402 master key"
 	infoKeyID     = "key id"
 	infoRootKey   = "root key"
+	infoPurpose   = "purpose "
 )
 
 const secretText = "<secret>"
@@ -122,6 +123,11 @@ func (k MasterKey) rootKey(identifier []byte) ([]byte, error) {
 		return nil, fmt.Errorf("derive root key: %w", err)
 	}
 	return root, nil
+}
+
+// derive returns the 32 bytes that belong to another use of the key.
+func (k MasterKey) derive(purpose string) ([]byte, error) {
+	return hkdf.Expand(sha256.New, k.secret().prk, infoPurpose+purpose, sha256.Size)
 }
 
 // String returns "<secret>".

@@ -48,6 +48,17 @@ func (r *Keyring) holds(other *Keyring) bool {
 	return true
 }
 
+// Derive returns a secret of 32 bytes for another use of a master key, named by
+// purpose; false when the keyring does not hold the key.
+func (r *Keyring) Derive(id KeyID, purpose string) ([]byte, bool) {
+	key, ok := r.byID[id]
+	if !ok {
+		return nil, false
+	}
+	secret, err := key.derive(purpose)
+	return secret, err == nil
+}
+
 // Mint makes the token that is sold for the invoice with the given payment
 // hash, restricted by the caveats in their order. One of them must be a
 // services caveat ([ServicesCaveat]), since a token that names no service
