@@ -88,8 +88,13 @@ torture: build ## kill a node under load ROUNDS times (default 10), and the ledg
 	LEYDEN_TORTURE_ROUNDS=$$(( 10 * $(or $(ROUNDS),10) )) $(GO) test -count=1 -timeout 60m -v -run Torture ./internal/account
 	$(GO) run ./itest/torture -rounds $(or $(ROUNDS),10)
 
+.PHONY: man
+man: ## the man pages of lnget, in docs/man
+	rm -f docs/man/*.1
+	$(GO) run ./internal/cli/manpages docs/man
+
 .PHONY: generate
-generate: ## regenerate the protobuf stubs (needs protoc) and the SQL queries
+generate: man ## regenerate the protobuf stubs (needs protoc), the SQL queries and the man pages
 	cd internal/store/guarddb && $(GO) run github.com/sqlc-dev/sqlc/cmd/sqlc@v1.30.0 generate
 	GOBIN=$(CURDIR)/bin go install google.golang.org/protobuf/cmd/protoc-gen-go
 	GOBIN=$(CURDIR)/bin go install google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.5.1

@@ -34,7 +34,7 @@ type App struct {
 // Run parses args (without the program's name), runs the command and returns
 // the exit status.
 func Run(ctx context.Context, app *App, args []string) int {
-	root := newRootCmd(app)
+	root := Command(app)
 	root.SetArgs(args)
 	root.SetIn(app.In)
 	root.SetOut(app.Out)
@@ -66,7 +66,8 @@ func status(err error) int {
 	return 1
 }
 
-func newRootCmd(app *App) *cobra.Command {
+// Command returns the command line, for programs that look at it.
+func Command(app *App) *cobra.Command {
 	var f fetchFlags
 	root := &cobra.Command{
 		Use:   "lnget [flags] URL",
