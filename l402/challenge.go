@@ -69,9 +69,12 @@ func ParseChallenges(h http.Header) ([]Challenge, error) {
 }
 
 func parseChallenge(scheme Scheme, parts []string) (Challenge, error) {
-	params, err := parameters(parts)
+	params, again, err := parameters(parts)
 	if err != nil {
 		return Challenge{}, err
+	}
+	if again != "" {
+		return Challenge{}, malformedChallenge("%s given twice", quote(again))
 	}
 	c := Challenge{Scheme: scheme, Invoice: params["invoice"], Version: params["version"]}
 	if c.Version != "" && c.Version != ChallengeVersion {

@@ -73,27 +73,33 @@ func AuthItems(h http.Header, name string) (items []AuthItem, ok bool) {
 // Scheme returns the scheme as it was written, "" for none.
 func (i AuthItem) Scheme() string { return i.item.scheme }
 
-// Params returns the parameters, their names in lower case. Errors are of
-// [ReasonMalformed]: something that is no parameter, or one given twice.
-func (i AuthItem) Params() (map[string]string, error) { return parameters(i.item.parts) }
+// Params returns the parameters, their names in lower case. Of one given twice
+// the first counts, so that what is appended to a header on its way changes
+// nothing. Something that is no parameter is an error of [ReasonMalformed].
+func (i AuthItem) Params() (map[string]string, error) {
+	params, _, err := parameters(i.item.parts)
+	return params, err
+}
 
 // Text returns what follows the scheme, for schemes that have no parameters.
 func (i AuthItem) Text() string { return strings.Join(i.item.parts, ",") }
 
-// parameters reads the parameters of an item.
-func parameters(parts []string) (map[string]string, error) {
-	params := make(map[string]string, len(parts))
+// parameters reads the parameters of an item, and names one that was given
+// again, "" for none.
+func parameters(parts []string) (params map[string]string, again string, err error) {
+	params = make(map[string]string, len(parts))
 	for _, part := range parts {
 		key, value, ok := parameter(part)
 		if !ok {
-			return nil, malformedChallenge("parameter %s", quote(part))
+			return nil, "", malformedChallenge("parameter %s", quote(part))
 		}
 		if _, ok := params[key]; ok {
-			return nil, malformedChallenge("%s given twice", quote(key))
+			again = key
+			continue
 		}
 		params[key] = value
 	}
-	return params, nil
+	return params, again, nil
 }
 
 // splitAuth splits the value of an authentication header into its items. Parts

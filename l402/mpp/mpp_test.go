@@ -214,7 +214,7 @@ func TestChallengeHeaders(t *testing.T) {
 		"ok/second is good":      {[]string{"Payment id=i", full}, 1, false},
 		"fail/missing id":        {[]string{strings.Replace(full, `id="i", `, "", 1)}, 0, true},
 		"fail/empty realm":       {[]string{strings.Replace(full, `"r"`, `""`, 1)}, 0, true},
-		"fail/twice":             {[]string{full + `, id="j"`}, 0, true},
+		"ok/twice":               {[]string{full + `, id="j"`}, 1, false},
 		"fail/expires":           {[]string{full + `, expires="tomorrow"`}, 0, true},
 		"fail/control character": {[]string{strings.Replace(full, `"r"`, "\"r\x01\"", 1)}, 0, true},
 	}
@@ -225,6 +225,10 @@ func TestChallengeHeaders(t *testing.T) {
 				t.Errorf("%d challenges, %v", len(got), err)
 			}
 		})
+	}
+	appended, err := mpp.ParseChallenges(http.Header{"Www-Authenticate": {full + `, id="j", request="W10"`}})
+	if err != nil || len(appended) != 1 || appended[0].ID != "i" || appended[0].Request != "e30" {
+		t.Errorf("of a parameter given twice the first does not count: %+v, %v", appended, err)
 	}
 	if err := (mpp.Challenge{ID: "a\r\nSet-Cookie: x"}).Write(http.Header{}); err == nil {
 		t.Error("wrote a header with a line break")
