@@ -20,6 +20,11 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	app := &leyden.App{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
+	app.Hangup = func() <-chan os.Signal {
+		hangup := make(chan os.Signal, 1) // several at once are one
+		signal.Notify(hangup, syscall.SIGHUP)
+		return hangup
+	}
 	app.Lncli = func(args []string) {
 		stop() // lncli has signal handlers of its own
 		os.Args = args

@@ -153,11 +153,12 @@ func (a *authority) tlsConfig(own tls.Certificate) *tls.Config {
 	return c
 }
 
-// CertificateError returns why the authority gave no certificate, or no new
-// one; nil when all is well or there is no authority to ask.
-func (g *Gate) CertificateError() error {
-	if a := g.now.Load().authority; a != nil {
-		return a.failure()
+// leaf returns the authority's certificate, nil while there is none.
+func (a *authority) leaf() *x509.Certificate {
+	for _, c := range a.cache.AllMatchingCertificates(a.terms.name) {
+		if c.Leaf != nil {
+			return c.Leaf
+		}
 	}
 	return nil
 }

@@ -68,6 +68,14 @@ func (p *pattern) UnmarshalYAML(n *yaml.Node) error {
 
 func (p pattern) match(s string) bool { return p.re == nil || p.re.MatchString(s) }
 
+// String is the expression, empty for the one that matches everything.
+func (p pattern) String() string {
+	if p.re == nil {
+		return ""
+	}
+	return p.re.String()
+}
+
 // serviceName is a name that a token's caveats can carry.
 type serviceName string
 
@@ -251,6 +259,18 @@ func (a *authScheme) UnmarshalYAML(n *yaml.Node) error {
 	text, err := choice(n, string(schemeL402), string(schemePayment), string(schemeBoth))
 	*a = authScheme(text)
 	return err
+}
+
+// names are those of the schemes, as in headers but in lower case.
+func (a authScheme) names() []string {
+	names := []string{}
+	if a.l402() {
+		names = append(names, "l402")
+	}
+	if a.payment() {
+		names = append(names, "payment")
+	}
+	return names
 }
 
 // l402 reports whether L402 credentials are sold.

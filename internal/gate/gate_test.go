@@ -116,7 +116,7 @@ func TestRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if _, err := RotateKeys(filepath.Join(dir, keyFile)); err != nil {
+	if _, err := rotateKeys(filepath.Join(dir, keyFile), false); err != nil {
 		t.Fatal(err)
 	}
 	g = openGate(t, dir, node, services)

@@ -113,7 +113,7 @@ func TestRunStatusStop(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	ready, ended := make(chan Status, 1), make(chan error, 1)
-	go func() { ended <- Run(ctx, home, file, new(bytes.Buffer), func(s Status) { ready <- s }) }()
+	go func() { ended <- Run(ctx, home, file, new(bytes.Buffer), nil, func(s Status) { ready <- s }) }()
 	var first Status
 	select {
 	case first = <-ready:
@@ -129,7 +129,7 @@ func TestRunStatusStop(t *testing.T) {
 	if err != nil || !s.Running || s.PID != os.Getpid() || s.URL != first.URL || s.Config != file || time.Since(*s.Since) < 0 {
 		t.Errorf("%+v, %v", s, err)
 	}
-	if err := Run(t.Context(), home, file, new(bytes.Buffer), func(Status) {}); fault.Code(err) != "already_running" {
+	if err := Run(t.Context(), home, file, new(bytes.Buffer), nil, func(Status) {}); fault.Code(err) != "already_running" {
 		t.Errorf("second start: %v", err)
 	}
 	cancel()

@@ -50,22 +50,26 @@ func loadKeys(path string) ([]l402.MasterKey, error) {
 	return keys, nil
 }
 
-// RotateKeys makes a new master key that mints from the next start on. The
-// older keys stay, so that the tokens sold with them stay good.
-func RotateKeys(path string) (l402.KeyID, error) {
+// rotateKeys makes a new master key. The older keys stay, so that the tokens
+// sold with them stay good, unless they are to be dropped.
+func rotateKeys(path string, dropOld bool) (Rotation, error) {
 	old, err := loadKeys(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return l402.KeyID{}, err
+		return Rotation{}, err
 	}
 	key, err := l402.NewMasterKey(rand.Reader)
 	if err != nil {
-		return l402.KeyID{}, err
+		return Rotation{}, err
+	}
+	r := Rotation{KeyID: key.ID().String(), Kept: len(old)}
+	if dropOld {
+		r.Kept, r.Dropped, old = 0, len(old), nil
 	}
 	text := keyFileHead
 	for _, k := range append([]l402.MasterKey{key}, old...) {
 		text += k.Reveal() + "\n"
 	}
-	return key.ID(), files.Write(path, []byte(text), 0o600)
+	return r, files.Write(path, []byte(text), 0o600)
 }
 
 // openKeys returns the keyring, made at the first start. known are the keys
@@ -78,7 +82,7 @@ func openKeys(path string, known []l402.KeyID) (*l402.Keyring, error) {
 			return nil, fault.New("key_missing", "restore it from a backup, or move the gate's database away to begin anew",
 				"the master key file %s is gone: without it every token sold so far is worthless", path)
 		}
-		if _, err := RotateKeys(path); err != nil {
+		if _, err := rotateKeys(path, false); err != nil {
 			return nil, err
 		}
 		keys, err = loadKeys(path)

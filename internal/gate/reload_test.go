@@ -177,7 +177,7 @@ func TestReloadReadsKeys(t *testing.T) {
 	g := openGate(t, dir, node, services)
 	writeConfig(t, g, services)
 	old := buy(t, node, get(t, g, "/news/1"))
-	id, err := RotateKeys(filepath.Join(dir, keyFile))
+	made, err := rotateKeys(filepath.Join(dir, keyFile), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,8 +185,8 @@ func TestReloadReadsKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	fresh := get(t, g, "/news/1")
-	if identifier := identifierOf(t, challenge(t, fresh).Tokens[0]); identifier.TokenID.KeyID() != id {
-		t.Errorf("minted by %v, want %v", identifier.TokenID.KeyID(), id)
+	if identifier := identifierOf(t, challenge(t, fresh).Tokens[0]); identifier.TokenID.KeyID().String() != made.KeyID {
+		t.Errorf("minted by %v, want %v", identifier.TokenID.KeyID(), made.KeyID)
 	}
 	for what, token := range map[string][]string{"old": old, "new": buy(t, node, fresh)} {
 		if resp := get(t, g, "/news/1", token...); resp.StatusCode != http.StatusOK {

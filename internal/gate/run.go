@@ -32,9 +32,9 @@ func recordFile(home config.Home) string { return filepath.Join(home.Run(), "gat
 func LogFile(home config.Home) string { return filepath.Join(home.Gate(), "gate.log") }
 
 // Run starts the gate, tells ready, and serves until ctx ends. configFlag
-// names the configuration, "" for the usual places. Errors: already_running,
-// no_config and Start's.
-func Run(ctx context.Context, home config.Home, configFlag string, logTo io.Writer, ready func(Status)) error {
+// names the configuration, "" for the usual places. Each value of hangup, which
+// may be nil, reloads it. Errors: already_running, no_config and Start's.
+func Run(ctx context.Context, home config.Home, configFlag string, logTo io.Writer, hangup <-chan os.Signal, ready func(Status)) error {
 	path, err := Find(configFlag, home.Gate())
 	if err != nil {
 		return err
@@ -53,17 +53,21 @@ func Run(ctx context.Context, home config.Home, configFlag string, logTo io.Writ
 		return errors.Join(err, lock.Release())
 	}
 	g.level = level
+	control, err := g.serveControl(socketFile(home))
+	if err != nil {
+		return errors.Join(err, g.Stop(), lock.Release())
+	}
 	record := running{
 		PID: os.Getpid(), Listen: g.Addr().String(), Config: cfg.Path(), Started: time.Now().Truncate(time.Second)}
-	err = g.serveUntil(ctx, home, record, ready)
+	err = g.serveUntil(ctx, home, record, hangup, ready)
 	if gone := os.Remove(recordFile(home)); !errors.Is(gone, fs.ErrNotExist) {
 		err = errors.Join(err, gone)
 	}
-	return errors.Join(err, g.Stop(), lock.Release())
+	return errors.Join(err, control.close(), g.Stop(), lock.Release())
 }
 
 // serveUntil writes down where the gate listens, tells ready and waits.
-func (g *Gate) serveUntil(ctx context.Context, home config.Home, r running, ready func(Status)) error {
+func (g *Gate) serveUntil(ctx context.Context, home config.Home, r running, hangup <-chan os.Signal, ready func(Status)) error {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return err
@@ -76,18 +80,22 @@ func (g *Gate) serveUntil(ctx context.Context, home config.Home, r running, read
 		return err
 	}
 	ready(s)
-	return g.wait(ctx)
+	return g.wait(ctx, hangup)
 }
 
-func (g *Gate) wait(ctx context.Context) error {
+func (g *Gate) wait(ctx context.Context, hangup <-chan os.Signal) error {
 	cfg := g.now.Load().cfg
 	g.log.Info("gate is open", "listen", g.Addr().String(), "config", cfg.Path(), "services", len(cfg.Services))
-	select {
-	case err := <-g.failed:
-		return err
-	case <-ctx.Done():
-		g.log.Info("gate closes")
-		return nil
+	for {
+		select {
+		case err := <-g.failed:
+			return err
+		case <-hangup:
+			_ = g.Reload(ctx) // it has logged what is wrong
+		case <-ctx.Done():
+			g.log.Info("gate closes")
+			return nil
+		}
 	}
 }
 
@@ -103,7 +111,7 @@ func newLogger(w io.Writer, cfg *Config) (*slog.Logger, *slog.LevelVar) {
 func Stop(ctx context.Context, home config.Home) error {
 	err := daemon.Stop(ctx, pidFile(home))
 	if fault.Code(err) == "not_running" {
-		return fault.New("not_running", "leyden gate start", "no gate is running for %q", string(home))
+		return notRunning(home)
 	}
 	return err
 }

@@ -34,6 +34,9 @@ type Status struct {
 	ReceivedMsat uint64 `json:"received_msat"`
 
 	Node NodeStatus `json:"node"`
+
+	// Certificate is what a gate that runs serves; nil for plain HTTP.
+	Certificate *CertificateStatus `json:"certificate,omitempty"`
 }
 
 // ServiceStatus is a service as configured.
@@ -54,34 +57,50 @@ type NodeStatus struct {
 	Code  string `json:"code,omitempty"`
 }
 
-// ReadStatus looks at the configuration, the records and the node. It changes
-// nothing.
-func ReadStatus(ctx context.Context, home config.Home, configFlag string) (Status, error) {
-	var s Status
+// found is a gate's configuration, and what it wrote down if it runs.
+type found struct {
+	cfg     *Config
+	record  running
+	running bool
+}
+
+// findGate finds the gate that runs, or the configuration one would run with.
+func findGate(home config.Home, configFlag string) (found, error) {
 	record, on, err := readRecord(home)
 	if err != nil {
-		return s, err
+		return found{}, err
 	}
 	if on && configFlag == "" {
 		configFlag = record.Config
 	}
 	path, err := Find(configFlag, home.Gate())
 	if err != nil {
-		return s, err
+		return found{}, err
 	}
 	cfg, err := Load(path, home.Gate())
+	return found{cfg, record, on}, err
+}
+
+// ReadStatus looks at the configuration, the records and the node. It changes
+// nothing.
+func ReadStatus(ctx context.Context, home config.Home, configFlag string) (Status, error) {
+	f, err := findGate(home, configFlag)
 	if err != nil {
+		return Status{}, err
+	}
+	s := describe(f.cfg)
+	if f.running {
+		s.runs(f.record)
+		var live Live
+		if callControl(ctx, home, controlLive, &live) == nil { // it may just be ending
+			s.Certificate = live.Certificate
+		}
+	}
+	if err := s.readTotals(ctx, f.cfg.SQLite.DBFile); err != nil {
 		return s, err
 	}
-	s = describe(cfg)
-	if on {
-		s.runs(record)
-	}
-	if err := s.readTotals(ctx, cfg.SQLite.DBFile); err != nil {
-		return s, err
-	}
-	if !cfg.Authenticator.Disable {
-		s.Node.set(cfg.Authenticator.probe(ctx))
+	if !f.cfg.Authenticator.Disable {
+		s.Node.set(f.cfg.Authenticator.probe(ctx))
 	}
 	return s, nil
 }
@@ -93,11 +112,7 @@ func describe(cfg *Config) Status {
 		s.Node = NodeStatus{Host: cfg.Authenticator.LndHost, Network: string(cfg.Authenticator.Network)}
 	}
 	for _, service := range cfg.Services {
-		status := ServiceStatus{string(service.Name), service.Address, int64(service.Price)}
-		if service.Auth.off || cfg.Authenticator.Disable {
-			status.PriceSat = 0
-		}
-		s.Services = append(s.Services, status)
+		s.Services = append(s.Services, ServiceStatus{string(service.Name), service.Address, cfg.charged(service)})
 	}
 	return s
 }
@@ -135,6 +150,7 @@ func (g *Gate) status(ctx context.Context, r running) (Status, error) {
 	if g.link != nil {
 		s.Node.set(g.link.Ready())
 	}
+	s.Certificate = g.live().Certificate
 	totals, err := g.db.Totals(ctx)
 	s.set(totals)
 	return s, err

@@ -48,6 +48,27 @@ func (g *Gate) secure(next *generation) error {
 	return nil
 }
 
+// certificate describes what the generation serves with; nil for plain HTTP.
+func (n *generation) certificate() *CertificateStatus {
+	if n.tls == nil {
+		return nil
+	}
+	s, leaf := CertificateStatus{Source: "file"}, n.tls.Certificates[0].Leaf
+	if n.cfg.TLSCertPath == "" {
+		s.Source = "self-signed"
+	}
+	if n.authority != nil {
+		if got := n.authority.leaf(); got != nil {
+			s.Source, leaf = "authority", got
+		}
+		if err := n.authority.failure(); err != nil {
+			s.Error = err.Error()
+		}
+	}
+	s.Names, s.Expires = leaf.DNSNames, leaf.NotAfter.UTC()
+	return &s
+}
+
 // serving is how a certificate is served.
 func serving(pair tls.Certificate) *tls.Config {
 	return &tls.Config{

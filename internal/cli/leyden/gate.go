@@ -3,6 +3,7 @@ package leyden
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -30,7 +31,8 @@ func newGateCmd(app *App) *cobra.Command {
   leyden gate start --detach
   leyden gate status`,
 	}
-	cmd.AddCommand(gateInitCmd(app), gateStartCmd(app), gateStopCmd(app), gateStatusCmd(app))
+	cmd.AddCommand(gateInitCmd(app), gateStartCmd(app), gateStopCmd(app), gateStatusCmd(app), gateReloadCmd(app),
+		gateServicesCmd(app), gateTokensCmd(app), gateTransactionsCmd(app), gateStatsCmd(app), gateRotateKeyCmd(app))
 	return cmd
 }
 
@@ -103,7 +105,8 @@ func gateStartCmd(app *App) *cobra.Command {
 		Use:   "start",
 		Short: "Run the gate",
 		Long: `Runs the gate with gate.yaml in Leyden's gate folder, or ~/.aperture/aperture.yaml
-when there is none.`,
+when there is none. SIGHUP, or leyden gate reload, reads it again without losing
+a request.`,
 		Args: voice.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if detach {
@@ -125,7 +128,11 @@ func (app *App) runGate(ctx context.Context, config string) (err error) {
 			daemon.Fail(err)
 		}
 	}()
-	return gate.Run(ctx, app.Home, config, app.Err, func(s gate.Status) {
+	var hangup <-chan os.Signal
+	if app.Hangup != nil {
+		hangup = app.Hangup()
+	}
+	return gate.Run(ctx, app.Home, config, app.Err, hangup, func(s gate.Status) {
 		daemon.Ready()
 		if !detached {
 			app.printGate(s)

@@ -6,6 +6,7 @@ package leyden
 import (
 	"context"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -25,6 +26,10 @@ type App struct {
 	// In, Out and Err are the process's streams.
 	In       io.Reader
 	Out, Err io.Writer
+
+	// Hangup, if set, catches SIGHUP from now on, for a command that reads its
+	// configuration again then.
+	Hangup func() <-chan os.Signal
 
 	// Lncli runs the real lncli with the given arguments, program name
 	// included, and ends the process. Set by main, which links lnd.

@@ -3,14 +3,11 @@ package gatedb
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/lightningnetwork/lnd/lnwire"
-
-	"github.com/leydenln/leyden/l402"
 )
 
 // Filter chooses transactions. Zero values choose all.
@@ -98,11 +95,11 @@ func scanRecord(rows *sql.Rows) (Record, error) {
 
 // ServiceTotals are sums over one service's transactions.
 type ServiceTotals struct {
-	Service  string
-	Open     int64
-	Settled  int64
-	Canceled int64 // of those still on record
-	Received lnwire.MilliSatoshi
+	Service  string              `json:"service"`
+	Open     int64               `json:"open"`
+	Settled  int64               `json:"settled"`
+	Canceled int64               `json:"canceled"` // of those still on record
+	Received lnwire.MilliSatoshi `json:"received_msat"`
 }
 
 // TotalsByService counts the transactions made since the time, zero for all,
@@ -126,21 +123,4 @@ func (db *DB) TotalsByService(ctx context.Context, since time.Time) ([]ServiceTo
 			return err
 		}, from)
 	return all, err
-}
-
-// ErrUnknownToken: no transaction sold the token.
-var ErrUnknownToken = errors.New("no such token")
-
-// RevokeSold is Revoke for a token that is on record, by its id or the payment
-// hash it was sold for. It returns the token's id. Error: ErrUnknownToken.
-func (db *DB) RevokeSold(ctx context.Context, id [32]byte, now time.Time, reason string) (l402.TokenID, error) {
-	found, err := db.Find(ctx, id)
-	if err != nil {
-		return l402.TokenID{}, err
-	}
-	if len(found) == 0 {
-		return l402.TokenID{}, ErrUnknownToken
-	}
-	token := found[0].TokenID
-	return token, db.Revoke(ctx, token, now, reason)
 }

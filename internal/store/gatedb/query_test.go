@@ -1,7 +1,6 @@
 package gatedb_test
 
 import (
-	"errors"
 	"path/filepath"
 	"reflect"
 	"testing"
@@ -29,14 +28,16 @@ func TestRecords(t *testing.T) {
 	if err := db.Cancel(t.Context(), made[2].Hash); err != nil {
 		t.Fatal(err)
 	}
-	if id, err := db.RevokeSold(t.Context(), [32]byte(made[1].Hash), at, "leaked"); err != nil || id != made[1].TokenID {
-		t.Fatalf("revoke by hash: %v, %v", id, err)
+	if err := db.Revoke(t.Context(), made[1].TokenID, at, "leaked"); err != nil {
+		t.Fatal(err)
 	}
-	if id, err := db.RevokeSold(t.Context(), [32]byte(made[3].TokenID), at, ""); err != nil || id != made[3].TokenID {
-		t.Fatalf("revoke by id: %v, %v", id, err)
+	for _, id := range [][32]byte{[32]byte(made[1].TokenID), [32]byte(made[1].Hash)} {
+		if found, err := db.Find(t.Context(), id); err != nil || len(found) != 1 || found[0].Hash != made[1].Hash {
+			t.Errorf("find %x: %+v, %v", id, found, err)
+		}
 	}
-	if _, err := db.RevokeSold(t.Context(), [32]byte{0xff}, at, ""); !errors.Is(err, gatedb.ErrUnknownToken) {
-		t.Errorf("revoke a stranger: %v", err)
+	if found, err := db.Find(t.Context(), [32]byte{0xff}); err != nil || len(found) != 0 {
+		t.Errorf("find a stranger: %+v, %v", found, err)
 	}
 
 	for name, c := range map[string]struct {

@@ -27,7 +27,7 @@ const (
 type Transaction struct {
 	Hash    lntypes.Hash
 	TokenID l402.TokenID // the payment hash where there is no token
-	Token   l402.Token // zero when it was sold by the Payment scheme alone
+	Token   l402.Token   // zero when it was sold by the Payment scheme alone
 	Service string
 	Price   lnwire.MilliSatoshi // msat asked for
 	Client  []byte              // 32 bytes that name the client, or none
