@@ -128,13 +128,23 @@ func credentialOf(t Token) (Credential, error) {
 // what the buyer bought to the backend. Authorization of other schemes and
 // other macaroons stay as they are.
 func Strip(h http.Header) {
-	filter(h, HeaderAuthorization, stripAuthorization)
+	filter(h, HeaderAuthorization, func(line string) (string, bool) {
+		return without(line, func(scheme string) bool { return schemeOf(scheme) != "" })
+	})
 	for _, name := range macaroonHeaders {
 		filter(h, name, func(line string) (string, bool) {
 			_, ours := hexToken(line)
 			return line, !ours
 		})
 	}
+}
+
+// StripScheme removes the credentials of another scheme from the Authorization
+// header.
+func StripScheme(h http.Header, scheme string) {
+	filter(h, HeaderAuthorization, func(line string) (string, bool) {
+		return without(line, func(s string) bool { return strings.EqualFold(s, scheme) })
+	})
 }
 
 // filter keeps the lines of a header for which keep says so, as it returns
@@ -157,12 +167,13 @@ func filter(h http.Header, name string, keep func(string) (string, bool)) {
 	h[http.CanonicalHeaderKey(name)] = kept
 }
 
-// stripAuthorization takes the items of our schemes out of a line.
-func stripAuthorization(line string) (string, bool) {
+// without takes the items of some schemes out of a line, and reports whether
+// anything is left.
+func without(line string, ours func(scheme string) bool) (string, bool) {
 	items := splitAuth(line)
 	others := make([]string, 0, len(items))
 	for _, item := range items {
-		if schemeOf(item.scheme) == "" {
+		if !ours(item.scheme) {
 			others = append(others, strings.Trim(item.scheme+" "+strings.Join(item.parts, ", "), " "))
 		}
 	}

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/leydenln/leyden/l402"
+	"github.com/leydenln/leyden/l402/mpp"
 )
 
 // retryUnavailable is when a client may ask again after a 503.
@@ -37,6 +39,12 @@ type Answer struct {
 	Invoice string
 	// Expires is when the invoice can no longer be paid.
 	Expires time.Time
+
+	// Refusal is why what was presented was refused, nil where there was
+	// nothing.
+	Refusal error
+	// Uncharged: what was presented is as good as before.
+	Uncharged bool
 }
 
 // answerJSON is the body of an Answer.
@@ -46,6 +54,7 @@ type answerJSON struct {
 	PriceMsat uint64      `json:"price_msat,omitempty"`
 	Invoice   string      `json:"invoice,omitempty"`
 	ExpiresAt string      `json:"expires_at,omitempty"` // RFC 3339
+	*mpp.Problem
 }
 
 type answerError struct {
@@ -54,12 +63,17 @@ type answerError struct {
 }
 
 // JSON returns the answer as the JSON object that programs get. service,
-// price_msat, invoice and expires_at stand only beside an invoice.
+// price_msat, invoice and expires_at stand only beside an invoice. A 402 for
+// what the Payment scheme can pay is a problem of RFC 9457 as well.
 func (a Answer) JSON() []byte {
 	j := answerJSON{Error: answerError{a.Code, a.Message}}
 	if a.Invoice != "" {
 		j.Service, j.PriceMsat, j.Invoice = a.Service, uint64(a.Price), a.Invoice
 		j.ExpiresAt = a.Expires.UTC().Format(time.RFC3339)
+	}
+	if a.problem() {
+		p := mpp.ProblemOf(a.Refusal, a.Message)
+		j.Problem = &p
 	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -70,14 +84,23 @@ func (a Answer) JSON() []byte {
 	return b.Bytes()
 }
 
-// required is the 402 for a verdict, without an invoice as yet.
-func required(sale Sale, v Verdict) Answer {
-	a := answerTo(sale, http.StatusPaymentRequired, "payment_required", "this costs "+priceText(sale))
-	if reason := l402.ReasonOf(v.Refusal); reason != "" {
-		a.Code = "token_" + string(reason)
-		a.Message = v.Refusal.Error() + "; a new token costs " + priceText(sale)
+// required is the 402 for a verdict, without an invoice as yet; how says what
+// to do about it.
+func required(sale Sale, v Verdict, how string) Answer {
+	a := answerTo(sale, http.StatusPaymentRequired, v.code(), "this costs "+priceText(sale)+": "+how)
+	if v.Scheme != 0 {
+		a.Message = v.Refusal.Error() + "; a new " + sale.thing() + " costs " + priceText(sale) + ": " + how
+		a.Refusal = v.Refusal
 	}
-	a.Message += ": pay the invoice, then repeat the request with the header Authorization: L402 <token>:<preimage>"
+	return a
+}
+
+// unredeemed says that a payment could not be used up, and so was not.
+func unredeemed(sale Sale) Answer {
+	a := answerTo(sale, http.StatusServiceUnavailable, "seller_unavailable",
+		"the seller cannot take your payment's credential now: nothing has been used up, present it again in "+
+			seconds(retryUnavailable)+" seconds")
+	a.RetryAfter, a.Uncharged = retryUnavailable, true
 	return a
 }
 
@@ -109,6 +132,20 @@ func answerTo(sale Sale, status int, code, message string) Answer {
 		Service: sale.Service, Price: sale.Price, Schemes: sale.schemes()}
 }
 
+// problem reports whether the JSON is a problem of RFC 9457 too.
+func (a Answer) problem() bool {
+	return a.Status == http.StatusPaymentRequired && a.Schemes&SchemePayment != 0
+}
+
+// jsonType is the content type of the JSON: that of a problem for whoever asks
+// for it, and where there is nothing but the Payment scheme.
+func (a Answer) jsonType(r *http.Request) string {
+	if a.problem() && (a.Schemes == SchemePayment || strings.Contains(r.Header.Get("Accept"), mpp.ContentTypeProblem)) {
+		return mpp.ContentTypeProblem
+	}
+	return "application/json"
+}
+
 // answer writes an answer and returns its status; what is to be in the header
 // beside it is there.
 func (s *Seller) answer(w http.ResponseWriter, r *http.Request, a Answer) int {
@@ -116,6 +153,9 @@ func (s *Seller) answer(w http.ResponseWriter, r *http.Request, a Answer) int {
 	h["Cache-Control"] = []string{"no-store"}
 	if a.RetryAfter > 0 {
 		h.Set("Retry-After", seconds(a.RetryAfter))
+	}
+	if a.Uncharged {
+		h[l402.HeaderCharged] = []string{l402.ChargedNo}
 	}
 	if contentType := grpcType(r.Header); contentType != "" {
 		answerGRPC(w, contentType, a)
@@ -126,7 +166,7 @@ func (s *Seller) answer(w http.ResponseWriter, r *http.Request, a Answer) int {
 		body = s.body(h, r, a)
 	}
 	if body == nil {
-		h.Set("Content-Type", "application/json")
+		h.Set("Content-Type", a.jsonType(r))
 		body = a.JSON()
 	}
 	h.Set("X-Content-Type-Options", "nosniff")

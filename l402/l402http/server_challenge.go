@@ -15,6 +15,9 @@ import (
 // invoice can be made. v is the request's verdict. It returns the status, 0
 // when the client went away.
 func (s *Seller) Challenge(w http.ResponseWriter, r *http.Request, sale Sale, v Verdict) int {
+	if errors.Is(v.Refusal, errRedeem) {
+		return s.answer(w, r, unredeemed(sale))
+	}
 	client, err := identify(r, sale, s.book.rules.Load().byAddr)
 	if err != nil {
 		s.log.Error("no randomness", "err", err)
@@ -32,7 +35,7 @@ func (s *Seller) Challenge(w http.ResponseWriter, r *http.Request, sale Sale, v 
 		http.SetCookie(w, &http.Cookie{Name: cookieName, Value: client.cookie, Path: "/",
 			Expires: open.Expires, HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode})
 	}
-	a := required(sale, v)
+	a := required(sale, v, "pay the invoice, then repeat the request with the header "+sale.presents())
 	a.Invoice, a.Expires = open.Invoice, open.Expires
 	return s.answer(w, r, a)
 }
@@ -40,12 +43,21 @@ func (s *Seller) Challenge(w http.ResponseWriter, r *http.Request, sale Sale, v 
 // Refuse answers a request that is not paid for with a 402 that has no
 // challenge: nothing is sold here.
 func (s *Seller) Refuse(w http.ResponseWriter, r *http.Request, sale Sale, v Verdict) {
-	s.answer(w, r, required(sale, v))
+	s.answer(w, r, required(sale, v, "no invoice is made for this path, buy it at another one of the service"))
 }
 
-// writeChallenges puts the challenges of every scheme of the sale into h.
-func (s *Seller) writeChallenges(h http.Header, _ *http.Request, _ Sale, open OpenChallenge) error {
-	return l402.WriteChallenge(h, open.Token, open.Invoice)
+// writeChallenges puts the challenges of every scheme of the sale into h, that
+// of L402 first: some of its clients read no further.
+func (s *Seller) writeChallenges(h http.Header, r *http.Request, sale Sale, open OpenChallenge) error {
+	if sale.by(SchemeL402) {
+		if err := l402.WriteChallenge(h, open.Token, open.Invoice); err != nil {
+			return err
+		}
+	}
+	if sale.by(SchemePayment) {
+		return s.writePayment(h, r, sale, open)
+	}
+	return nil
 }
 
 // explain answers a request for which there is no challenge.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/leydenln/leyden/l402"
+	"github.com/leydenln/leyden/l402/mpp"
 )
 
 // cookieName is the cookie by which a client that sends no L402-Client header
@@ -90,7 +91,7 @@ func networkOf(addr netip.Addr) netip.Prefix {
 }
 
 // Anonymous passes requests on without what belongs to the buyer and the
-// seller alone: L402 credentials, the L402-Client header, our cookie. Other
+// seller alone: credentials of L402 and of the Payment scheme, the L402-Client header, our cookie. Other
 // credentials and cookies stay.
 func Anonymous(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -109,6 +110,7 @@ func anonymous(r *http.Request) *http.Request {
 // Strip removes from a request's header what Anonymous does.
 func Strip(h http.Header) {
 	l402.Strip(h)
+	l402.StripScheme(h, mpp.Scheme)
 	h.Del(l402.HeaderClient)
 	stripCookie(h)
 }

@@ -2,6 +2,7 @@ package l402http
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -12,22 +13,34 @@ import (
 var errUnpaid = errors.New("no token")
 
 // Check reports whether the Seller can sell on these terms.
-func (s *Seller) Check(sale Sale) error { return sale.Validate() }
+func (s *Seller) Check(sale Sale) error {
+	if sale.by(SchemePayment) && s.redemptions == nil {
+		return fmt.Errorf("sell %q: the Payment scheme needs Redemptions", sale.Service)
+	}
+	return sale.Validate()
+}
 
 // Judge says whether a request carries a credential that opens what it asks
 // for now. It does no I/O and uses nothing up. Chain and preimage of a token
 // come from memory where they were right before; everything else is judged
 // anew.
 func (s *Seller) Judge(r *http.Request, sale Sale) Verdict {
-	refusal := error(errUnpaid)
+	refused := Verdict{Refusal: errUnpaid}
 	if sale.by(SchemeL402) {
 		v, err := s.judgeL402(r, sale)
 		if err == nil {
 			return v
 		}
-		refusal = err
+		refused.refuse(SchemeL402, err)
 	}
-	return Verdict{Refusal: refusal}
+	if sale.by(SchemePayment) {
+		v, err := s.judgePayment(r, sale)
+		if err == nil {
+			return v
+		}
+		refused.refuse(SchemePayment, err)
+	}
+	return refused
 }
 
 // judgeL402 looks for a token that opens the sale. The error is why the first

@@ -1,20 +1,12 @@
 package l402http
 
 import (
-	"context"
 	"net/http"
 	"strconv"
 
 	"github.com/leydenln/leyden/l402"
+	"github.com/leydenln/leyden/l402/mpp"
 )
-
-// headerReceipt is the receipt of the Payment scheme.
-const headerReceipt = "Payment-Receipt"
-
-// Redeem uses up the credential of a paid verdict, where it is one that can be
-// used up: before the handler is asked, and durably. A verdict that is not
-// Paid comes back for one that has been used before; its Refusal says so.
-func (s *Seller) Redeem(_ context.Context, _ Sale, v Verdict) Verdict { return v }
 
 // Pass hands a request on that was let through: paid for and redeemed, or for
 // free with an unpaid verdict. When the handler answers with a 5xx, or does
@@ -87,17 +79,25 @@ func (a *watched) settle(status int) {
 	a.begun = true
 	h := a.Header()
 	delete(h, l402.HeaderCharged) // only the seller may say so
-	delete(h, headerReceipt)
+	delete(h, mpp.HeaderReceipt)
 	if failedAnswer(status, h) {
 		a.giveBack()
 		return
+	}
+	if a.verdict.Scheme == SchemePayment {
+		a.seller.redemptions.Answered(a.verdict.Hash)
+		if status < 300 && status != http.StatusSwitchingProtocols {
+			a.seller.receipt(h, a.verdict)
+		}
 	}
 }
 
 // giveBack undoes what the request used up.
 func (a *watched) giveBack() {
 	a.failed = true
-	a.Header()[l402.HeaderCharged] = []string{l402.ChargedNo}
+	if a.verdict.Scheme != SchemePayment || a.seller.restore(a.request.Context(), a.verdict) {
+		a.Header()[l402.HeaderCharged] = []string{l402.ChargedNo}
+	}
 	if a.onFailure != nil {
 		a.onFailure()
 	}

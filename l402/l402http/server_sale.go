@@ -52,6 +52,9 @@ func (s Sale) Validate() error {
 	if s.Schemes&^(SchemeL402|SchemePayment) != 0 {
 		return fmt.Errorf("sell %q: unknown scheme", s.Service)
 	}
+	if s.by(SchemePayment) && s.Price%1000 != 0 {
+		return fmt.Errorf("sell %q: the Payment scheme has no price of %d msat, want a whole number of sat", s.Service, uint64(s.Price))
+	}
 	for _, c := range s.Constraints {
 		if c.Key == "services" || c.Key == "preimage" ||
 			strings.HasSuffix(c.Key, "_capabilities") || strings.HasSuffix(c.Key, "_valid_until") {
@@ -77,6 +80,27 @@ func (s Sale) schemes() Schemes {
 
 // by reports whether the sale may be paid by a scheme.
 func (s Sale) by(scheme Schemes) bool { return s.schemes()&scheme != 0 }
+
+// thing is what is bought.
+func (s Sale) thing() string {
+	if s.by(SchemeL402) {
+		return "token"
+	}
+	return "request"
+}
+
+// presents is the header that shows that the sale was paid.
+func (s Sale) presents() string {
+	const payment = "Authorization: Payment <credential>"
+	if !s.by(SchemeL402) {
+		return payment
+	}
+	const token = "Authorization: L402 <token>:<preimage>"
+	if s.by(SchemePayment) {
+		return token + " or " + payment
+	}
+	return token
+}
 
 func (s Sale) memo() string {
 	if s.Memo == "" {

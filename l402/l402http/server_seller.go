@@ -115,6 +115,17 @@ type SellerConfig struct {
 	// 100,000, at about 0.6 kB each once used.
 	Remember int
 
+	// Redemptions remembers what the Payment scheme has sold; needed for it.
+	Redemptions Redemptions
+
+	// Realm is the realm of Payment challenges. Default: the host that the
+	// request names. A credential is good in its realm only.
+	Realm string
+
+	// Network is the node's, for Payment challenges; see mpp.Charge. Default
+	// mainnet.
+	Network string
+
 	// Body writes another body than the JSON of [Answer.JSON]: it returns it,
 	// and puts its Content-Type and whatever else goes with it into h; or nil
 	// for the JSON. Not asked for gRPC calls.
@@ -133,6 +144,9 @@ type Seller struct {
 	book    *book
 	body    func(http.Header, *http.Request, Answer) []byte
 	log     *slog.Logger
+
+	redemptions Redemptions
+	network     string
 }
 
 // rules are what of a Seller may change while it sells.
@@ -142,6 +156,7 @@ type rules struct {
 	maxOpen  int
 	expiry   time.Duration
 	byAddr   bool
+	realm    string
 }
 
 // takeDefaults fills in what the configuration leaves out, and checks it.
@@ -160,7 +175,8 @@ func (cfg *SellerConfig) takeDefaults() error {
 
 // rules returns what of the configuration may change.
 func (cfg *SellerConfig) rules(v *l402.Verifier) *rules {
-	return &rules{verifier: v, keys: cfg.Keys, maxOpen: cfg.MaxOpen, expiry: cfg.InvoiceExpiry, byAddr: cfg.SameAddress}
+	return &rules{verifier: v, keys: cfg.Keys, maxOpen: cfg.MaxOpen, expiry: cfg.InvoiceExpiry, byAddr: cfg.SameAddress,
+		realm: cfg.Realm}
 }
 
 // NewSeller makes a Seller.
@@ -175,6 +191,9 @@ func NewSeller(cfg SellerConfig) (*Seller, error) {
 		revoked: cfg.Revoked,
 		body:    cfg.Body,
 		log:     cfg.Log,
+
+		redemptions: cfg.Redemptions,
+		network:     cfg.Network,
 		book: &book{
 			invoicer: cfg.Invoicer, journal: cfg.Journal, rand: rand.Reader, log: cfg.Log,
 			byHash: map[lntypes.Hash]*entry{}, byClient: map[[32]byte]*entry{}, byPrefix: map[netip.Prefix]int{},
@@ -185,7 +204,7 @@ func NewSeller(cfg SellerConfig) (*Seller, error) {
 }
 
 // Update changes how the Seller sells from now on: Keys, MaxOpen,
-// InvoiceExpiry and SameAddress. The rest of the configuration stays. What has
+// InvoiceExpiry, SameAddress and Realm. The rest of the configuration stays. What has
 // been minted is not touched.
 func (s *Seller) Update(cfg SellerConfig) error {
 	if err := cfg.takeDefaults(); err != nil {
