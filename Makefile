@@ -93,6 +93,10 @@ man: ## the man pages of lnget, in docs/man
 	rm -f docs/man/*.1
 	$(GO) run ./internal/cli/manpages docs/man
 
+.PHONY: soak
+soak: build ## a gate at half of maximum load for MINUTES (default 10), with restarts of gate, backend and nodes
+	$(GO) run ./itest/soak -minutes $(or $(MINUTES),10)
+
 .PHONY: generate
 generate: man ## regenerate the protobuf stubs (needs protoc), the SQL queries and the man pages
 	cd internal/store/guarddb && $(GO) run github.com/sqlc-dev/sqlc/cmd/sqlc@v1.30.0 generate

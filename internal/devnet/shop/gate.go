@@ -69,6 +69,9 @@ type GateOptions struct {
 	// MaxOpen is the most unpaid invoices on the node; 0 means the gate's
 	// default.
 	MaxOpen int
+
+	// Metrics is where the gate serves its figures, host:port; empty: nowhere.
+	Metrics string
 }
 
 // Gate is a `leyden gate` process.
@@ -85,7 +88,13 @@ type gateConfig struct {
 	Insecure      bool          `yaml:"insecure"`
 	Authenticator authenticator `yaml:"authenticator"`
 	Challenges    challenges    `yaml:"challenges,omitempty"`
+	Prometheus    prometheus    `yaml:"prometheus,omitempty"`
 	Services      []Service     `yaml:"services"`
+}
+
+type prometheus struct {
+	Enabled    bool   `yaml:"enabled,omitempty"`
+	ListenAddr string `yaml:"listenaddr,omitempty"`
 }
 
 type challenges struct {
@@ -140,7 +149,8 @@ func (g *Gate) configure(addr string) error {
 	c := gateConfig{ListenAddr: addr, Insecure: !g.opts.TLS, Authenticator: authenticator{
 		Network: chain.Params.Name, LndHost: node.RPC, TLSPath: node.TLSCert,
 		MacDir: cmp.Or(g.opts.MacDir, filepath.Dir(node.AdminMacaroon)),
-	}, Challenges: challenges{MaxOpen: g.opts.MaxOpen}}
+	}, Challenges: challenges{MaxOpen: g.opts.MaxOpen},
+		Prometheus: prometheus{Enabled: g.opts.Metrics != "", ListenAddr: g.opts.Metrics}}
 	for _, s := range g.opts.Services {
 		s.HostRegexp, s.Protocol = ".*", "http"
 		c.Services = append(c.Services, s)
@@ -199,6 +209,12 @@ func (g *Gate) Stop(ctx context.Context) error {
 	defer cancel()
 	return g.process.Stop(ctx)
 }
+
+// Pid is the id of the gate's process.
+func (g *Gate) Pid() int { return g.process.Pid() }
+
+// Running says whether the gate's process lives.
+func (g *Gate) Running() bool { return g.process.Running() }
 
 // Kill ends the gate at once.
 func (g *Gate) Kill() error { return g.process.Kill() }
