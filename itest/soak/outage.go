@@ -42,10 +42,3 @@ func (o *outages) met(begin, end time.Time) bool {
 	}
 	return false
 }
-
-// count is how many there were.
-func (o *outages) count() int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return len(o.list)
-}
