@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/l402"
 	"github.com/leydenln/leyden/l402/l402http"
 )
 
@@ -28,6 +29,12 @@ var claims = map[string]bool{
 }
 
 const claimPrefix = "X-Forwarded-"
+
+// credentials are headers of the buyer's whose names have a "-". They are
+// taken out by their own names elsewhere.
+var credentials = map[string]bool{
+	l402.HeaderClient: true, "Grpc-Metadata-Token": true, "Grpc-Metadata-Macaroon": true,
+}
 
 // outgoing is what is changed on the header of a service's requests.
 type outgoing struct {
@@ -82,7 +89,7 @@ func (o *outgoing) apply(r *httputil.ProxyRequest) {
 func (o *outgoing) forbids(name string) bool {
 	if strings.IndexByte(name, '_') >= 0 {
 		name = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
-		if o.set[name] != nil {
+		if o.set[name] != nil || credentials[name] && !o.passCredential {
 			return true
 		}
 	}

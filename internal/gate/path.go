@@ -52,23 +52,28 @@ func plainPath(r *http.Request) error {
 }
 
 // hasDots reports whether a path has a segment that stands for another place,
-// leaving aside what follows a ";" in it.
+// leaving aside what follows a ";" in it, and spaces, which Windows leaves
+// aside.
 func hasDots(path string) bool {
 	rest, more := path[1:], true
 	for more {
 		var segment string
 		segment, rest, more = strings.Cut(rest, "/")
 		segment, _, _ = strings.Cut(segment, ";")
-		if segment == "." || segment == ".." || segment == "" && more {
+		if strings.Trim(segment, ". ") == "" && (segment != "" || more) {
 			return true
 		}
 	}
 	return false
 }
 
-// withoutParameters is a path as a backend reads it that knows parameters of
-// segments, "/a;x=1/b" (RFC 3986 section 3.3).
+// withoutParameters is a path as a backend reads it that decodes it before it looks for
+// the query, or that knows parameters of segments, "/a;x=1/b" (RFC 3986 section
+// 3.3).
 func withoutParameters(path string) string {
+	if i := strings.IndexAny(path, "?#"); i >= 0 {
+		path = path[:i]
+	}
 	var b strings.Builder
 	for segment := range strings.SplitAfterSeq(path, "/") {
 		name, _, cut := strings.Cut(segment, ";")

@@ -19,6 +19,10 @@ func TestPlainPath(t *testing.T) {
 		"/a;b=c":                 nil,
 		"/a.b/..c":               nil,
 		"/%C3%A9":                nil,
+		"/a/..%20/b":             errPathDots,
+		"/a/%20/b":               errPathDots,
+		"/a/.../b":               errPathDots,
+		"/a%20/.b":               nil,
 		"/a//b":                  errPathDots,
 		"//a":                    errPathDots,
 		"/a/../b":                errPathDots,
@@ -79,7 +83,7 @@ func TestPlainHost(t *testing.T) {
 
 func TestWithoutParameters(t *testing.T) {
 	for in, want := range map[string]string{
-		"/a": "/a", "/a;x": "/a", "/a;x=1/b;y;z/c": "/a/b/c", "/a/;x": "/a/", "/;/": "//", "/a;x/": "/a/",
+		"/a": "/a", "/a;x": "/a", "/a;x=1/b;y;z/c": "/a/b/c", "/a/;x": "/a/", "/;/": "//", "/a;x/": "/a/", "/a?b;c": "/a", "/a;b#c/d": "/a",
 	} {
 		if got := withoutParameters(in); got != want {
 			t.Errorf("%s: %s, want %s", in, got, want)

@@ -15,6 +15,8 @@ import (
 type router struct {
 	routes []*route
 	static http.Handler // nil for none
+
+	manifest http.Handler
 }
 
 // route is a service with its two ways in.
@@ -27,7 +29,11 @@ type route struct {
 // newRouter makes the services' handlers. seller is nil when nothing is
 // charged for.
 func newRouter(c *Config, seller *l402http.Seller, proxies *proxies, parts doorParts) (*router, error) {
-	r := &router{}
+	manifest, err := newManifest(c).handler()
+	if err != nil {
+		return nil, err
+	}
+	r := &router{manifest: manifest}
 	for _, s := range c.Services {
 		backend, err := proxies.to(s)
 		if err != nil {
@@ -81,9 +87,13 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.URL.RawPath = "" // one spelling from here on
+	if r.URL.Path == manifestPath {
+		rt.manifest.ServeHTTP(w, r)
+		return
+	}
 	found := rt.find(host, r.URL.Path)
 	switch {
-	case strings.IndexByte(r.URL.Path, ';') >= 0 && rt.find(host, withoutParameters(r.URL.Path)) != found:
+	case strings.ContainsAny(r.URL.Path, ";?#") && rt.find(host, withoutParameters(r.URL.Path)) != found:
 		writeError(w, http.StatusBadRequest, "bad_path", "without its parameters the path leads elsewhere")
 	case found.route != nil && tooLarge(w, r, int64(found.MaxBodyBytes)):
 		writeTooLarge(w, int64(found.MaxBodyBytes))
