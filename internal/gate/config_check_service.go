@@ -27,7 +27,7 @@ func (c *Config) checkServices() error {
 		}
 		names[s.Name] = true
 		if err := s.complete(c); err != nil {
-			return within(key, fmt.Sprintf("service %q: ", s.Name), err)
+			return mistakeIn(key, fmt.Sprintf("service %q: ", s.Name), err)
 		}
 	}
 	return nil

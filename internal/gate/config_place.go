@@ -97,8 +97,8 @@ func at(key, format string, args ...any) error {
 	return &keyError{key, key + " " + fmt.Sprintf(format, args...)}
 }
 
-// within puts a mistake into the part of the file that it was found in.
-func within(path, what string, err error) error {
+// mistakeIn puts a mistake into the part of the file that it was found in.
+func mistakeIn(path, what string, err error) error {
 	if e := (*keyError)(nil); errors.As(err, &e) {
 		return &keyError{path + "." + e.path, what + e.text}
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"strings"
 	"sync"
 )
 
@@ -44,12 +45,14 @@ func (p *proxies) to(s *Service) (http.Handler, error) {
 		return nil, err
 	}
 	target := &url.URL{Scheme: string(s.Protocol), Host: s.Address}
+	prefix := strings.TrimSuffix(s.Rewrite.Prefix, "/")
 	proxy := &httputil.ReverseProxy{
 		Transport:  transport,
 		BufferPool: &p.buffers,
 		ErrorLog:   slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = target.Scheme, target.Host, target.Host
+			r.Out.URL.Path = prefix + r.Out.URL.Path
 			r.Out.URL.RawQuery = r.In.URL.RawQuery // nothing is decided by it
 			outgoing.apply(r)
 		},

@@ -17,14 +17,19 @@ import (
 	"github.com/leydenln/leyden/l402"
 )
 
-// writeConfig writes the gate.yaml that openGate's gate reads when it reloads.
+// writeConfig writes the gate.yaml that a gate reads when it reloads.
 func writeConfig(t testing.TB, g *Gate, services string) {
+	t.Helper()
+	writeConfigFile(t, g.now.Load().cfg.path, services)
+}
+
+func writeConfigFile(t testing.TB, path, services string) {
 	t.Helper()
 	text := "listenaddr: 127.0.0.1:0\nauthenticator: {network: regtest, tlspath: t, macdir: m}\n" + services
 	if !strings.Contains(services, "insecure:") {
 		text += "insecure: true\n"
 	}
-	if err := os.WriteFile(g.now.Load().cfg.path, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }

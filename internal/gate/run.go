@@ -35,6 +35,11 @@ func LogFile(home config.Home) string { return filepath.Join(home.Gate(), "gate.
 // names the configuration, "" for the usual places. Each value of hangup, which
 // may be nil, reloads it. Errors: already_running, no_config and Start's.
 func Run(ctx context.Context, home config.Home, configFlag string, logTo io.Writer, hangup <-chan os.Signal, ready func(Status)) error {
+	return run(ctx, home, configFlag, logTo, hangup, ready, Start)
+}
+
+func run(ctx context.Context, home config.Home, configFlag string, logTo io.Writer, hangup <-chan os.Signal, ready func(Status),
+	start func(context.Context, *Config, *slog.Logger) (*Gate, error)) error {
 	path, err := Find(configFlag, home.Gate())
 	if err != nil {
 		return err
@@ -48,7 +53,7 @@ func Run(ctx context.Context, home config.Home, configFlag string, logTo io.Writ
 		return err
 	}
 	log, level := newLogger(logTo, cfg)
-	g, err := Start(ctx, cfg, log)
+	g, err := start(ctx, cfg, log)
 	if err != nil {
 		return errors.Join(err, lock.Release())
 	}
