@@ -20,10 +20,14 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"lnget": func() {
+	program := func() {
 		app := &lnget.App{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.LookupEnv}
 		os.Exit(lnget.Run(context.Background(), app, os.Args[1:]))
-	}})
+	}
+	if os.Getenv(asProgram) != "" {
+		program()
+	}
+	testscript.Main(m, map[string]func(){"lnget": program})
 }
 
 type worldKey struct{}

@@ -5,6 +5,7 @@
 package voice
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -61,14 +62,38 @@ func Print(w io.Writer, name string, asJSON bool, err error) {
 	}
 }
 
-// PrintJSON writes v as one JSON document, indented, with a newline.
+// PrintJSON writes v as one JSON document, indented, with a newline. A terminal
+// prints all of it as text: the control characters that JSON allows are escaped.
 func PrintJSON(w io.Writer, v any) {
-	enc := json.NewEncoder(w)
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	if err := enc.Encode(v); err != nil {
+	err := enc.Encode(v)
+	if err == nil {
+		_, err = w.Write(escapeControls(text.Bytes()))
+	}
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "write JSON: %v\n", err)
 	}
+}
+
+// escapeControls escapes DEL and the controls of ISO 6429 from 80 to 9F, which
+// JSON's encoder leaves as they are. They stand in strings only.
+func escapeControls(text []byte) []byte {
+	control := func(r rune) bool { return 0x7f <= r && r < 0xa0 }
+	if !bytes.ContainsFunc(text, control) {
+		return text
+	}
+	var out bytes.Buffer
+	for _, r := range string(text) {
+		if control(r) {
+			fmt.Fprintf(&out, `\u%04x`, r)
+		} else {
+			out.WriteRune(r)
+		}
+	}
+	return out.Bytes()
 }
 
 // UsageError marks err as a wrong command line and names the help to read.

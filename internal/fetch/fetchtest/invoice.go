@@ -6,6 +6,7 @@
 package fetchtest
 
 import (
+	"cmp"
 	"crypto/rand"
 	"time"
 
@@ -27,6 +28,8 @@ type Invoice struct {
 	Created  time.Time
 	Expiry   time.Duration
 	Key      *btcec.PrivateKey // of the payee; a fresh one if nil
+
+	Description string // "goods" if empty
 }
 
 // Encode signs the invoice and returns it with its hash.
@@ -51,7 +54,7 @@ func (i Invoice) Encode() (string, lntypes.Hash, error) {
 	rand.Read(addr[:])
 	hash := i.Preimage.Hash()
 	options := []func(*zpay32.Invoice){
-		zpay32.Description("goods"), zpay32.PaymentAddr(addr), zpay32.Expiry(i.Expiry),
+		zpay32.Description(cmp.Or(i.Description, "goods")), zpay32.PaymentAddr(addr), zpay32.Expiry(i.Expiry),
 		zpay32.Features(lnwire.NewFeatureVector(lnwire.NewRawFeatureVector(
 			lnwire.PaymentAddrRequired, lnwire.TLVOnionPayloadRequired), lnwire.Features)),
 	}
