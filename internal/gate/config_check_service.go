@@ -84,7 +84,7 @@ func (s *Service) checkCaveats() error {
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.Constraints)) {
-		if key == "services" || strings.HasSuffix(key, "_capabilities") || strings.HasSuffix(key, "_valid_until") {
+		if key == "services" || key == "preimage" || strings.HasSuffix(key, "_capabilities") || strings.HasSuffix(key, "_valid_until") {
 			return at("constraints."+key, "is the gate's own caveat: use capabilities or timeout")
 		}
 		if c, err := l402.ParseCaveat(key + "=" + s.Constraints[key]); err != nil {
@@ -92,6 +92,9 @@ func (s *Service) checkCaveats() error {
 		} else if c.Key != key {
 			return at("constraints."+key, "has an equals sign in its name")
 		}
+	}
+	if _, err := s.sale(); err != nil {
+		return &keyError{"constraints." + constraintValidUntil, err.Error()}
 	}
 	return nil
 }

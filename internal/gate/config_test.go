@@ -51,6 +51,7 @@ var mistakes = map[string]string{
 	"bad_timeout":                `line 1: idletimeout "120": want a time with its unit, such as 90s or 5m`,
 	"bad_trustedproxies":         `line 1: trustedproxies "fe80::1%eth0": want an address`,
 	"bad_whitelist":              "line 5: authwhitelistpaths bad expression \"[\": missing closing ]: `[`",
+	"bad_valid_until":            `line 6: service "api": constraints.valid_until: "soon" is no time`,
 	"blocklist_word":             `line 1: blocklist want a list of addresses and networks`,
 	"capability_unknown":         `line 8: service "api": capabilitypaths.subtract is not among capabilities`,
 	"fractional_price":           `line 5: price "1.5": want a whole number from 0 to 2100000000000000`,
