@@ -288,6 +288,14 @@ var invoicePrefixes = map[network]string{
 	"mainnet": "bc", "testnet": "tb", "testnet4": "tb", "signet": "tbs", "regtest": "bcrt", "simnet": "sb",
 }
 
+// payment is the network's name in challenges of the Payment scheme.
+func (w network) payment() string {
+	if w == "testnet4" {
+		return "testnet"
+	}
+	return string(w)
+}
+
 func (w *network) UnmarshalYAML(n *yaml.Node) error {
 	text, err := choice(n, "mainnet", "testnet", "testnet4", "signet", "regtest", "simnet")
 	*w = network(text)

@@ -80,21 +80,17 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if redeemed := d.redeem(r, v); !redeemed.Paid {
+	if d.shadow && v.Scheme == l402http.SchemePayment {
+		// Shadow mode charges nobody: what is good for one request stays so.
+		d.pass(w, r, l402http.Verdict{}, outcomeShadow, taken)
+		return
+	}
+	if redeemed := d.seller.Redeem(r.Context(), d.sale, v); !redeemed.Paid {
 		giveBack(taken)
 		d.serveUnpaid(w, r, redeemed)
 		return
 	}
 	d.pass(w, r, v, outcomePaid, taken)
-}
-
-// redeem uses up a credential that is good for one request; not in shadow
-// mode, which charges nobody.
-func (d *door) redeem(r *http.Request, v l402http.Verdict) l402http.Verdict {
-	if d.shadow {
-		return v
-	}
-	return d.seller.Redeem(r.Context(), d.sale, v)
 }
 
 // serveFree passes a request on that costs nothing.

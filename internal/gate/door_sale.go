@@ -24,6 +24,12 @@ func (s *Service) sale() (l402http.Sale, error) {
 		Service: string(s.Name), Price: s.Price.msat(), TokenLife: s.Timeout.duration(),
 		Capabilities: s.capabilities(),
 	}
+	if s.AuthScheme.l402() {
+		sale.Schemes |= l402http.SchemeL402
+	}
+	if s.AuthScheme.payment() {
+		sale.Schemes |= l402http.SchemePayment
+	}
 	if len(s.CapabilityPaths) > 0 {
 		sale.Capability = s.capabilityOf
 	}
@@ -47,7 +53,7 @@ func (s *Service) sale() (l402http.Sale, error) {
 // it.
 func (s *Service) capabilityOf(r *http.Request) string {
 	path, plain := r.URL.Path, r.URL.Path
-	if strings.IndexByte(path, ';') >= 0 {
+	if strings.ContainsAny(path, ";?#") {
 		plain = withoutParameters(path)
 	}
 	needed := ""

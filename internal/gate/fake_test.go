@@ -193,7 +193,10 @@ func openGate(t testing.TB, dir string, node *fakeNode, services string) *Gate {
 
 func tryGate(t testing.TB, dir string, node *fakeNode, services string) (*Gate, error) {
 	t.Helper()
-	text := "listenaddr: 127.0.0.1:0\nauthenticator: {network: regtest, tlspath: t, macdir: m}\n" + services
+	text := "listenaddr: 127.0.0.1:0\n" + services
+	if !strings.Contains(services, "authenticator:") {
+		text += "authenticator: {network: regtest, tlspath: t, macdir: m}\n"
+	}
 	if !strings.Contains(services, "insecure:") {
 		text += "insecure: true\n"
 	}

@@ -24,20 +24,21 @@ const shutdownTimeout = 10 * time.Second
 
 // Gate is one running gate. What a reload replaces is in its generation.
 type Gate struct {
-	log      *slog.Logger
-	level    *slog.LevelVar // of log; nil when it is none of ours
-	db       *gatedb.DB
-	link     *link
-	watcher  *watcher
-	seller   *l402http.Seller // nil when nobody is charged
-	server   *http.Server
-	listener net.Listener
-	upgrades *upgrades
-	cancel   context.CancelFunc
-	tasks    sync.WaitGroup
-	stop     sync.Once
-	stopErr  error
-	failed   chan error
+	log         *slog.Logger
+	level       *slog.LevelVar // of log; nil when it is none of ours
+	db          *gatedb.DB
+	link        *link
+	watcher     *watcher
+	seller      *l402http.Seller // nil when nobody is charged
+	redemptions *redemptions
+	server      *http.Server
+	listener    net.Listener
+	upgrades    *upgrades
+	cancel      context.CancelFunc
+	tasks       sync.WaitGroup
+	stop        sync.Once
+	stopErr     error
+	failed      chan error
 
 	reloading sync.Mutex
 	now       atomic.Pointer[generation]
@@ -113,6 +114,9 @@ func (g *Gate) openSeller(ctx context.Context, cfg *Config, dial func() (Node, e
 	g.link = &link{dial: dial, network: cfg.Authenticator.Network, settled: g.watcher.settle, log: g.log,
 		broken: make(chan error, 1)}
 	g.watcher.link = g.link
+	if g.redemptions, err = openRedemptions(ctx, g.db, g.log); err != nil {
+		return err
+	}
 	if g.seller, err = l402http.NewSeller(g.sellerConfig(cfg, keys)); err != nil {
 		return err
 	}
@@ -146,6 +150,7 @@ func (g *Gate) sellerConfig(cfg *Config, keys *l402.Keyring) l402http.SellerConf
 		Keys: keys, Invoicer: g.link, Revoked: g.watcher.isRevoked, Journal: journal{g.db},
 		MaxOpen: int(cfg.Challenges.MaxOpen), InvoiceExpiry: time.Duration(cfg.Challenges.Expiry),
 		SameAddress: cfg.Challenges.SameAddress, Body: answerBody, Log: g.log,
+		Redemptions: g.redemptions, Realm: cfg.Authenticator.MPPRealm, Network: cfg.Authenticator.Network.payment(),
 	}
 }
 
@@ -167,6 +172,7 @@ func (g *Gate) serve(withTLS bool) {
 	g.cancel = cancel
 	if g.link != nil {
 		g.tasks.Go(func() { g.watcher.follow(ctx) })
+		g.tasks.Go(func() { g.redemptions.record(ctx) })
 	}
 	g.tasks.Go(func() { g.watcher.sweep(ctx) })
 	g.tasks.Go(func() {

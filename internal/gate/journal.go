@@ -6,6 +6,7 @@ import (
 	"github.com/lightningnetwork/lnd/lntypes"
 
 	"github.com/leydenln/leyden/internal/store/gatedb"
+	"github.com/leydenln/leyden/l402"
 	"github.com/leydenln/leyden/l402/l402http"
 )
 
@@ -13,12 +14,16 @@ import (
 type journal struct{ db *gatedb.DB }
 
 func (j journal) Minted(ctx context.Context, c l402http.OpenChallenge) error {
-	id, err := c.Token.Identifier()
-	if err != nil {
-		return err
+	id := l402.TokenID(c.Hash)
+	if !c.Token.IsZero() {
+		minted, err := c.Token.Identifier()
+		if err != nil {
+			return err
+		}
+		id = minted.TokenID
 	}
 	t := gatedb.Transaction{
-		Hash: c.Hash, TokenID: id.TokenID, Token: c.Token, Service: c.Service, Price: c.Price,
+		Hash: c.Hash, TokenID: id, Token: c.Token, Service: c.Service, Price: c.Price,
 		Prefix: c.Prefix, State: gatedb.StateOpen, Created: c.Created, Expires: c.Expires,
 	}
 	if c.Client != nil {

@@ -143,6 +143,9 @@ func (w *watcher) sweep(ctx context.Context) {
 		if _, err := w.db.Prune(ctx, time.Now().Add(-keepUnpaid)); err != nil && ctx.Err() == nil {
 			w.log.Error("forget old records", "err", err)
 		}
+		if _, err := w.db.PruneRedemptions(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			w.log.Error("forget old redemptions", "err", err)
+		}
 		if w.link == nil || w.link.Ready() != nil {
 			continue
 		}

@@ -127,7 +127,7 @@ func (s *Seller) Redeem(ctx context.Context, sale Sale, v Verdict) Verdict {
 		s.log.ErrorContext(ctx, "use payment up", "service", sale.Service, "hash", v.Hash, "err", err)
 		err = errRedeem
 	}
-	return Verdict{Refusal: err}
+	return Verdict{Scheme: SchemePayment, Refusal: err}
 }
 
 // restore gives a credential back, and reports whether it did. One that it
