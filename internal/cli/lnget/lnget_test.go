@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -114,8 +115,28 @@ func pages(seller http.Handler) http.Handler {
 		w.Header().Set("WWW-Authenticate", `Payment method="card"`)
 		w.WriteHeader(http.StatusPaymentRequired)
 	})
+	mux.HandleFunc("/big", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"v1"`)
+		if r.Header.Get("Range") == "" { // the first time it breaks off
+			w.Header().Set("Content-Length", "3000")
+			fmt.Fprint(w, strings.Repeat("x", 1000))
+			return
+		}
+		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(strings.Repeat("x", 3000)))
+	})
+	for _, path := range []string{"/broken", "/broken2", "/broken3"} {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { // whoever has paid for it gets nothing
+			answer := httptest.NewRecorder()
+			seller.ServeHTTP(answer, r)
+			if answer.Code == http.StatusOK {
+				answer.Code = http.StatusInternalServerError
+			}
+			w.Header()["Www-Authenticate"] = answer.Header()["Www-Authenticate"]
+			w.WriteHeader(answer.Code)
+		})
+	}
 	mux.HandleFunc("/show", func(w http.ResponseWriter, r *http.Request) {
-		for _, name := range []string{"Accept", "User-Agent", "Content-Type", "X-Key", "Authorization", "Cookie", "Referer"} {
+		for _, name := range []string{"Accept", "User-Agent", "Content-Type", "X-Key", "Authorization", "Cookie", "Referer", "Idempotency-Key"} {
 			fmt.Fprintf(w, "%s %s=%s\n", r.Method, name, r.Header.Get(name))
 		}
 		fmt.Fprintf(w, "host=%s\n", r.Host)
