@@ -57,6 +57,9 @@ func New(cfg Config) (*Client, error) {
 		MaxFee:         lnwire.MilliSatoshi(cfg.L402.MaxFeeSats * 1000),
 		PaymentTimeout: cfg.L402.PaymentTimeout, Approve: c.approve, Trace: c.trace,
 	}
+	if cfg.L402.PreferScheme == PreferPayment {
+		c.transport.Prefer = l402http.SchemeOfPayment
+	}
 	if cfg.L402.AutoPay {
 		if c.transport.Wallet, err = walletFor(cfg.LN); err != nil {
 			return nil, err
@@ -120,7 +123,9 @@ func newBase(c HTTPConfig, proxy func(*http.Request) (*url.URL, error)) *http.Tr
 		ResponseHeaderTimeout: c.Timeout,
 		IdleConnTimeout:       time.Minute,
 		DisableCompression:    true,
-		ForceAttemptHTTP2:     true,
+		// Four challenges of the longest invoices there are.
+		MaxResponseHeaderBytes: 256 << 10,
+		ForceAttemptHTTP2:      true,
 	}
 }
 

@@ -34,11 +34,21 @@ type L402Config struct {
 	PaymentTimeout time.Duration `yaml:"payment_timeout"`
 	// AutoPay: false never pays. Default: true.
 	AutoPay bool `yaml:"auto_pay"`
+	// PreferScheme is PreferL402 (the default), whose token serves again, or
+	// PreferPayment, whose credential is good for one request: which to pay by
+	// when a seller offers both.
+	PreferScheme string `yaml:"prefer_scheme"`
 	// OnWarning is OnWarningWarn (the default) or OnWarningRefuse: whether an
 	// origin is paid that took money and did not deliver, or whose price has
 	// risen or payee has changed.
 	OnWarning string `yaml:"on_warning"`
 }
+
+// The values of [L402Config.PreferScheme].
+const (
+	PreferL402    = "l402"
+	PreferPayment = "payment"
+)
 
 // The values of [L402Config.OnWarning].
 const (
@@ -109,7 +119,7 @@ func Dir() (string, error) {
 // Default returns the configuration without a file.
 func Default() Config {
 	return Config{
-		L402: L402Config{MaxCostSats: 1000, MaxFeeSats: 10, PaymentTimeout: time.Minute, AutoPay: true, OnWarning: OnWarningWarn},
+		L402: L402Config{MaxCostSats: 1000, MaxFeeSats: 10, PaymentTimeout: time.Minute, AutoPay: true, PreferScheme: PreferL402, OnWarning: OnWarningWarn},
 		HTTP: HTTPConfig{Timeout: 30 * time.Second, MaxRedirects: 10, UserAgent: "lnget/" + buildinfo.Version()},
 		LN: LNConfig{Mode: "lnd", LND: LNDConfig{
 			Host: "localhost:10009", TLSCert: "~/.lnd/tls.cert", Network: "mainnet",
@@ -239,6 +249,8 @@ func (c *Config) Validate() error {
 		return bad("l402.max_fee_sats", c.L402.MaxFeeSats, "a number of sat")
 	case c.L402.PaymentTimeout < time.Second:
 		return bad("l402.payment_timeout", c.L402.PaymentTimeout, "at least 1s")
+	case c.L402.PreferScheme != PreferL402 && c.L402.PreferScheme != PreferPayment:
+		return bad("l402.prefer_scheme", strconv.Quote(c.L402.PreferScheme), "l402 or payment")
 	case c.L402.OnWarning != OnWarningWarn && c.L402.OnWarning != OnWarningRefuse:
 		return bad("l402.on_warning", strconv.Quote(c.L402.OnWarning), "warn or refuse")
 	case c.HTTP.Timeout <= 0:

@@ -31,6 +31,7 @@ func (c Config) YAML() string {
   max_fee_sats: %d   # the most one payment may cost on top
   payment_timeout: %s
   auto_pay: %t   # false never pays
+  prefer_scheme: %s   # l402 (a token that serves again) or payment (one request), where a seller offers both
   on_warning: %s   # refuse pays nobody who did not deliver, or whose price has risen or payee has changed
 http:
   timeout: %s
@@ -50,7 +51,7 @@ output:
   verbose: %t
 tokens:
   dir: %q
-`, c.L402.MaxCostSats, c.L402.MaxFeeSats, c.L402.PaymentTimeout, c.L402.AutoPay, c.L402.OnWarning,
+`, c.L402.MaxCostSats, c.L402.MaxFeeSats, c.L402.PaymentTimeout, c.L402.AutoPay, c.L402.PreferScheme, c.L402.OnWarning,
 		c.HTTP.Timeout, c.HTTP.MaxRedirects, c.HTTP.UserAgent, c.HTTP.AllowInsecure,
 		c.LN.Mode, c.LN.LND.Host, c.LN.LND.TLSCert, c.LN.LND.Macaroon, c.LN.LND.Network,
 		c.Output.Format, c.Output.Progress, c.Output.Verbose, c.Tokens.Dir)

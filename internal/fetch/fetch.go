@@ -156,8 +156,11 @@ func (c *Client) warn(format string, args ...any) {
 func (c *Client) finish(res *Result, resp *http.Response, out *output, progress func(done, total int64)) error {
 	res.URL, res.Status = resp.Request.URL.Redacted(), resp.StatusCode
 	res.ContentType = resp.Header.Get("Content-Type")
-	if resp.StatusCode == http.StatusPaymentRequired {
+	switch {
+	case resp.StatusCode == http.StatusPaymentRequired:
 		return c.unpaid(res, resp)
+	case resp.StatusCode < 200:
+		return fault.New(CodeNetwork, "ask without Upgrade", "%s: the server wants to speak something else than HTTP", res.URL)
 	}
 	if out.part != nil && resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
 		if !out.part.finished(resp) {
@@ -204,13 +207,13 @@ func httpError(resp *http.Response) error {
 
 // unpaid reads what a 402 that was not paid asks for.
 func (c *Client) unpaid(res *Result, resp *http.Response) error {
-	offer, ok, err := l402http.ReadOffer(resp, "")
+	offer, ok, err := c.transport.ReadOffer(resp, "")
 	if err != nil {
 		return Explain(err)
 	}
 	if !ok {
 		return fault.New(CodePaymentRequired, "ask the seller how to pay",
-			"%s asks for a payment that is not L402", res.URL)
+			"%s asks for a payment that is neither L402 nor Payment", res.URL)
 	}
 	c.look(offer)
 	res.Offer = &Offer{Offer: offer,

@@ -68,7 +68,7 @@ func (c *Client) hold(p *Preview, at *url.URL) (err error) {
 		return nil
 	}
 	if p.Offer != nil {
-		p.Held, err = c.transport.Held(at, &p.Offer.Challenge)
+		p.Held, err = c.transport.Held(at, &p.Offer.Offer)
 	} else {
 		p.Held, err = c.transport.Held(at, nil)
 	}

@@ -14,10 +14,15 @@ import (
 
 	"github.com/leydenln/leyden/l402"
 	"github.com/leydenln/leyden/l402/l402http"
+	"github.com/leydenln/leyden/l402/mpp"
 )
 
-// recordVersion is the version of the file format.
-const recordVersion = 1
+// The versions of the file format: with payment, the challenge of a credential
+// that is good for one request, and without it, as older programs read it.
+const (
+	recordVersion        = 1
+	recordVersionPayment = 2
+)
 
 // maxRecord bounds a record's file, in bytes; tokens and invoice have bounds
 // of their own that keep every honest one far below.
@@ -26,21 +31,36 @@ const maxRecord = 64 << 10
 // record is a purchase as a file: JSON, amounts in msat, times RFC 3339,
 // hashes in hex, tokens in base64.
 type record struct {
-	Version     int          `json:"version"`
-	State       string       `json:"state"`
-	Origin      string       `json:"origin"`
-	Path        string       `json:"path"`
-	Scheme      string       `json:"scheme"`
-	Tokens      []l402.Token `json:"tokens"`
-	Invoice     string       `json:"invoice"`
-	PaymentHash string       `json:"payment_hash"`
-	Preimage    string       `json:"preimage,omitempty"`
-	AmountMsat  uint64       `json:"amount_msat"`
-	FeeMsat     uint64       `json:"fee_msat"`
-	Node        string       `json:"node,omitempty"`
-	CreatedAt   time.Time    `json:"created_at"`
-	PaidAt      time.Time    `json:"paid_at,omitzero"`
-	Reason      string       `json:"reason,omitempty"`
+	Version     int              `json:"version"`
+	State       string           `json:"state"`
+	Origin      string           `json:"origin"`
+	Path        string           `json:"path"`
+	Scheme      string           `json:"scheme"`
+	Tokens      []l402.Token     `json:"tokens"`
+	Payment     *challengeRecord `json:"payment,omitempty"`
+	Invoice     string           `json:"invoice"`
+	PaymentHash string           `json:"payment_hash"`
+	Preimage    string           `json:"preimage,omitempty"`
+	AmountMsat  uint64           `json:"amount_msat"`
+	FeeMsat     uint64           `json:"fee_msat"`
+	Node        string           `json:"node,omitempty"`
+	CreatedAt   time.Time        `json:"created_at"`
+	PaidAt      time.Time        `json:"paid_at,omitzero"`
+	Reason      string           `json:"reason,omitempty"`
+}
+
+// challengeRecord is a challenge of the Payment scheme, its parameters as they
+// were in the header.
+type challengeRecord struct {
+	ID          string `json:"id"`
+	Realm       string `json:"realm"`
+	Method      string `json:"method"`
+	Intent      string `json:"intent"`
+	Request     string `json:"request"`
+	Expires     string `json:"expires,omitempty"`
+	Digest      string `json:"digest,omitempty"`
+	Description string `json:"description,omitempty"`
+	Opaque      string `json:"opaque,omitempty"`
 }
 
 func encodeRecord(p l402http.Purchase) ([]byte, error) {
@@ -49,6 +69,10 @@ func encodeRecord(p l402http.Purchase) ([]byte, error) {
 		Scheme: string(p.Scheme), Tokens: p.Credential.Tokens, Invoice: p.Invoice,
 		PaymentHash: hex.EncodeToString(p.Hash[:]), AmountMsat: uint64(p.Amount), FeeMsat: uint64(p.Fee),
 		Node: p.Node, CreatedAt: p.Created.UTC(), Reason: p.Reason,
+	}
+	if p.Payment != nil {
+		r.Version = recordVersionPayment
+		r.Payment = (*challengeRecord)(p.Payment)
 	}
 	if !p.Paid.IsZero() {
 		r.PaidAt = p.Paid.UTC()
@@ -76,8 +100,11 @@ func decodeRecord(data []byte) (l402http.Purchase, error) {
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return l402http.Purchase{}, errors.New("malformed JSON: more than one document")
 	}
-	if r.Version != recordVersion {
-		return l402http.Purchase{}, fmt.Errorf("version %d, want %d", r.Version, recordVersion)
+	switch {
+	case r.Version != recordVersion && r.Version != recordVersionPayment:
+		return l402http.Purchase{}, fmt.Errorf("version %d, want %d or %d", r.Version, recordVersion, recordVersionPayment)
+	case (r.Version == recordVersionPayment) != (r.Payment != nil):
+		return l402http.Purchase{}, fmt.Errorf("version %d does not fit what it holds", r.Version)
 	}
 	hash, err := lntypes.MakeHashFromStr(r.PaymentHash)
 	if err != nil {
@@ -86,7 +113,8 @@ func decodeRecord(data []byte) (l402http.Purchase, error) {
 	p := l402http.Purchase{
 		Origin: l402http.Origin(r.Origin), Path: r.Path, State: l402http.State(r.State),
 		Scheme: l402.Scheme(r.Scheme), Credential: l402.Credential{Tokens: r.Tokens}, Invoice: r.Invoice,
-		Hash: hash, Amount: lnwire.MilliSatoshi(r.AmountMsat), Fee: lnwire.MilliSatoshi(r.FeeMsat),
+		Payment: (*mpp.Challenge)(r.Payment),
+		Hash:    hash, Amount: lnwire.MilliSatoshi(r.AmountMsat), Fee: lnwire.MilliSatoshi(r.FeeMsat),
 		Node: r.Node, Created: r.CreatedAt, Paid: r.PaidAt, Reason: r.Reason,
 	}
 	if r.Preimage != "" {

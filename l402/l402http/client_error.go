@@ -23,6 +23,9 @@ const (
 	CodeBadInvoice = "bad_invoice"
 	// CodeBadChallenge: the 402 answer cannot be read.
 	CodeBadChallenge = "bad_challenge"
+	// CodeSchemeUnsupported: the 402 answer asks for a payment in a way that is
+	// not spoken here.
+	CodeSchemeUnsupported = "scheme_unsupported"
 	// CodeInvoiceReused: the invoice is that of another purchase.
 	CodeInvoiceReused = "invoice_reused"
 	// CodePaymentFailed: the wallet did not pay. Nothing was spent.

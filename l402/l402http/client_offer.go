@@ -3,6 +3,7 @@ package l402http
 import (
 	"cmp"
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -14,14 +15,17 @@ import (
 	"github.com/lightningnetwork/lnd/zpay32"
 
 	"github.com/leydenln/leyden/l402"
+	"github.com/leydenln/leyden/l402/mpp"
 )
 
 // Offer is what a seller asks for, as the signed invoice says it.
 type Offer struct {
 	// URL is what was asked for, without user and password.
 	URL string
-	// Challenge is the challenge that the offer was read from.
+	// Challenge is the challenge that the offer was read from. Of one of the
+	// Payment scheme it has only Scheme and Invoice, and Payment the rest.
 	Challenge l402.Challenge
+	Payment   *mpp.Challenge
 	// Amount is the price in msat; 0 when the invoice leaves it open.
 	Amount lnwire.MilliSatoshi
 	// Hash is the payment hash.
@@ -34,29 +38,48 @@ type Offer struct {
 	Description string
 	// Created and Expires are the invoice's own.
 	Created, Expires time.Time
+	// Due is until when the seller takes the payment, if that is earlier than
+	// Expires; else the zero time.
+	Due time.Time
 }
 
 // ReadOffer reads the offer of a 402 response to a request on the given
 // network ("mainnet", "testnet", "signet", "regtest", "simnet"), or on whichever
 // the invoice is for when network is empty. ok is false
-// when the response makes none that L402 knows. Errors: bad_challenge,
-// bad_invoice, wrong_network, invoice_mismatch.
+// when the response makes none that L402 or the Payment scheme knows. Of
+// several it reads the one that a Transport which prefers L402 would answer.
+// Errors: bad_challenge, scheme_unsupported, bad_invoice, wrong_network,
+// invoice_mismatch.
 func ReadOffer(resp *http.Response, network string) (offer Offer, ok bool, err error) {
-	challenges, err := l402.ParseChallenges(resp.Header)
-	if err != nil {
-		return Offer{}, false, fail(CodeBadChallenge, "ask the seller", "%w", err)
-	}
-	if len(challenges) == 0 {
+	return readOffer(resp, network, "")
+}
+
+// ReadOffer is the function of that name for what this Transport would answer.
+func (t *Transport) ReadOffer(resp *http.Response, network string) (offer Offer, ok bool, err error) {
+	return readOffer(resp, network, t.Prefer)
+}
+
+func readOffer(resp *http.Response, network string, prefer l402.Scheme) (offer Offer, ok bool, err error) {
+	demands, unfit, err := readDemands(resp.Header, prefer)
+	switch {
+	case err != nil:
+		return Offer{}, false, err
+	case len(demands) == 0 && errors.Is(unfit, mpp.ErrUnsupported):
+		return Offer{}, false, fail(CodeSchemeUnsupported, "ask the seller for another way to pay", "%w", unfit)
+	case len(demands) == 0 && unfit != nil:
+		return Offer{}, false, fail(CodeBadChallenge, "ask the seller", "%w", unfit)
+	case len(demands) == 0:
 		return Offer{}, false, nil
 	}
-	offer, err = decodeOffer(challenges[0], network)
+	offer, err = decodeOffer(demands[0], network)
 	if err == nil && resp.Request != nil {
 		offer.URL = resp.Request.URL.Redacted()
 	}
 	return offer, err == nil, err
 }
 
-func decodeOffer(c l402.Challenge, network string) (Offer, error) {
+func decodeOffer(d demand, network string) (Offer, error) {
+	c := d.Challenge
 	network, err := checkPrefix(c.Invoice, network)
 	if err != nil {
 		return Offer{}, err
@@ -65,16 +88,8 @@ func decodeOffer(c l402.Challenge, network string) (Offer, error) {
 	if err != nil {
 		return Offer{}, fail(CodeBadInvoice, "ask the seller", "malformed invoice %q: %w", shorten(c.Invoice), err)
 	}
-	id, err := c.Tokens[0].Identifier()
-	if err != nil {
-		return Offer{}, fail(CodeBadChallenge, "ask the seller", "the token of the challenge: %w", err)
-	}
-	if id.PaymentHash != lntypes.Hash(*invoice.PaymentHash) {
-		return Offer{}, fail(CodeInvoiceMismatch, "ask the seller",
-			"the invoice's payment hash is not the one that the token commits to")
-	}
 	o := Offer{
-		Challenge: c, Hash: id.PaymentHash, Network: network,
+		Challenge: c, Payment: d.payment, Hash: lntypes.Hash(*invoice.PaymentHash), Network: network,
 		Payee:   hex.EncodeToString(invoice.Destination.SerializeCompressed()),
 		Created: invoice.Timestamp, Expires: invoice.Timestamp.Add(invoice.Expiry()),
 	}
@@ -83,6 +98,20 @@ func decodeOffer(c l402.Challenge, network string) (Offer, error) {
 	}
 	if invoice.Description != nil {
 		o.Description = *invoice.Description
+	}
+	if d.payment != nil {
+		if due, err := d.payment.ExpiresAt(); err == nil && due.Before(o.Expires) {
+			o.Due = due
+		}
+		return o, d.agree(o)
+	}
+	id, err := c.Tokens[0].Identifier()
+	if err != nil {
+		return Offer{}, fail(CodeBadChallenge, "ask the seller", "the token of the challenge: %w", err)
+	}
+	if id.PaymentHash != o.Hash {
+		return Offer{}, fail(CodeInvoiceMismatch, "ask the seller",
+			"the invoice's payment hash is not the one that the token commits to")
 	}
 	return o, nil
 }
@@ -99,6 +128,9 @@ func (o Offer) Payable(maxCost lnwire.MilliSatoshi, network string, now time.Tim
 	case !now.Before(o.Expires):
 		return fail(CodeInvoiceExpired, "check this machine's clock, then try again",
 			"the invoice expired at %s", o.Expires.UTC().Format(time.RFC3339))
+	case !o.Due.IsZero() && !now.Before(o.Due):
+		return fail(CodeInvoiceExpired, "check this machine's clock, then try again",
+			"the challenge expired at %s", o.Due.UTC().Format(time.RFC3339))
 	}
 	if sat := Sat(o.Amount); sat > uint64(maxCost)/1000 {
 		err := fail(CodeOverMaxCost, "raise the limit if it is worth that",

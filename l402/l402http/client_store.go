@@ -14,6 +14,7 @@ import (
 	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/leydenln/leyden/l402"
+	"github.com/leydenln/leyden/l402/mpp"
 )
 
 // State is what became of a purchase.
@@ -33,6 +34,9 @@ const (
 	StateRefused State = "refused"
 	// StateExpired: the paid token says that its time is over.
 	StateExpired State = "expired"
+	// StateSpent: the seller has delivered for the credential, which was good
+	// for one request.
+	StateSpent State = "spent"
 )
 
 // Active reports whether the purchase is pending or can be used.
@@ -48,8 +52,11 @@ type Purchase struct {
 	State State
 	// Scheme is how the seller wants the token presented.
 	Scheme l402.Scheme
-	// Credential holds the tokens and, once paid, the preimage.
+	// Credential holds the tokens and, once paid, the preimage. With
+	// SchemeOfPayment there is no token.
 	Credential l402.Credential
+	// Payment is the challenge of a purchase with SchemeOfPayment, else nil.
+	Payment *mpp.Challenge
 	// Invoice is the BOLT 11 invoice.
 	Invoice string
 	// Hash is the invoice's payment hash, which names the purchase.
@@ -95,7 +102,35 @@ type Store interface {
 // Validate reports whether the parts of a purchase belong together, for
 // stores that read them from outside.
 func (p Purchase) Validate() error {
-	if len(p.Credential.Tokens) == 0 {
+	if err := p.validateChallenge(); err != nil {
+		return err
+	}
+	switch p.State {
+	case StatePending, StateFailed:
+	case StatePaid, StateRefused, StateExpired, StateSpent:
+		if sha256.Sum256(p.Credential.Preimage[:]) != p.Hash {
+			return errors.New("the preimage is not that of the payment hash")
+		}
+	default:
+		return fmt.Errorf("unknown state %q", p.State)
+	}
+	return nil
+}
+
+func (p Purchase) validateChallenge() error {
+	switch {
+	case p.Payment != nil:
+		d, err := paymentDemand(*p.Payment)
+		if err != nil {
+			return err
+		}
+		if p.Scheme != SchemeOfPayment || d.Invoice != p.Invoice || d.charge.Hash != nil && *d.charge.Hash != p.Hash {
+			return errors.New("the challenge is for another payment")
+		}
+		return nil
+	case p.Scheme != l402.SchemeL402 && p.Scheme != l402.SchemeLSAT:
+		return fmt.Errorf("unknown scheme %q", p.Scheme)
+	case len(p.Credential.Tokens) == 0:
 		return errors.New("no token")
 	}
 	id, err := p.Credential.Tokens[0].Identifier()
@@ -105,20 +140,19 @@ func (p Purchase) Validate() error {
 	if id.PaymentHash != p.Hash {
 		return errors.New("the token commits to another payment hash")
 	}
-	switch p.State {
-	case StatePending, StateFailed:
-	case StatePaid, StateRefused, StateExpired:
-		if sha256.Sum256(p.Credential.Preimage[:]) != p.Hash {
-			return errors.New("the preimage is not that of the payment hash")
-		}
-	default:
-		return fmt.Errorf("unknown state %q", p.State)
-	}
-	if p.Scheme != l402.SchemeL402 && p.Scheme != l402.SchemeLSAT {
-		return fmt.Errorf("unknown scheme %q", p.Scheme)
-	}
 	return nil
 }
+
+// Authorization returns the value of the header that presents a paid purchase.
+func (p Purchase) Authorization() (string, error) {
+	if p.Payment == nil {
+		return p.Credential.Authorization(p.Scheme), nil
+	}
+	return mpp.Credential{Challenge: *p.Payment, Preimage: p.Credential.Preimage}.Authorization()
+}
+
+// SingleUse reports whether the purchase buys one request and no more.
+func (p Purchase) SingleUse() bool { return p.Payment != nil }
 
 // Expired reports whether the token itself says that its time is over, for
 // every service that it names.

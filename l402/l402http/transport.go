@@ -53,6 +53,10 @@ type Transport struct {
 	// least 16 random bytes. Default: random for the life of the Transport.
 	ClientKey []byte
 
+	// Prefer is the scheme to answer when a seller offers both: L402 (the
+	// default), whose token serves again, or SchemeOfPayment.
+	Prefer l402.Scheme
+
 	// Approve, if set, has the last word on an offer that is within the
 	// limits; its error is returned as it is.
 	Approve func(context.Context, Offer) error
@@ -67,7 +71,7 @@ type Transport struct {
 
 // Event is one step of a request.
 type Event struct {
-	// Step is "request", "recover", "journal", "payment" or "store".
+	// Step is "request", "recover", "journal", "payment", "store" or "receipt".
 	Step string
 	// Took is how long it took.
 	Took time.Duration
@@ -107,6 +111,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	defer body.close()
 	x := &exchange{t: t, req: req, body: body, origin: OriginOf(req.URL), path: cmp.Or(req.URL.EscapedPath(), "/")}
+	defer x.free()
 	return x.run(req.Context())
 }
 
@@ -165,6 +170,7 @@ type exchange struct {
 	bare   bool           // asked without a token since one was refused
 	tried  []lntypes.Hash // purchases whose token was refused by this request
 	passed []lntypes.Hash // purchases whose token is not tried any more
+	unlock func()         // not nil while this request alone may buy from the origin
 }
 
 func (x *exchange) run(ctx context.Context) (*http.Response, error) {
@@ -182,6 +188,7 @@ func (x *exchange) run(ctx context.Context) (*http.Response, error) {
 			x.accepted(resp, token)
 			return resp, nil
 		}
+		x.free()
 		if token != nil {
 			x.tried = append(x.tried, token.Hash)
 		}
@@ -200,15 +207,15 @@ func (x *exchange) run(ctx context.Context) (*http.Response, error) {
 // next says whether to ask again after a refusal, and with which token: one
 // held, one recovered, one bought, or none.
 func (x *exchange) next(ctx context.Context, resp *http.Response, held []Purchase) (token *Purchase, again bool, err error) {
-	challenges, err := l402.ParseChallenges(resp.Header)
+	demands, _, err := readDemands(resp.Header, x.t.Prefer)
 	switch {
 	case err != nil && x.t.Wallet != nil:
-		return nil, false, fail(CodeBadChallenge, "ask the seller", "%w", err)
-	case len(challenges) == 0 && resp.StatusCode == http.StatusUnauthorized && !x.bare && x.body.again():
+		return nil, false, err
+	case len(demands) == 0 && resp.StatusCode == http.StatusUnauthorized && !x.bare && x.body.again():
 		x.bare = true
 		x.pass(held)
 		return nil, true, nil
-	case len(challenges) == 0:
+	case len(demands) == 0:
 		return nil, false, nil
 	}
 	if w, ok := x.t.Wallet.(Warmer); ok {
@@ -217,14 +224,14 @@ func (x *exchange) next(ctx context.Context, resp *http.Response, held []Purchas
 	if x.sent >= maxHeld {
 		x.pass(held)
 	}
-	if p := x.pick(held, &challenges[0]); p != nil || x.t.Wallet == nil {
+	if p := x.pickAny(held, demands); p != nil || x.t.Wallet == nil {
 		return p, p != nil, nil
 	}
 	if !x.body.again() {
 		_, err := x.body.next()
 		return nil, false, err
 	}
-	token, err = x.obtain(ctx, challenges[0])
+	token, err = x.obtain(ctx, demands)
 	return token, err == nil, err
 }
 
@@ -248,7 +255,11 @@ func (x *exchange) send(token *Purchase) (*http.Response, error) {
 	req.Body = body
 	req.Header.Set(l402.HeaderClient, clientNonce(x.t.key, x.origin).String())
 	if token != nil {
-		req.Header.Set(l402.HeaderAuthorization, token.Credential.Authorization(token.Scheme))
+		value, err := token.Authorization()
+		if err != nil {
+			return nil, err
+		}
+		req.Header.Set(l402.HeaderAuthorization, value)
 	}
 	if token == nil && x.t.Wallet != nil {
 		go warmCurve() // while the server thinks
@@ -269,8 +280,13 @@ func refused(resp *http.Response, token *Purchase) bool {
 		resp.StatusCode == http.StatusUnauthorized && token != nil
 }
 
-// accepted notes the first success of a token.
+// accepted notes the first success of a token, and the use of a credential that
+// is good for one request.
 func (x *exchange) accepted(resp *http.Response, token *Purchase) {
+	if token != nil && token.SingleUse() {
+		x.spent(resp, token)
+		return
+	}
 	if token == nil || token.Used || resp.StatusCode >= 400 {
 		return
 	}
@@ -281,7 +297,7 @@ func (x *exchange) accepted(resp *http.Response, token *Purchase) {
 
 // pick returns the paid token that fits best and was not tried: of a service
 // that the challenge names, nearest in path, newest.
-func (x *exchange) pick(held []Purchase, c *l402.Challenge) *Purchase {
+func (x *exchange) pick(held []Purchase, c *demand) *Purchase {
 	var best *Purchase
 	now := time.Now()
 	for i := range held {
@@ -289,7 +305,7 @@ func (x *exchange) pick(held []Purchase, c *l402.Challenge) *Purchase {
 		if p.State != StatePaid || p.Expired(now) || slices.Contains(x.tried, p.Hash) || slices.Contains(x.passed, p.Hash) {
 			continue
 		}
-		if c != nil && !x.mayFit(*p, *c) {
+		if p.SingleUse() && !x.mayUseUp(*p, c) || c != nil && !x.mayFit(*p, *c) {
 			continue
 		}
 		if best == nil || x.nearer(p, best) {
@@ -297,6 +313,16 @@ func (x *exchange) pick(held []Purchase, c *l402.Challenge) *Purchase {
 		}
 	}
 	return best
+}
+
+// pickAny returns what pick does for the first challenge that has any.
+func (x *exchange) pickAny(held []Purchase, demands []demand) *Purchase {
+	for i := range demands {
+		if p := x.pick(held, &demands[i]); p != nil {
+			return p
+		}
+	}
+	return nil
 }
 
 func (x *exchange) nearer(p, q *Purchase) bool {
@@ -319,7 +345,10 @@ func common(a, b string) int {
 
 // mayFit reports whether p's token may open what the challenge is for: both
 // name a common service, or one of them names none.
-func (x *exchange) mayFit(p Purchase, c l402.Challenge) bool {
+func (x *exchange) mayFit(p Purchase, c demand) bool {
+	if c.payment != nil && !p.SingleUse() {
+		return false
+	}
 	ours, _ := p.terms()
 	theirs, _ := terms(c.Tokens)
 	return len(ours) == 0 || len(theirs) == 0 || slices.ContainsFunc(ours, func(s string) bool {
@@ -329,7 +358,7 @@ func (x *exchange) mayFit(p Purchase, c l402.Challenge) bool {
 
 // sameThing reports whether p bought what the challenge asks for again: the
 // same services, or, where one does not say, the same path.
-func (x *exchange) sameThing(p Purchase, c l402.Challenge) bool {
+func (x *exchange) sameThing(p Purchase, c demand) bool {
 	ours, _ := p.terms()
 	theirs, _ := terms(c.Tokens)
 	if len(ours) == 0 || len(theirs) == 0 {

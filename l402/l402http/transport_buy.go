@@ -20,22 +20,40 @@ const forget = 2 * time.Minute
 // else, whose payment may stay under way for days.
 const glance = 2 * time.Second
 
-// obtain returns a token for the challenge. Alone with the origin, it looks
-// first at what others bought meanwhile and what an earlier crash left open,
-// and only then buys.
-func (x *exchange) obtain(ctx context.Context, c l402.Challenge) (*Purchase, error) {
+// obtain returns a token for one of the challenges, for the first if it must be
+// bought. Alone with the origin, it looks first at what others bought meanwhile
+// and what an earlier crash left open, and only then buys.
+func (x *exchange) obtain(ctx context.Context, demands []demand) (*Purchase, error) {
 	unlock, err := x.t.store().Lock(ctx, x.origin)
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
+	x.unlock = unlock
+	p, err := x.obtainAlone(ctx, demands)
+	if err != nil || !p.SingleUse() {
+		x.free()
+	}
+	return p, err
+}
+
+// free lets others buy from the origin. A credential that is good for one
+// request is presented before that, so that nobody else uses it up.
+func (x *exchange) free() {
+	if x.unlock != nil {
+		x.unlock()
+		x.unlock = nil
+	}
+}
+
+func (x *exchange) obtainAlone(ctx context.Context, demands []demand) (*Purchase, error) {
 	held, err := x.t.store().Load(x.origin)
 	if err != nil {
 		return nil, err
 	}
-	if p := x.pick(held, &c); p != nil {
+	if p := x.pickAny(held, demands); p != nil {
 		return p, nil
 	}
+	c := demands[0]
 	for i := range held {
 		if held[i].State == StatePending {
 			if err := x.resolve(ctx, &held[i], c); err != nil {
@@ -43,7 +61,7 @@ func (x *exchange) obtain(ctx context.Context, c l402.Challenge) (*Purchase, err
 			}
 		}
 	}
-	if p := x.pick(held, &c); p != nil {
+	if p := x.pickAny(held, demands); p != nil {
 		return p, nil
 	}
 	if err := x.mayBuy(held, c); err != nil {
@@ -58,7 +76,7 @@ func (x *exchange) obtain(ctx context.Context, c l402.Challenge) (*Purchase, err
 
 // mayBuy stops a purchase after a token that was paid for and never once
 // accepted, since the next would fare alike, and after too many attempts.
-func (x *exchange) mayBuy(held []Purchase, c l402.Challenge) error {
+func (x *exchange) mayBuy(held []Purchase, c demand) error {
 	for _, p := range held {
 		if p.State == StatePaid && slices.Contains(x.tried, p.Hash) && !p.Used && !p.Expired(time.Now()) &&
 			(p.Path == x.path || x.sameThing(p, c)) {
@@ -75,7 +93,7 @@ func (x *exchange) mayBuy(held []Purchase, c l402.Challenge) error {
 // setAside retires the tokens that a new one has replaced, and not before: the
 // seller, or this machine's clock, may have been wrong for a moment. One that
 // cannot be retired is only tried again.
-func (x *exchange) setAside(held []Purchase, c l402.Challenge) {
+func (x *exchange) setAside(held []Purchase, c demand) {
 	now := time.Now()
 	for _, p := range held {
 		switch {
@@ -93,7 +111,7 @@ func (x *exchange) setAside(held []Purchase, c l402.Challenge) {
 }
 
 // buy pays for the challenge: checked, approved, journalled, paid, stored.
-func (x *exchange) buy(ctx context.Context, c l402.Challenge) (*Purchase, error) {
+func (x *exchange) buy(ctx context.Context, c demand) (*Purchase, error) {
 	offer, err := x.check(ctx, c, time.Now())
 	if err != nil {
 		return nil, err
@@ -104,7 +122,7 @@ func (x *exchange) buy(ctx context.Context, c l402.Challenge) (*Purchase, error)
 	}
 	p := Purchase{
 		Origin: x.origin, Path: x.path, Node: node, State: StatePending, Scheme: c.Scheme,
-		Credential: l402.Credential{Tokens: c.Tokens}, Invoice: c.Invoice,
+		Credential: l402.Credential{Tokens: c.Tokens}, Payment: c.payment, Invoice: c.Invoice,
 		Hash: offer.Hash, Amount: offer.Amount, Created: time.Now(),
 	}
 	start := time.Now()
@@ -123,7 +141,7 @@ func (x *exchange) buy(ctx context.Context, c l402.Challenge) (*Purchase, error)
 }
 
 // check reads the offer and says whether it may be paid at that time.
-func (x *exchange) check(ctx context.Context, c l402.Challenge, now time.Time) (Offer, error) {
+func (x *exchange) check(ctx context.Context, c demand, now time.Time) (Offer, error) {
 	offer, err := decodeOffer(c, x.t.network())
 	if err != nil {
 		return Offer{}, err
@@ -156,7 +174,7 @@ func (x *exchange) pay(ctx context.Context, p *Purchase) error {
 // resolve ends a purchase that an earlier run left open, as far as the wallet
 // knows what became of it. An error stops the new purchase; what becomes of
 // something else does not.
-func (x *exchange) resolve(ctx context.Context, p *Purchase, c l402.Challenge) error {
+func (x *exchange) resolve(ctx context.Context, p *Purchase, c demand) error {
 	if !x.sameThing(*p, c) {
 		// Not what is bought now, though its token may open that as well.
 		ctx, cancel := context.WithTimeout(ctx, glance)
@@ -169,7 +187,10 @@ func (x *exchange) resolve(ctx context.Context, p *Purchase, c l402.Challenge) e
 	}
 	// The wallet has not heard of it, but a request may be on its way. The
 	// same invoice can be paid: the wallet pays a hash only once.
-	old := l402.Challenge{Scheme: p.Scheme, Tokens: p.Credential.Tokens, Invoice: p.Invoice}
+	old, err := demandOf(p)
+	if err != nil {
+		return err
+	}
 	offer, err := decodeOffer(old, x.t.network())
 	if err != nil {
 		return err
@@ -203,8 +224,7 @@ func (t *Transport) reconcile(ctx context.Context, p *Purchase) error {
 	start := time.Now()
 	receipt, err := t.Wallet.Track(ctx, p.Hash)
 	if errors.Is(err, ErrPaymentUnknown) {
-		if offer, decodeErr := decodeOffer(l402.Challenge{Tokens: p.Credential.Tokens, Invoice: p.Invoice},
-			t.network()); decodeErr == nil && time.Since(offer.Expires) > forget {
+		if t.longExpired(p) {
 			err = fmt.Errorf("%w, and its invoice has expired", ErrNothingSent)
 		}
 	}
@@ -216,6 +236,16 @@ func (t *Transport) reconcile(ctx context.Context, p *Purchase) error {
 		return nil
 	}
 	return err
+}
+
+// longExpired reports whether nobody can be paying the purchase any more.
+func (t *Transport) longExpired(p *Purchase) bool {
+	d, err := demandOf(p)
+	if err != nil {
+		return false
+	}
+	offer, err := decodeOffer(d, t.network())
+	return err == nil && time.Since(offer.Expires) > forget
 }
 
 // node returns the wallet's node, "" when the wallet cannot say.

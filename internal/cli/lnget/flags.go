@@ -27,7 +27,7 @@ type fetchFlags struct {
 	verbose, insecure        bool
 	noProgress               bool
 	params, idempotencyKey   string
-	waitApproval             string
+	waitApproval, prefer     string
 	maxRedirects             int
 	maxCost, maxFee          int64
 	paymentTimeout, httpTime time.Duration
@@ -49,6 +49,7 @@ func (f *fetchFlags) register(cmd *cobra.Command) {
 	fs.Int64Var(&f.maxCost, "max-cost", 1000, "sat that this fetch may cost at most")
 	fs.Int64Var(&f.maxFee, "max-fee", 10, "sat of routing fee that a payment may cost at most")
 	fs.DurationVar(&f.paymentTimeout, "payment-timeout", time.Minute, "how long a payment may take")
+	fs.StringVar(&f.prefer, "prefer-scheme", fetch.PreferL402, "how to pay when a seller offers both: l402 or payment")
 	fs.BoolVar(&f.noPay, "no-pay", false, "never pay; show what it would cost")
 	fs.BoolVar(&f.dryRun, "dry-run", false, "show what would be sent and paid; sends one HEAD request in its place")
 	fs.StringVar(&f.idempotencyKey, "idempotency-key", "", "send this Idempotency-Key, and pay an origin once under it")
@@ -79,6 +80,9 @@ func (f *fetchFlags) apply(cmd *cobra.Command, c *fetch.Config) error {
 	}
 	if given("timeout") {
 		c.HTTP.Timeout = f.httpTime
+	}
+	if given("prefer-scheme") {
+		c.L402.PreferScheme = f.prefer
 	}
 	c.HTTP.AllowInsecure = c.HTTP.AllowInsecure || f.insecure
 	c.L402.AutoPay = c.L402.AutoPay && !f.noPay && !f.dryRun

@@ -16,7 +16,7 @@ import (
 
 // states are what a payment can be.
 var states = []string{string(l402http.StatePending), string(l402http.StatePaid), string(l402http.StateFailed),
-	string(l402http.StateRefused), string(l402http.StateExpired)}
+	string(l402http.StateRefused), string(l402http.StateExpired), string(l402http.StateSpent)}
 
 // filter narrows what payments list lists.
 type filter struct {

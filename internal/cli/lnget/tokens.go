@@ -50,6 +50,8 @@ type purchaseJSON struct {
 	AmountSat   uint64    `json:"amount_paid_sat"`
 	AmountMsat  uint64    `json:"amount_paid_msat"`
 	FeeMsat     uint64    `json:"fee_paid_msat"`
+	Scheme      string    `json:"scheme"`
+	SingleUse   bool      `json:"single_use"`
 	Services    []string  `json:"services"`
 	Used        bool      `json:"used"`
 	PaymentHash string    `json:"payment_hash"`
@@ -63,6 +65,7 @@ func purchases(all []l402http.Purchase) []purchaseJSON {
 	for _, p := range all {
 		j := purchaseJSON{
 			Domain: p.Origin.Host(), Origin: string(p.Origin), Path: p.Path, State: stateOf(p),
+			Scheme: string(p.Scheme), SingleUse: p.SingleUse(),
 			Services: append([]string{}, p.Services()...), Used: p.Used, PaymentHash: p.Hash.String(),
 			CreatedAt: p.Created.UTC(), PaidAt: p.Paid, Reason: p.Reason, FeeMsat: uint64(p.Fee),
 		}
