@@ -30,9 +30,9 @@ var claims = map[string]bool{
 
 const claimPrefix = "X-Forwarded-"
 
-// credentials are headers of the buyer's whose names have a "-". They are
+// credentialNames are headers of the buyer's whose names have a "-". They are
 // taken out by their own names elsewhere.
-var credentials = map[string]bool{
+var credentialNames = map[string]bool{
 	l402.HeaderClient: true, "Grpc-Metadata-Token": true, "Grpc-Metadata-Macaroon": true,
 }
 
@@ -89,7 +89,7 @@ func (o *outgoing) apply(r *httputil.ProxyRequest) {
 func (o *outgoing) forbids(name string) bool {
 	if strings.IndexByte(name, '_') >= 0 {
 		name = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
-		if o.set[name] != nil || credentials[name] && !o.passCredential {
+		if o.set[name] != nil || credentialNames[name] && !o.passCredential {
 			return true
 		}
 	}
