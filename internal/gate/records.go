@@ -28,10 +28,10 @@ func openRecords(ctx context.Context, home config.Home, configFlag string) (*gat
 	if err != nil {
 		return nil, f, err
 	}
-	if _, err := os.Stat(f.cfg.SQLite.DBFile); errors.Is(err, fs.ErrNotExist) {
-		return nil, f, fault.New("no_records", "leyden gate start", "no gate has run yet: there is no %s", f.cfg.SQLite.DBFile)
+	if _, err := os.Stat(f.database()); errors.Is(err, fs.ErrNotExist) {
+		return nil, f, fault.New("no_records", "leyden gate start", "no gate has run yet: there is no %s", f.database())
 	}
-	db, err := gatedb.Open(ctx, f.cfg.SQLite.DBFile)
+	db, err := gatedb.Open(ctx, f.database())
 	return db, f, err
 }
 
@@ -182,7 +182,7 @@ type ServiceView struct {
 // Services returns what the gate sells, by its configuration.
 func Services(home config.Home, configFlag string) ([]ServiceView, error) {
 	f, err := findGate(home, configFlag)
-	if err != nil {
+	if err = errors.Join(err, f.broken); err != nil {
 		return nil, err
 	}
 	views := make([]ServiceView, len(f.cfg.Services))
@@ -191,7 +191,10 @@ func Services(home config.Home, configFlag string) ([]ServiceView, error) {
 			Name: string(s.Name), PriceSat: f.cfg.charged(s), Schemes: s.AuthScheme.names(),
 			Host: s.HostRegexp.String(), Path: s.PathRegexp.String(), Backend: string(s.Protocol) + "://" + s.Address,
 			FreePaths: sources(s.AuthWhitelistPaths), FreeRequests: s.Auth.free, TokenSeconds: int64(s.Timeout),
-			Capabilities: s.capabilities(), Shadow: s.Shadow,
+			Capabilities: append([]string{}, s.capabilities()...), Shadow: s.Shadow,
+		}
+		if views[i].PriceSat == 0 {
+			views[i].Schemes = []string{}
 		}
 	}
 	return views, nil

@@ -22,6 +22,7 @@ type running struct {
 	PID     int       `json:"pid"`
 	Listen  string    `json:"listen"`
 	Config  string    `json:"config"`
+	DBFile  string    `json:"db_file"`
 	Started time.Time `json:"started"`
 }
 
@@ -63,7 +64,8 @@ func run(ctx context.Context, home config.Home, configFlag string, logTo io.Writ
 		return errors.Join(err, g.Stop(), lock.Release())
 	}
 	record := running{
-		PID: os.Getpid(), Listen: g.Addr().String(), Config: cfg.Path(), Started: time.Now().Truncate(time.Second)}
+		PID: os.Getpid(), Listen: g.Addr().String(), Config: cfg.Path(),
+		DBFile: cfg.SQLite.DBFile, Started: time.Now().Truncate(time.Second)}
 	err = g.serveUntil(ctx, home, record, hangup, ready)
 	if gone := os.Remove(recordFile(home)); !errors.Is(gone, fs.ErrNotExist) {
 		err = errors.Join(err, gone)

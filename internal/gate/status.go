@@ -60,8 +60,10 @@ type NodeStatus struct {
 // found is a gate's configuration, and what it wrote down if it runs.
 type found struct {
 	cfg     *Config
+	broken  error // why there is no cfg: the file of a gate that runs was changed
 	record  running
-	running bool
+	on      bool // a gate runs
+	running bool // by this configuration
 }
 
 // findGate finds the gate that runs, or the configuration one would run with.
@@ -71,32 +73,41 @@ func findGate(home config.Home, configFlag string) (found, error) {
 		return found{}, err
 	}
 	if on && configFlag == "" {
-		configFlag = record.Config
+		cfg, err := Load(record.Config, home.Gate())
+		return found{cfg, err, record, on, on}, nil
 	}
 	path, err := Find(configFlag, home.Gate())
 	if err != nil {
 		return found{}, err
 	}
 	cfg, err := Load(path, home.Gate())
-	return found{cfg, record, on}, err
+	return found{cfg, nil, record, on, on && record.Config == path}, err
+}
+
+// database is the file of the records.
+func (f found) database() string {
+	if f.running {
+		return f.record.DBFile
+	}
+	return f.cfg.SQLite.DBFile
 }
 
 // ReadStatus looks at the configuration, the records and the node. It changes
 // nothing.
 func ReadStatus(ctx context.Context, home config.Home, configFlag string) (Status, error) {
 	f, err := findGate(home, configFlag)
-	if err != nil {
+	if err = errors.Join(err, f.broken); err != nil {
 		return Status{}, err
 	}
 	s := describe(f.cfg)
-	if f.running {
+	if f.on {
 		s.runs(f.record)
 		var live Live
 		if callControl(ctx, home, controlLive, &live) == nil { // it may just be ending
 			s.Certificate = live.Certificate
 		}
 	}
-	if err := s.readTotals(ctx, f.cfg.SQLite.DBFile); err != nil {
+	if err := s.readTotals(ctx, f.database()); err != nil {
 		return s, err
 	}
 	if !f.cfg.Authenticator.Disable {

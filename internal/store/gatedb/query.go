@@ -105,7 +105,7 @@ type ServiceTotals struct {
 // TotalsByService counts the transactions made since the time, zero for all,
 // of each service that has any.
 func (db *DB) TotalsByService(ctx context.Context, since time.Time) ([]ServiceTotals, error) {
-	var all []ServiceTotals
+	all := []ServiceTotals{}
 	from := int64(0)
 	if !since.IsZero() {
 		from = since.UnixMilli()
