@@ -2,9 +2,7 @@ package gate
 
 import (
 	"context"
-	"fmt"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/leydenln/leyden/internal/fault"
@@ -166,14 +164,7 @@ func (d *door) countAddress(w http.ResponseWriter, r *http.Request, v l402http.V
 // limited answers a request that is over a rate limit.
 func (d *door) limited(w http.ResponseWriter, r *http.Request, wait time.Duration, v l402http.Verdict) {
 	d.tell(r, outcomeLimited, v)
-	seconds := max(1, int((wait+time.Second-1)/time.Second))
-	message := fmt.Sprintf("too many requests: ask again in %d seconds", seconds)
-	if v.Paid {
-		w.Header().Set(l402.HeaderCharged, l402.ChargedNo)
-		message += "; nothing of what you paid for has been used up"
-	}
-	w.Header().Set("Retry-After", strconv.Itoa(seconds))
-	writeError(w, http.StatusTooManyRequests, "rate_limited", message)
+	writeLimited(w, r, wait, v.Paid)
 }
 
 func (d *door) tell(r *http.Request, o outcome, v l402http.Verdict) {

@@ -34,6 +34,8 @@ type Gate struct {
 	server      *http.Server
 	listener    net.Listener
 	upgrades    *upgrades
+	observer    *observer
+	metrics     *metricsServer // nil for none
 	cancel      context.CancelFunc
 	tasks       sync.WaitGroup
 	stop        sync.Once
@@ -53,7 +55,7 @@ func Start(ctx context.Context, cfg *Config, log *slog.Logger) (*Gate, error) {
 }
 
 func start(ctx context.Context, cfg *Config, log *slog.Logger, dial func() (Node, error)) (*Gate, error) {
-	g := &Gate{log: log, upgrades: newUpgrades(), failed: make(chan error, 1)}
+	g := &Gate{log: log, upgrades: newUpgrades(), observer: newObserver(log), failed: make(chan error, 1)}
 	if err := g.open(ctx, cfg, dial); err != nil {
 		return nil, errors.Join(err, g.Stop())
 	}
@@ -70,6 +72,9 @@ func (g *Gate) open(ctx context.Context, cfg *Config, dial func() (Node, error))
 	if g.db, err = gatedb.Open(ctx, cfg.SQLite.DBFile); err != nil {
 		return err
 	}
+	if err := g.observer.open(cfg); err != nil {
+		return err
+	}
 	if err := g.openSeller(ctx, cfg, dial); err != nil {
 		return err
 	}
@@ -80,8 +85,11 @@ func (g *Gate) open(ctx context.Context, cfg *Config, dial func() (Node, error))
 	if g.listener, err = g.listen(ctx, cfg); err != nil {
 		return err
 	}
-	g.now.Store(first)
+	g.install(first)
 	if err := g.begin(first, nil); err != nil {
+		return err
+	}
+	if g.metrics, err = g.serveMetrics(ctx, cfg); err != nil {
 		return err
 	}
 	g.server = &http.Server{
@@ -175,6 +183,7 @@ func (g *Gate) serve(withTLS bool) {
 		g.tasks.Go(func() { g.redemptions.record(ctx) })
 	}
 	g.tasks.Go(func() { g.watcher.sweep(ctx) })
+	g.tasks.Go(func() { g.observer.work(ctx) })
 	g.tasks.Go(func() {
 		var err error
 		if withTLS {
@@ -218,6 +227,7 @@ func (g *Gate) close() error {
 		g.cancel()
 	}
 	g.tasks.Wait()
+	errs = append(errs, g.metrics.close(), g.observer.close())
 	if last := g.now.Load(); last != nil {
 		last.end()
 	}

@@ -13,6 +13,8 @@ type generation struct {
 	handler http.Handler
 	tls     *tls.Config // nil when the gate speaks plain HTTP
 	proxies *proxies
+	limits  *limits
+	free    map[string]*freeBook // by service
 
 	authority *authority // nil when there is none to ask
 
@@ -23,12 +25,32 @@ type generation struct {
 // build makes a generation. It touches nothing that serves now.
 func (g *Gate) build(cfg *Config) (*generation, error) {
 	next := &generation{cfg: cfg, proxies: newProxies(g.log, cfg.expand, g.upgrades)}
-	router, err := newRouter(cfg, g.seller, next.proxies, doorParts{})
+	if last := g.now.Load(); last != nil {
+		next.limits, next.free = newLimits(cfg, last.limits), newFreeBooks(cfg, last.free)
+	} else {
+		next.limits, next.free = newLimits(cfg, nil), newFreeBooks(cfg, nil)
+	}
+	router, err := newRouter(cfg, g.seller, next.proxies, g.doorParts(next))
 	if err != nil {
 		return nil, err
 	}
-	next.handler = cfg.patience(router)
+	next.handler = &edge{cfg.patience(router), cfg.BlockList, cfg.TrustedProxies, g.observer, g.log}
 	return next, g.secure(next)
+}
+
+// doorParts are what surrounds the doors of a generation.
+func (g *Gate) doorParts(next *generation) doorParts {
+	return doorParts{
+		limits:   func(s *Service) limiter { return next.limits.of(next.cfg, s) },
+		freebies: func(s *Service) freebies { return freeShare{next.free[string(s.Name)], s.Auth.free} },
+		decided:  g.observer.decided,
+	}
+}
+
+// install makes a generation the one that serves.
+func (g *Gate) install(next *generation) {
+	g.observer.counts.know(next.cfg.Services)
+	g.now.Store(next)
 }
 
 // ServeHTTP serves a request with the generation of this moment.
@@ -66,7 +88,7 @@ func (g *Gate) begin(next, last *generation) error {
 
 // replace puts a generation in place of the one that serves.
 func (g *Gate) replace(next, last *generation) {
-	g.now.Store(next)
+	g.install(next)
 	last.retire()
 	if last.authority != nil && last.authority != next.authority {
 		last.authority.end()

@@ -2,9 +2,11 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/l402"
 )
 
 // codeNeedsRestart is the code of a change that a running gate cannot make.
@@ -43,19 +45,29 @@ func (g *Gate) reload(ctx context.Context, old *generation) error {
 	if err != nil {
 		return err
 	}
-	if err := g.begin(next, old); err != nil {
+	lines, err := cfg.openAccessLog()
+	if err != nil {
 		return err
 	}
-	if g.seller != nil {
-		if err := g.seller.Update(g.sellerConfig(cfg, keys)); err != nil {
-			return err
-		}
+	if err := g.takeOver(next, old, keys); err != nil {
+		return errors.Join(err, closeLog(lines))
+	}
+	if err := g.observer.access.use(lines); err != nil {
+		g.log.Error("close the access log", "err", err)
 	}
 	if g.level != nil {
 		g.level.Set(cfg.level())
 	}
 	g.replace(next, old)
 	return nil
+}
+
+// takeOver does what can still fail.
+func (g *Gate) takeOver(next, old *generation, keys *l402.Keyring) error {
+	if err := g.begin(next, old); err != nil || g.seller == nil {
+		return err
+	}
+	return g.seller.Update(g.sellerConfig(next.cfg, keys))
 }
 
 // allows returns why the running gate cannot take over another configuration.
