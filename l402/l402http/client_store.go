@@ -120,6 +120,9 @@ func (p Purchase) Validate() error {
 func (p Purchase) validateChallenge() error {
 	switch {
 	case p.Payment != nil:
+		if err := p.Payment.Validate(); err != nil {
+			return err
+		}
 		d, err := paymentDemand(*p.Payment)
 		if err != nil {
 			return err

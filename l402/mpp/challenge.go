@@ -75,11 +75,11 @@ func parseChallenge(item l402.AuthItem) (Challenge, error) {
 	}
 	c := Challenge{ID: p["id"], Realm: p["realm"], Method: p["method"], Intent: p["intent"], Request: p["request"],
 		Expires: p["expires"], Digest: p["digest"], Description: p["description"], Opaque: p["opaque"]}
-	return c, c.validate()
+	return c, c.Validate()
 }
 
-// validate reports whether the challenge can travel both ways.
-func (c Challenge) validate() error {
+// Validate reports whether the challenge can travel both ways.
+func (c Challenge) Validate() error {
 	for _, p := range c.params() {
 		switch {
 		case p.needed && p.value == "":
@@ -124,7 +124,7 @@ func (c Challenge) ExpiresAt() (time.Time, error) {
 // Write adds the challenge to the header of a 402 response, behind challenges
 // that are there.
 func (c Challenge) Write(h http.Header) error {
-	if err := c.validate(); err != nil {
+	if err := c.Validate(); err != nil {
 		return fmt.Errorf("write challenge: %w", err)
 	}
 	var b strings.Builder

@@ -103,7 +103,7 @@ func parseCredential(encoded string) (Credential, error) {
 	c := Credential{Challenge: Challenge{ID: string(e.ID), Realm: string(e.Realm), Method: string(e.Method),
 		Intent: string(e.Intent), Request: string(e.Request), Expires: string(e.Expires), Digest: string(e.Digest),
 		Description: string(e.Description), Opaque: string(e.Opaque)}}
-	if err := c.Challenge.validate(); err != nil {
+	if err := c.Challenge.Validate(); err != nil {
 		return Credential{}, err
 	}
 	preimage, err := lntypes.MakePreimageFromStr(string(j.Payload.Preimage))

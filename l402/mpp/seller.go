@@ -94,7 +94,7 @@ func NewChallenge(keys *l402.Keyring, t Terms) (Challenge, error) {
 		return Challenge{}, errors.New("make payment challenge: no key")
 	}
 	c.ID = bind(secret, c)
-	return c, c.validate()
+	return c, c.Validate()
 }
 
 // bind computes the id of draft-httpauth-payment-00, "Recommended: HMAC-SHA256

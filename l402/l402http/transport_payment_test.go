@@ -1,0 +1,338 @@
+package l402http_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/lightningnetwork/lnd/lntypes"
+
+	"github.com/leydenln/leyden/internal/fetch/fetchtest"
+	"github.com/leydenln/leyden/l402"
+	"github.com/leydenln/leyden/l402/l402http"
+	"github.com/leydenln/leyden/l402/mpp"
+)
+
+// till is a seller that charges for each request by the Payment scheme.
+type till struct {
+	ledger fetchtest.Ledger
+	keys   *l402.Keyring
+	// lie alters a challenge before it is written; lieCharge its request.
+	lie       func(*mpp.Challenge)
+	lieCharge func(*mpp.Charge)
+	invoice   fetchtest.Invoice
+	// besides, if set, adds challenges of its own.
+	besides func(h http.Header)
+	// deliver answers a request that is paid for.
+	deliver func(w http.ResponseWriter, r *http.Request)
+
+	mu   sync.Mutex
+	used map[lntypes.Hash]bool
+}
+
+func newTill(t *testing.T) (*till, *market) {
+	t.Helper()
+	m := newMarket(t)
+	key, err := l402.NewMasterKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := l402.NewKeyring(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &till{ledger: m.wallet.Ledger, keys: keys, used: map[lntypes.Hash]bool{}, invoice: fetchtest.Invoice{Amount: 100_000}}
+	s.deliver = func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "goods of %s\n", r.URL.Path) }
+	server := httptest.NewServer(s)
+	t.Cleanup(server.Close)
+	m.url = server.URL
+	return s, m
+}
+
+func (s *till) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if sold, ok := s.accept(r); ok {
+		_ = mpp.Receipt{Hash: sold.Hash, ChallengeID: sold.ID, Time: time.Now()}.Write(w.Header())
+		s.deliver(w, r)
+		return
+	}
+	if err := s.ask(w.Header()); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.WriteHeader(http.StatusPaymentRequired)
+}
+
+func (s *till) accept(r *http.Request) (mpp.Sold, bool) {
+	credentials, _ := mpp.ParseCredentials(r.Header)
+	if len(credentials) == 0 {
+		return mpp.Sold{}, false
+	}
+	sold, err := mpp.Verify(s.keys, "till", credentials[0])
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil || s.used[sold.Hash] {
+		return mpp.Sold{}, false
+	}
+	s.used[sold.Hash] = true
+	return sold, true
+}
+
+func (s *till) ask(h http.Header) error {
+	invoice := s.invoice
+	invoice.Preimage = fetchtest.NewPreimage()
+	text, hash, err := invoice.Encode()
+	if err != nil {
+		return err
+	}
+	if err := s.ledger.Publish(invoice.Preimage); err != nil {
+		return err
+	}
+	c, err := mpp.NewChallenge(s.keys, mpp.Terms{Realm: "till", Service: "s", Price: 100_000, Invoice: text, Hash: hash,
+		Network: "regtest", Expires: time.Now().Add(time.Hour)})
+	if err != nil {
+		return err
+	}
+	if s.lieCharge != nil {
+		charge, err := c.Charge()
+		if err != nil {
+			return err
+		}
+		s.lieCharge(&charge)
+		if c.Request, err = charge.Encode(); err != nil {
+			return err
+		}
+	}
+	if s.lie != nil {
+		s.lie(&c)
+	}
+	if s.besides != nil {
+		s.besides(h)
+	}
+	return c.Write(h)
+}
+
+// restore lets a used credential be used again.
+func (s *till) restore() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.used)
+}
+
+func TestPaymentBuysOneRequest(t *testing.T) {
+	_, m := newTill(t)
+	var steps []string
+	m.buyer.Trace = func(e l402http.Event) { steps = append(steps, fmt.Sprint(e.Step, e.Err != nil)) }
+	m.mustGet(t, "/a")
+	if got := strings.Join(steps, " "); got != "requestfalse journalfalse paymentfalse storefalse requestfalse receiptfalse" {
+		t.Errorf("steps: %s", got)
+	}
+	m.wantPayments(t, 1)
+	m.mustGet(t, "/a")
+	m.wantPayments(t, 2)
+	if held, err := m.store.Load(m.origin(t)); err != nil || len(held) != 0 {
+		t.Errorf("held: %+v, %v", held, err)
+	}
+}
+
+func TestPreferredScheme(t *testing.T) {
+	for name, prefer := range map[string]l402.Scheme{"ok/L402": "", "ok/Payment": l402http.SchemeOfPayment} {
+		t.Run(name, func(t *testing.T) {
+			s, m := newTill(t)
+			m.buyer.Prefer = prefer
+			r := httptest.NewRequest(http.MethodGet, "/a", nil)
+			s.besides = func(h http.Header) {
+				token, invoice, err := m.Mint(r, fetchtest.Invoice{Amount: 100_000, Preimage: fetchtest.NewPreimage()})
+				if err == nil {
+					err = l402.WriteChallenge(h, token, invoice)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, m.url+"/a", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := m.buyer.RoundTrip(req)
+			if err == nil {
+				resp.Body.Close()
+			}
+			m.wantPayments(t, 1)
+			held, err := m.store.Load(m.origin(t))
+			if err != nil || (len(held) == 1 && !held[0].SingleUse()) == (prefer == l402http.SchemeOfPayment) {
+				t.Errorf("%+v, %v", held, err)
+			}
+		})
+	}
+}
+
+func TestLyingPaymentChallenges(t *testing.T) {
+	tests := map[string]struct {
+		change func(*till)
+		code   string
+	}{
+		"fail/amount":    {func(s *till) { s.lieCharge = func(c *mpp.Charge) { c.Amount = 1 } }, l402http.CodeInvoiceMismatch},
+		"fail/fraction":  {func(s *till) { s.invoice.Amount = 100_500 }, l402http.CodeInvoiceMismatch},
+		"fail/dear":      {func(s *till) { s.invoice.Amount = 5_000_000 }, l402http.CodeInvoiceMismatch},
+		"fail/no amount": {func(s *till) { s.invoice.Amount = 0 }, l402http.CodeNoAmount},
+		"fail/hash":      {func(s *till) { s.lieCharge = func(c *mpp.Charge) { c.Hash = &lntypes.Hash{1} } }, l402http.CodeInvoiceMismatch},
+		"fail/network":   {func(s *till) { s.lieCharge = func(c *mpp.Charge) { c.Network = "mainnet" } }, l402http.CodeInvoiceMismatch},
+		"fail/expired":   {func(s *till) { s.lie = func(c *mpp.Challenge) { c.Expires = "2020-01-01T00:00:00Z" } }, l402http.CodeInvoiceExpired},
+		"fail/old invoice": {func(s *till) {
+			s.invoice.Created, s.invoice.Expiry = time.Now().Add(-time.Hour), time.Minute
+		}, l402http.CodeInvoiceExpired},
+		"fail/garbage": {func(s *till) { s.lieCharge = func(c *mpp.Charge) { c.Invoice = "lnbcrt1nonsense" } }, l402http.CodeBadInvoice},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s, m := newTill(t)
+			tt.change(s)
+			_, _, err := m.get(t, "/a")
+			wantCode(t, err, tt.code)
+			m.wantPayments(t, 0)
+		})
+	}
+}
+
+func TestPaymentOverTheLimit(t *testing.T) {
+	_, m := newTill(t)
+	m.buyer.MaxCost = 99_000
+	_, _, err := m.get(t, "/a")
+	wantCode(t, err, l402http.CodeOverMaxCost)
+	m.wantPayments(t, 0)
+}
+
+func TestPaymentOfAnotherKind(t *testing.T) {
+	for name, lie := range map[string]func(*mpp.Challenge){
+		"ok/session": func(c *mpp.Challenge) { c.Intent = "session" },
+		"ok/digest":  func(c *mpp.Challenge) { c.Digest = "sha-256=:x:" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, m := newTill(t)
+			s.lie = lie
+			if status, _, err := m.get(t, "/a"); err != nil || status != http.StatusPaymentRequired {
+				t.Errorf("%d, %v", status, err)
+			}
+			m.wantPayments(t, 0)
+		})
+	}
+}
+
+// TestCredentialIsKept: what was paid for and not delivered is presented again,
+// and nothing is paid a second time.
+func TestCredentialIsKept(t *testing.T) {
+	breakOff := func(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) }
+	tests := map[string]func(w http.ResponseWriter, r *http.Request){
+		"ok/500":         func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
+		"ok/502":         func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) },
+		"ok/broken off":  breakOff,
+		"ok/not charged": func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("L402-Charged", "no"); w.WriteHeader(429) },
+	}
+	for name, fails := range tests {
+		t.Run(name, func(t *testing.T) {
+			s, m := newTill(t)
+			good := s.deliver
+			s.deliver = fails
+			if status, _, err := m.get(t, "/a"); err == nil && status == 200 {
+				t.Fatal("delivered")
+			}
+			s.deliver = good
+			s.restore()
+			m.mustGet(t, "/a")
+			m.wantPayments(t, 1)
+			m.mustGet(t, "/a")
+			m.wantPayments(t, 2)
+		})
+	}
+}
+
+func TestCredentialIsNotForAnotherPath(t *testing.T) {
+	s, m := newTill(t)
+	good := s.deliver
+	s.deliver = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }
+	if _, _, err := m.get(t, "/a"); err != nil {
+		t.Fatal(err)
+	}
+	s.deliver = good
+	s.restore()
+	m.mustGet(t, "/b")
+	m.wantPayments(t, 2)
+	m.mustGet(t, "/a")
+	m.wantPayments(t, 2)
+}
+
+// TestCredentialUsedUpAndNotDelivered: a seller that took the money and gave
+// nothing is not paid again by itself.
+func TestCredentialUsedUpAndNotDelivered(t *testing.T) {
+	s, m := newTill(t)
+	s.deliver = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }
+	if _, _, err := m.get(t, "/a"); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := m.get(t, "/a")
+	wantCode(t, err, l402http.CodeTokenRefused)
+	m.wantPayments(t, 1)
+}
+
+func TestCredentialAnsweredWithAnErrorOfTheBuyer(t *testing.T) {
+	s, m := newTill(t)
+	s.deliver = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }
+	for n := range 2 {
+		if status, _, err := m.get(t, "/a"); err != nil || status != http.StatusNotFound {
+			t.Fatalf("%d, %v", status, err)
+		}
+		m.wantPayments(t, n+1)
+	}
+}
+
+func TestPaymentsAtOnce(t *testing.T) {
+	_, m := newTill(t)
+	var buyers sync.WaitGroup
+	for range 8 {
+		buyers.Go(func() {
+			if status, text, err := m.get(t, "/a"); err != nil || status != 200 {
+				t.Errorf("%d %q, %v", status, text, err)
+			}
+		})
+	}
+	buyers.Wait()
+	m.wantPayments(t, 8)
+}
+
+// TestPaymentCutShort: an outcome that got lost is asked for, and what was paid
+// for is used.
+func TestPaymentCutShort(t *testing.T) {
+	_, m := newTill(t)
+	m.wallet.After = func(context.Context) error { return errors.New("the line went dead") }
+	m.buyer.Wallet = deaf{m.wallet}
+	_, _, err := m.get(t, "/a")
+	wantCode(t, err, l402http.CodePaymentUnresolved)
+	m.wallet.After = nil
+	m.buyer.Wallet = m.wallet
+	m.mustGet(t, "/a")
+	m.wantPayments(t, 1)
+}
+
+// deaf is a wallet that hears of no outcome.
+type deaf struct{ *fetchtest.Wallet }
+
+func (deaf) Track(context.Context, lntypes.Hash) (l402http.Receipt, error) {
+	return l402http.Receipt{}, errors.New("no answer")
+}
+
+func TestPaymentFails(t *testing.T) {
+	_, m := newTill(t)
+	m.wallet.Before = func(context.Context) error { return l402http.ErrNothingSent }
+	_, _, err := m.get(t, "/a")
+	wantCode(t, err, l402http.CodePaymentFailed)
+	m.wallet.Before = nil
+	m.mustGet(t, "/a")
+	m.wantPayments(t, 1)
+}
