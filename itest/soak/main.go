@@ -3,12 +3,13 @@
 // and beside them buyers who buy with the real lnget and strangers who never
 // pay, while gate, backend and nodes are restarted, killed and reloaded at
 // random. It checks that every token that was bought opens its service as long
-// as it runs; that no request with a valid token is refused while the gate is
-// up, but for 502 and 503 while its backend is not; that the gate's memory,
-// goroutines and descriptors do not grow; and that in the end the books of
-// gate, nodes and buyers agree. The gate is restarted in the first half only,
-// so that one process is watched for the second. The last line is a summary;
-// the exit status is 1 when anything did not hold.
+// as it runs, and what is good for one request is not good for two; that no
+// request with a valid token is refused while the gate is up, but for 502 and
+// 503 while its backend is not; that the gate's memory, goroutines and
+// descriptors do not grow; and that in the end the books of gate, nodes and
+// buyers agree. The gate is restarted in the first half only, so that one
+// process is watched for the second. The last line is a summary; the exit
+// status is 1 when anything did not hold.
 package main
 
 import (
@@ -66,7 +67,7 @@ func run(ctx context.Context, bin string, length time.Duration, seed uint64, kee
 	watch.stop()
 	load.stop()
 	if err == nil {
-		err = errors.Join(s.finish(ctx), w.present(ctx, t), w.compare(ctx, s), watch.growth(t), t.faulty())
+		err = errors.Join(s.finish(ctx), w.present(ctx, t), s.presentSpent(ctx), w.compare(ctx, s), watch.growth(t), t.faulty())
 	}
 	if err != nil {
 		err = fmt.Errorf("seed %d, logs in %s: %w", seed, w.dir, err)

@@ -58,7 +58,8 @@ func newWorld(ctx context.Context, bin string) (_ *world, err error) {
 		return nil, err
 	}
 	w.gate, err = shop.OpenGate(ctx, shop.GateOptions{
-		Node: w.seller(), Home: config.Home(filepath.Join(dir, "shop")), Leyden: leyden, Metrics: w.metrics,
+		Node: w.seller(), Home: config.Home(filepath.Join(dir, "shop")), Leyden: leyden,
+		Payment: true, Metrics: w.metrics,
 		Services: []shop.Service{{Name: "goods", PathRegexp: "^/", Address: w.back.addr, Price: price,
 			Free: []string{"^" + shop.HealthPath + "$"}}},
 	})

@@ -70,6 +70,9 @@ type GateOptions struct {
 	// default.
 	MaxOpen int
 
+	// Payment sells by the Payment scheme too.
+	Payment bool
+
 	// Metrics is where the gate serves its figures, host:port; empty: nowhere.
 	Metrics string
 }
@@ -106,6 +109,7 @@ type authenticator struct {
 	LndHost string `yaml:"lndhost"`
 	TLSPath string `yaml:"tlspath"`
 	MacDir  string `yaml:"macdir"`
+	Payment bool   `yaml:"enablempp,omitempty"`
 }
 
 // OpenGate writes the configuration and starts the gate. Code: gate_failed.
@@ -148,7 +152,7 @@ func (g *Gate) configure(addr string) error {
 	node := g.opts.Node
 	c := gateConfig{ListenAddr: addr, Insecure: !g.opts.TLS, Authenticator: authenticator{
 		Network: chain.Params.Name, LndHost: node.RPC, TLSPath: node.TLSCert,
-		MacDir: cmp.Or(g.opts.MacDir, filepath.Dir(node.AdminMacaroon)),
+		MacDir: cmp.Or(g.opts.MacDir, filepath.Dir(node.AdminMacaroon)), Payment: g.opts.Payment,
 	}, Challenges: challenges{MaxOpen: g.opts.MaxOpen},
 		Prometheus: prometheus{Enabled: g.opts.Metrics != "", ListenAddr: g.opts.Metrics}}
 	for _, s := range g.opts.Services {
