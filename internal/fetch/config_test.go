@@ -29,7 +29,8 @@ func TestEveryKeyHasAVariable(t *testing.T) {
 	t.Setenv("HOME", "/home/u")
 	vars := map[string]string{
 		"LNGET_L402_MAX_COST_SATS": "7", "LNGET_L402_MAX_FEE_SATS": "8", "LNGET_L402_PAYMENT_TIMEOUT": "9s",
-		"LNGET_L402_AUTO_PAY": "false", "LNGET_L402_ON_WARNING": "refuse", "LNGET_HTTP_TIMEOUT": "10s", "LNGET_HTTP_MAX_REDIRECTS": "11",
+		"LNGET_L402_AUTO_PAY": "false", "LNGET_L402_ON_WARNING": "refuse", "LNGET_L402_PREFER_SCHEME": "payment",
+		"LNGET_HTTP_TIMEOUT": "10s", "LNGET_HTTP_MAX_REDIRECTS": "11",
 		"LNGET_HTTP_USER_AGENT": "me", "LNGET_HTTP_ALLOW_INSECURE": "true", "LNGET_LN_MODE": "none",
 		"LNGET_LN_LND_HOST": "h:1", "LNGET_LN_LND_TLS_CERT": "~/c", "LNGET_LN_LND_MACAROON": "~/m",
 		"LNGET_LN_LND_NETWORK": "signet", "LNGET_OUTPUT_FORMAT": "human", "LNGET_OUTPUT_PROGRESS": "false",
@@ -40,7 +41,7 @@ func TestEveryKeyHasAVariable(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := fetch.Config{
-		L402:   fetch.L402Config{MaxCostSats: 7, MaxFeeSats: 8, PaymentTimeout: 9 * time.Second, OnWarning: fetch.OnWarningRefuse},
+		L402:   fetch.L402Config{MaxCostSats: 7, MaxFeeSats: 8, PaymentTimeout: 9 * time.Second, OnWarning: fetch.OnWarningRefuse, PreferScheme: fetch.PreferPayment},
 		HTTP:   fetch.HTTPConfig{Timeout: 10 * time.Second, MaxRedirects: 11, UserAgent: "me", AllowInsecure: true},
 		LN:     fetch.LNConfig{Mode: "none", LND: fetch.LNDConfig{Host: "h:1", TLSCert: "/home/u/c", Macaroon: "/home/u/m", Network: "signet"}},
 		Output: fetch.OutputConfig{Format: "human", Verbose: true},

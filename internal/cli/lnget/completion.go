@@ -18,6 +18,7 @@ func complete(cmd *cobra.Command, flag string, values ...string) {
 // something was bought from as URLs.
 func (app *App) completions(root *cobra.Command) {
 	complete(root, "request", http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete)
+	complete(root, "prefer-scheme", fetch.PreferL402, fetch.PreferPayment)
 	for _, flag := range []string{"header", "data", "max-redirects", "max-cost", "max-fee", "payment-timeout", "timeout", "idempotency-key"} {
 		complete(root, flag)
 	}

@@ -170,7 +170,7 @@ func TestHostileAfterPayment(t *testing.T) {
 			fmt.Fprint(w, "half")
 		}, 4, fetch.CodeNetwork, fetch.CodeNetwork},
 		"never answers":    {func(_ *victim, _ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 4, fetch.CodeNetwork, fetch.CodeNetwork},
-		"leads in circles": {func(_ *victim, w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/news", 302) }, 1, fetch.CodeRedirects, fetch.CodeRedirects},
+		"leads in circles": {func(_ *victim, w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/news", http.StatusFound) }, 1, fetch.CodeRedirects, fetch.CodeRedirects},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

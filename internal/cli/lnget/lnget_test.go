@@ -112,7 +112,7 @@ func pages(seller http.Handler) http.Handler {
 	mux.HandleFunc("/binary", func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte{0, 0xff}) })
 	mux.HandleFunc("/large", func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, 2<<20)) })
 	mux.HandleFunc("/card", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("WWW-Authenticate", `Payment method="card"`)
+		w.Header().Set("WWW-Authenticate", `Payment id="x", realm="shop", method="card", intent="charge", request="e30"`)
 		w.WriteHeader(http.StatusPaymentRequired)
 	})
 	mux.HandleFunc("/big", func(w http.ResponseWriter, r *http.Request) {
