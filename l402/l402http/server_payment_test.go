@@ -377,6 +377,26 @@ func TestPaymentPassesOnceWhatWasPaidFor(t *testing.T) {
 	})
 }
 
+// TestChangingTheSchemes: what is sold by Payment alone is not opened by tokens
+// of before, and a challenge without a token is not given to who needs one.
+func TestChangingTheSchemes(t *testing.T) {
+	s, _ := paymentShop(t)
+	old, alone := s.offers(t, both("weather", 100_000)), both("weather", 100_000)
+	alone.Schemes = l402http.SchemePayment
+	only := s.offers(t, alone)
+	token := s.node.pay(t, ask(old, alice))
+	if resp := ask(only, alice, authorization(token)...); resp.StatusCode != http.StatusPaymentRequired {
+		t.Errorf("a token where none is sold: %d", resp.StatusCode)
+	}
+	first := ask(only, alice, "L402-Client", nonce(1))
+	if lines := first.Header.Values("Www-Authenticate"); len(lines) != 1 || !strings.HasPrefix(lines[0], "Payment ") {
+		t.Errorf("challenges %q", lines)
+	}
+	if lines := ask(old, alice, "L402-Client", nonce(1)).Header.Values("Www-Authenticate"); len(lines) != 3 {
+		t.Errorf("challenges %q", lines)
+	}
+}
+
 // TestNothingWrittenIsAnAnswer as it is for the server: 200 and no body.
 func TestNothingWrittenIsAnAnswer(t *testing.T) {
 	s, u := paymentShop(t)
