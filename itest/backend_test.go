@@ -17,6 +17,7 @@ type backend struct {
 	addr     string
 	requests atomic.Int64 // but for health checks
 	secrets  atomic.Int64 // requests that still carried a buyer's credential
+	broken   atomic.Bool  // answers 500
 }
 
 func startBackend(t *testing.T) *backend {
@@ -29,6 +30,10 @@ func startBackend(t *testing.T) *backend {
 		b.requests.Add(1)
 		if r.Header.Get("Authorization") != "" {
 			b.secrets.Add(1)
+		}
+		if b.broken.Load() {
+			http.Error(w, "out of order", http.StatusInternalServerError)
+			return
 		}
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
