@@ -205,6 +205,9 @@ func TestStatsAndServices(t *testing.T) {
 		s.Services[1] != (gatedb.ServiceTotals{Service: "news", Settled: 1, Received: 100_000}) {
 		t.Errorf("%+v", s.Services)
 	}
+	if s.Live.Requests["news"]["challenged"] != 1 || s.Live.Requests["dear"]["challenged"] != 1 || len(s.Live.Requests["news"]) != 1 || s.Live.Health.Status != "ok" {
+		t.Errorf("%+v", s.Live)
+	}
 	views, err := Services(home, "")
 	if err != nil || len(views) != 3 || views[1].PriceSat != 100 || views[2].PriceSat != 0 || views[1].FreePaths[0] != "^/health$" {
 		t.Errorf("%+v, %v", views, err)

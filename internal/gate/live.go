@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
+
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/fault"
 )
@@ -15,6 +17,15 @@ type Live struct {
 
 	// RequestsNow are under way with the configuration of this moment.
 	RequestsNow int64 `json:"requests_now"`
+
+	// Requests are those since the start, by service ("" for none) and
+	// outcome. What never happened is left out.
+	Requests map[string]map[string]uint64 `json:"requests"`
+
+	// Shadow is what shadow mode would have asked for since the start.
+	Shadow []ShadowTotals `json:"shadow"`
+
+	Health Health `json:"health"`
 
 	// Certificate is nil when the gate speaks plain HTTP.
 	Certificate *CertificateStatus `json:"certificate,omitempty"`
@@ -33,11 +44,30 @@ type CertificateStatus struct {
 
 func (g *Gate) live() Live {
 	now := g.now.Load()
-	l := Live{RequestsNow: now.inside.Load(), Certificate: now.certificate()}
+	l := Live{RequestsNow: now.inside.Load(), Requests: g.observer.counts.snapshot(), Health: g.health(),
+		Shadow: append([]ShadowTotals{}, g.observer.shadow.totals()...), Certificate: now.certificate()}
 	if g.seller != nil {
 		l.OpenInvoices = g.seller.OpenInvoices()
 	}
 	return l
+}
+
+// snapshot returns the requests that were counted.
+func (c *counts) snapshot() map[string]map[string]uint64 {
+	all := map[string]map[string]uint64{}
+	for service, figures := range *c.services.Load() {
+		for outcome, counter := range figures.requests {
+			var m dto.Metric
+			if err := counter.Write(&m); err != nil || m.GetCounter().GetValue() == 0 {
+				continue
+			}
+			if all[service] == nil {
+				all[service] = map[string]uint64{}
+			}
+			all[service][string(outcome)] = uint64(m.GetCounter().GetValue())
+		}
+	}
+	return all
 }
 
 // Reload tells the running gate to read its configuration again. Codes: those

@@ -88,6 +88,7 @@ func (c *Config) allows(next *Config) error {
 		{"limits.maxconnections", c.Limits.MaxConnections, next.Limits.MaxConnections},
 		{"limits.maxheaderbytes", c.Limits.MaxHeaderBytes, next.Limits.MaxHeaderBytes},
 		{"limits.headertimeout", time.Duration(c.Limits.HeaderTimeout), time.Duration(next.Limits.HeaderTimeout)},
+		{"limits.bodytimeout", time.Duration(c.Limits.BodyTimeout), time.Duration(next.Limits.BodyTimeout)},
 		{"authenticator.disable", c.Authenticator.Disable, next.Authenticator.Disable},
 		{"authenticator.network", c.Authenticator.Network, next.Authenticator.Network},
 		{"authenticator.lndhost", c.Authenticator.LndHost, next.Authenticator.LndHost},

@@ -1,8 +1,11 @@
 package leyden
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -91,5 +94,16 @@ func (app *App) printStats(s gate.Stats) {
 		fmt.Fprintln(app.Out, "no gate is running")
 		return
 	}
-	fmt.Fprintf(app.Out, "now: %d requests, %d open invoices\n", s.Live.RequestsNow, s.Live.OpenInvoices)
+	fmt.Fprintf(app.Out, "\nnow: %s, %d requests, %d open invoices\n", s.Live.Health.Status, s.Live.RequestsNow, s.Live.OpenInvoices)
+	for _, service := range slices.Sorted(maps.Keys(s.Live.Requests)) {
+		outcomes := s.Live.Requests[service]
+		var parts []string
+		for _, o := range slices.Sorted(maps.Keys(outcomes)) {
+			parts = append(parts, fmt.Sprintf("%d %s", outcomes[o], o))
+		}
+		fmt.Fprintf(app.Out, "since the start, %s: %s\n", cmp.Or(service, "for no service"), strings.Join(parts, ", "))
+	}
+	for _, t := range s.Live.Shadow {
+		fmt.Fprintf(app.Out, "shadow mode, %s: %d requests of %d clients, worth %s sat\n", t.Service, t.Requests, t.Clients, sat(t.RequestsMsat))
+	}
 }
