@@ -36,6 +36,7 @@ func LogFile(home config.Home) string { return filepath.Join(home.Gate(), "gate.
 // names the configuration, "" for the usual places. Each value of hangup, which
 // may be nil, reloads it. Errors: already_running, no_config and Start's.
 func Run(ctx context.Context, home config.Home, configFlag string, logTo io.Writer, hangup <-chan os.Signal, ready func(Status)) error {
+	defer reserveHeap()()
 	return run(ctx, home, configFlag, logTo, hangup, ready, Start)
 }
 
