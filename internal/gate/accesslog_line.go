@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"encoding/hex"
 	"net/http"
 	"strconv"
 	"time"
@@ -15,10 +16,6 @@ const (
 	maxLoggedHost   = 255
 	maxLoggedPath   = 512
 )
-
-// tokenDigits is how many hex digits of a token's id a line has: enough to
-// find it with gate tokens list, and of no use as a credential.
-const tokenDigits = 16
 
 const lowerHex = "0123456789abcdef"
 
@@ -50,9 +47,7 @@ func (v *visit) appendLine(b []byte, r *http.Request, took time.Duration) []byte
 	b = strconv.AppendFloat(b, float64(took.Microseconds())/1000, 'f', -1, 64)
 	if v.token != (noToken) {
 		b = append(b, `,"token":"`...)
-		for _, c := range v.token[:tokenDigits/2] {
-			b = append(b, lowerHex[c>>4], lowerHex[c&15])
-		}
+		b = hex.AppendEncode(b, v.token[:])
 		b = append(b, '"')
 	}
 	if v.price != 0 {

@@ -90,7 +90,7 @@ func TestAccessLog(t *testing.T) {
 		{Method: "GET", Host: host, Path: "/paid", Service: "a", Outcome: "challenged", Status: 402, PriceMsat: 7000},
 		{Method: "GET", Host: host, Path: "/paid/x\n", Outcome: "rejected", Status: 400},
 		{Method: "GET", Host: host, Path: "/paid/x", Service: "a", Outcome: "paid", Status: 200,
-			Bytes: int64(len("goods of /paid/x")), Token: id.TokenID.String()[:tokenDigits], PriceMsat: 7000},
+			Bytes: int64(len("goods of /paid/x")), Token: id.TokenID.String(), PriceMsat: 7000},
 		{Method: "GET", Host: host, Path: "/elsewhere", Outcome: "rejected", Status: 404},
 	}
 	got := readLines(t, path)
