@@ -114,7 +114,8 @@ func (o *InitOptions) render() string {
 	if o.Insecure {
 		host = "localhost"
 	}
-	return fmt.Sprintf(`# The gate: charges for an HTTP service, by L402. See docs/gate.md.
+	return fmt.Sprintf(`# The gate: charges for an HTTP service. Every key: docs/gate.md. After a change:
+# leyden gate reload.
 
 # Where buyers connect. insecure: plain HTTP, for development.
 listenaddr: %q

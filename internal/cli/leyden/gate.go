@@ -26,10 +26,11 @@ const (
 func newGateCmd(app *App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "gate",
-		Short: "Charge for an HTTP service, by L402",
+		Short: "Charge for an HTTP service, by L402 and the Payment scheme",
 		Example: `  leyden gate init --backend 127.0.0.1:8080 --price 100
   leyden gate start --detach
-  leyden gate status`,
+  leyden gate tokens list
+  leyden gate reload`,
 	}
 	cmd.AddCommand(gateInitCmd(app), gateStartCmd(app), gateStopCmd(app), gateStatusCmd(app), gateReloadCmd(app),
 		gateServicesCmd(app), gateTokensCmd(app), gateTransactionsCmd(app), gateStatsCmd(app), gateRotateKeyCmd(app))
