@@ -282,3 +282,38 @@ func TestReloadReadsCertificate(t *testing.T) {
 		t.Error("a failed reload changed the certificate")
 	}
 }
+
+// TestReloadReopensAccessLog: what rotates logs moves the file away and says
+// so.
+func TestReloadReopensAccessLog(t *testing.T) {
+	b, dir := newBackend(t), t.TempDir()
+	services := fmt.Sprintf(twoServices, b.addr()) + "accesslog: access.log\n"
+	g := openGate(t, dir, newFakeNode(), services)
+	writeConfig(t, g, services)
+	get(t, g, "/open/before")
+	path, moved := filepath.Join(dir, "access.log"), filepath.Join(dir, "access.log.1")
+	if err := os.Rename(path, moved); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	get(t, g, "/open/after")
+	g.observer.access.flushNow()
+	for file, want := range map[string]string{path: "/open/after", moved: "/open/before"} {
+		text, err := os.ReadFile(file)
+		if err != nil || strings.Count(string(text), "\n") != 1 || !strings.Contains(string(text), want) {
+			t.Errorf("%s: %q, %v", file, text, err)
+		}
+	}
+	// A log that cannot be opened is a mistake like any other.
+	writeConfig(t, g, strings.Replace(services, "access.log", "no/such/folder/log", 1))
+	if err := g.Reload(t.Context()); fault.Code(err) != CodeBadConfig {
+		t.Errorf("a folder that is not there: %v", err)
+	}
+	get(t, g, "/open/last")
+	g.observer.access.flushNow()
+	if text, err := os.ReadFile(path); err != nil || !strings.Contains(string(text), "/open/last") {
+		t.Errorf("after a failed reload: %q, %v", text, err)
+	}
+}
