@@ -37,6 +37,9 @@ type book struct {
 	byHash   map[lntypes.Hash]*entry
 	byClient map[[32]byte]*entry
 	byPrefix map[netip.Prefix]int
+	// ripeAt is, for networks that were refused, when their oldest entry will
+	// be older than payTime, or earlier.
+	ripeAt map[netip.Prefix]time.Time
 	// purgeAt is when the next entry expires, or earlier.
 	purgeAt time.Time
 }
@@ -229,6 +232,7 @@ func (b *book) remove(e *entry) {
 	delete(b.byHash, e.Hash)
 	if b.byPrefix[e.Prefix]--; b.byPrefix[e.Prefix] == 0 {
 		delete(b.byPrefix, e.Prefix)
+		delete(b.ripeAt, e.Prefix)
 	}
 	b.unclaim(e)
 }

@@ -195,6 +195,42 @@ func TestVictim(t *testing.T) {
 	})
 }
 
+// TestNetworkExchangesItsOwn: whoever does not pay keeps others of his network
+// out for a minute, and not until his invoices expire.
+func TestNetworkExchangesItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const bound = 3
+		s := newShop(t, l402http.SellerConfig{MaxOpen: bound})
+		h := s.sells(t, "weather", 0)
+		first := ask(h, alice)
+		time.Sleep(20 * time.Second)
+		ask(h, alice)
+		ask(h, alice)
+		resp := ask(h, alice)
+		if resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") != "40" {
+			t.Fatalf("full: %d, Retry-After %q", resp.StatusCode, resp.Header.Get("Retry-After"))
+		}
+		time.Sleep(40 * time.Second)
+		bought := ask(h, alice)
+		if bought.StatusCode != http.StatusPaymentRequired || s.node.canceled != 1 || s.node.peak > bound {
+			t.Errorf("after a minute: %d, %d cancelled, %d open at once", bought.StatusCode, s.node.canceled, s.node.peak)
+		}
+		if again := ask(h, alice); again.StatusCode != http.StatusTooManyRequests || again.Header.Get("Retry-After") != "20" {
+			t.Errorf("another: %d, Retry-After %q", again.StatusCode, again.Header.Get("Retry-After"))
+		}
+		if got := ask(h, alice, authorization(s.node.pay(t, bought))...).StatusCode; got != http.StatusOK {
+			t.Errorf("paid: %d", got)
+		}
+		challenges, err := l402.ParseChallenges(first.Header)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if preimage := s.node.invoices[challenges[0].Invoice]; s.node.open[preimage.Hash()] {
+			t.Error("the oldest can still be paid")
+		}
+	})
+}
+
 func TestExpiredInvoicesMakeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop(t, l402http.SellerConfig{MaxOpen: 2, InvoiceExpiry: time.Minute})

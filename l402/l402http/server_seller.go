@@ -197,6 +197,7 @@ func NewSeller(cfg SellerConfig) (*Seller, error) {
 		book: &book{
 			invoicer: cfg.Invoicer, journal: cfg.Journal, rand: rand.Reader, log: cfg.Log,
 			byHash: map[lntypes.Hash]*entry{}, byClient: map[[32]byte]*entry{}, byPrefix: map[netip.Prefix]int{},
+			ripeAt: map[netip.Prefix]time.Time{},
 		},
 	}
 	s.book.rules.Store(cfg.rules(l402.NewVerifier(cfg.Keys, cfg.Remember)))
