@@ -179,7 +179,7 @@ func (s *shoppers) presentSpent(ctx context.Context) error {
 	client := newClient()
 	for _, value := range s.spent {
 		status, _, err := get(ctx, client, s.w.gate.URL+"/goods", l402.HeaderAuthorization, value)
-		if err != nil || status != http.StatusPaymentRequired {
+		if err != nil || status != http.StatusPaymentRequired && status != http.StatusTooManyRequests {
 			return fmt.Errorf("a credential that was used up got status %d, %v", status, err)
 		}
 	}

@@ -48,7 +48,7 @@ func (w *world) chaos(ctx context.Context, rng *rand.Rand, t *tally, length time
 			return nil
 		}
 		choice := others
-		if left > length/2 {
+		if time.Since(begin) < length/2 {
 			choice = all
 		}
 		b := choice[rng.IntN(len(choice))]

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	mathrand "math/rand/v2"
+	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -22,10 +23,11 @@ const (
 
 	calibration = 5 * time.Second
 
-	// A second's unpaid requests, of a client that is known and of new ones.
+	// A second's unpaid requests, of a client that is known and of strangers.
 	// Each of the latter is an invoice on the node, which keeps all of them.
-	knownAsks = 50
-	newAsks   = 5
+	knownAsks        = 50
+	newAsks          = 5
+	strangerNetworks = 16
 )
 
 // load is what goes on all the time.
@@ -62,7 +64,11 @@ func (w *world) startLoad(ctx context.Context, t *tally, s *shoppers, rate float
 	}
 	name := newName()
 	every(knownAsks, func() { w.ask(ctx, client, t, name) })
-	every(newAsks, func() { w.ask(ctx, client, t, newName()) })
+	strangers := make([]*http.Client, strangerNetworks)
+	for i := range strangers {
+		strangers[i] = newClientFrom(net.IPv4(127, 3, byte(i), 1))
+	}
+	every(newAsks, func() { w.ask(ctx, strangers[mathrand.IntN(len(strangers))], t, newName()) })
 	s.start(ctx, &l.all)
 	return l
 }
@@ -73,8 +79,13 @@ func (l *load) stop() {
 	l.all.Wait()
 }
 
-func newClient() *http.Client {
-	return &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 2 * readers}}
+func newClient() *http.Client { return newClientFrom(net.IPv4(127, 0, 0, 1)) }
+
+// newClientFrom is a client at that address of the loopback.
+func newClientFrom(address net.IP) *http.Client {
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: address}}
+	return &http.Client{Timeout: time.Minute, Transport: &http.Transport{
+		DialContext: dialer.DialContext, MaxIdleConnsPerHost: 2 * readers}}
 }
 
 func newName() string {
