@@ -21,7 +21,7 @@ type proxies struct {
 	expand  func(string) (string, error)
 	buffers bufferPool
 
-	transports []*http.Transport
+	transports []interface{ CloseIdleConnections() }
 	upgrades   *upgrades
 }
 

@@ -35,27 +35,37 @@ func (p *proxies) transport(s *Service) (http.RoundTripper, error) {
 		t.ForceAttemptHTTP2, t.TLSClientConfig = true, trust
 		return t, nil
 	}
-	plain := plainTransport{p.newTransport(), p.newTransport()}
+	plain := plainTransport{p.newTransport(), p.newTransport(), &leanTransport{dial: dialer.DialContext}}
 	plain.grpc.Protocols = new(http.Protocols)
 	plain.grpc.Protocols.SetUnencryptedHTTP2(true)
+	p.transports = append(p.transports, plain.lean)
 	return plain, nil
 }
 
 // plainTransport is the way to a backend without TLS.
-type plainTransport struct{ http, grpc *http.Transport }
+type plainTransport struct {
+	http, grpc *http.Transport
+	lean       *leanTransport
+}
 
 func (t plainTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if l402.IsGRPC(r.Header) {
+	switch {
+	case l402.IsGRPC(r.Header):
 		return t.grpc.RoundTrip(r)
+	case t.lean.suits(r):
+		return t.lean.RoundTrip(r)
 	}
 	return t.http.RoundTrip(r)
 }
 
+// dialer connects to backends.
+var dialer = &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+
 func (p *proxies) newTransport() *http.Transport {
 	t := &http.Transport{
-		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:            dialer.DialContext,
 		MaxIdleConnsPerHost:    idlePerHost,
-		IdleConnTimeout:        90 * time.Second,
+		IdleConnTimeout:        idleLife,
 		TLSHandshakeTimeout:    10 * time.Second,
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: maxAnswerHeader,
