@@ -3,6 +3,7 @@ package fetch
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -31,11 +32,17 @@ func newDealer(t *testing.T, change func(*Config)) *dealer {
 	t.Helper()
 	d := &dealer{shop: newShop(t)}
 	d.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != "" && d.fail != nil {
+		if d.fail == nil {
+			d.ServeHTTP(w, r)
+			return
+		}
+		answer := httptest.NewRecorder()
+		if d.ServeHTTP(answer, r); answer.Code == http.StatusOK {
 			d.fail(w)
 			return
 		}
-		d.ServeHTTP(w, r)
+		maps.Copy(w.Header(), answer.Header())
+		w.WriteHeader(answer.Code)
 	}))
 	t.Cleanup(d.server.Close)
 	c, w := newClient(t, change)
@@ -92,7 +99,6 @@ func TestMemoryOfDelivery(t *testing.T) {
 		w.Header().Set(l402.HeaderCharged, l402.ChargedNo)
 		w.WriteHeader(http.StatusBadGateway)
 	}
-	d.fail = onlyOnce(d, d.fail)
 	warnings, err = d.get(t, "/b")
 	expect(t, "it fails", warnings, err, CodeHTTPError)
 	if !strings.Contains(fault.Hint(err), "costs nothing") {
@@ -101,31 +107,23 @@ func TestMemoryOfDelivery(t *testing.T) {
 	if m := d.memory(t); m.Paid != 2 || m.Delivered != 1 || m.Failed != 1 || m.Owes != "status 502" {
 		t.Errorf("%+v", m)
 	}
+	d.fail = nil
 	warnings, err = d.get(t, "/c")
 	expect(t, "paid again", warnings, err, "", "did not deliver: status 502 (paid 2 times, failed 1 times)")
 	warnings, err = d.get(t, "/d")
 	expect(t, "it has delivered since", warnings, err, "")
-}
 
-// onlyOnce fails for one answer to a credential.
-func onlyOnce(d *dealer, fail func(http.ResponseWriter)) func(http.ResponseWriter) {
-	n := 0
-	return func(w http.ResponseWriter) {
-		if n++; n == 2 { // the first is the other token, which this path refuses
-			fail(w)
-			d.fail = nil
-			return
-		}
-		w.Header().Set("WWW-Authenticate", challengeOf(d))
-		w.WriteHeader(http.StatusPaymentRequired)
+	// What was paid for is delivered later, with nothing paid.
+	d.fail = func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) }
+	warnings, err = d.get(t, "/e")
+	expect(t, "it fails again", warnings, err, CodeHTTPError)
+	d.fail = nil
+	payments := d.Ledger.Payments()
+	warnings, err = d.get(t, "/e")
+	expect(t, "it delivers late", warnings, err, "")
+	if m := d.memory(t); m.Owes != "" || m.Delivered != 4 || m.Failed != 2 || d.Ledger.Payments() != payments {
+		t.Errorf("%+v, %d payments", m, d.Ledger.Payments()-payments)
 	}
-}
-
-func challengeOf(d *dealer) string {
-	r := httptest.NewRequest(http.MethodGet, "/b", nil)
-	w := httptest.NewRecorder()
-	d.ServeHTTP(w, r)
-	return w.Header().Get("WWW-Authenticate")
 }
 
 // TestMemoryOfPrices: what was previewed or bought against what is asked now.

@@ -298,4 +298,3 @@ func FuzzContentRange(f *testing.F) {
 		}
 	})
 }
-

@@ -51,7 +51,7 @@ func (app *App) dryRun(cmd *cobra.Command, client *fetch.Client, req fetch.Reque
 		voice.PrintJSON(app.Out, out)
 		return nil
 	}
-	fmt.Fprintf(app.Out, "%s %s\n", out.Method, voice.Plain(p.URL))
+	fmt.Fprintf(app.Out, "%s %s\n", out.Method, p.URL)
 	for _, name := range slices.Sorted(maps.Keys(out.Headers)) {
 		fmt.Fprintf(app.Out, "  %s: %s\n", name, voice.Plain(out.Headers[name]))
 	}

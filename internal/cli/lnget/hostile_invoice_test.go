@@ -169,8 +169,10 @@ func TestHostileAfterPayment(t *testing.T) {
 			w.Header().Set("Content-Length", "100")
 			fmt.Fprint(w, "half")
 		}, 4, fetch.CodeNetwork, fetch.CodeNetwork},
-		"never answers":    {func(_ *victim, _ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 4, fetch.CodeNetwork, fetch.CodeNetwork},
-		"leads in circles": {func(_ *victim, w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/news", http.StatusFound) }, 1, fetch.CodeRedirects, fetch.CodeRedirects},
+		"never answers": {func(_ *victim, _ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 4, fetch.CodeNetwork, fetch.CodeNetwork},
+		"leads in circles": {func(_ *victim, w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/news", http.StatusFound)
+		}, 1, fetch.CodeRedirects, fetch.CodeRedirects},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -61,7 +61,7 @@ func (app *App) printOffer(res *fetch.Result, c fetch.Config) error {
 
 // describe prints an offer for people.
 func (app *App) describe(out offerJSON, problem error) {
-	fmt.Fprintf(app.Out, "%s asks for %d sat\n", voice.Plain(out.URL), out.AmountSat)
+	fmt.Fprintf(app.Out, "%s asks for %d sat\n", out.URL, out.AmountSat)
 	fmt.Fprintf(app.Out, "  limit    %d sat (--max-cost)\n", out.MaxCostSat)
 	if len(out.Services) > 0 {
 		fmt.Fprintf(app.Out, "  service  %s\n", voice.Plain(strings.Join(out.Services, ", ")))

@@ -148,6 +148,7 @@ func oneLine(s string) string {
 // Plain writes what a terminal would not print as text, such as the escape
 // sequences a stranger may have put into it, the way Go does: \x1b.
 func Plain(s string) string {
+	s = strings.ToValidUTF8(s, "\ufffd")
 	if !strings.ContainsFunc(s, unprintable) {
 		return s
 	}

@@ -54,3 +54,22 @@ func TestPrintJSON(t *testing.T) {
 		t.Fatalf("got %s", out.String())
 	}
 }
+
+// TestPlain: nothing that a stranger wrote moves the cursor.
+func TestPlain(t *testing.T) {
+	for text, want := range map[string]string{
+		"sat 5 ₿ ü":                "sat 5 ₿ ü",
+		"\x1b[2Jred\x07":           `\x1b[2Jred\a`,
+		"\u009b31m\u202eabc\u200b": `\u009b31m\u202eabc\u200b`,
+		"a\x9bb":                   "a\ufffdb",
+	} {
+		if got := voice.Plain(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+	var said bytes.Buffer
+	voice.Print(&said, "lnget", false, errors.New("gone\r\n\x1b]0;title\x07"))
+	if want := "lnget: gone \\x1b]0;title\\a\n"; said.String() != want {
+		t.Errorf("got %q, want %q", said.String(), want)
+	}
+}
