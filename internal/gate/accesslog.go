@@ -1,31 +1,46 @@
 package gate
 
 import (
-	"bufio"
-	"errors"
+	"bytes"
+	"fmt"
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"github.com/leydenln/leyden/internal/fault"
 )
 
 const (
-	accessBuffer = 64 << 10
-	accessMode   = 0o600
+	accessMode = 0o600
+
+	// enoughLines is how many bytes of lines are worth writing at once, and
+	// mostLines how many may wait.
+	enoughLines = 64 << 10
+	mostLines   = 4 << 20
 )
 
-// accessLog is a file with a line for each request. Lines wait in memory for a
-// second at most. When the file cannot be written, lines are lost and counted,
-// and requests go on.
+// accessLog is a file with a line for each request. Lines wait in memory until
+// they are flushed. No request waits for the file: when it cannot be written,
+// or not as fast as requests come, lines are lost and counted.
 type accessLog struct {
-	log *slog.Logger
+	log    *slog.Logger
+	wanted atomic.Bool
+	lost   atomic.Uint64 // lines, since the start
+	enough chan struct{} // has one when enough lines wait
 
-	mu     sync.Mutex
-	file   *os.File      // nil for none
-	buffer *bufio.Writer // nil for none
-	failed bool          // the last write did
-	lost   uint64        // lines, since the start
+	mu      sync.Mutex
+	waiting []byte
+
+	writing sync.Mutex // held around mu, not within
+	file    *os.File   // nil for none
+	spare   []byte
+	failed  bool // the last write did
+	torn    bool // and ended amid a line
+}
+
+func newAccessLog(log *slog.Logger) *accessLog {
+	return &accessLog{log: log, enough: make(chan struct{}, 1)}
 }
 
 // openAccessLog opens the file of a configuration for appending; nil for none.
@@ -55,80 +70,77 @@ func closeLog(f *os.File) error {
 // use writes to another file from now on, nil for none, and closes the one
 // before.
 func (a *accessLog) use(f *os.File) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.writing.Lock()
+	defer a.writing.Unlock()
 	a.flush()
-	err := closeLog(a.file)
-	a.file, a.buffer, a.failed = f, nil, false
-	if f != nil {
-		a.buffer = bufio.NewWriterSize(f, accessBuffer)
-	}
-	return err
-}
-
-// on reports whether lines are wanted.
-func (a *accessLog) on() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.buffer != nil
+	last := a.file
+	a.file, a.failed, a.torn = f, false, false
+	a.wanted.Store(f != nil)
+	return closeLog(last)
 }
 
 // write adds a line.
 func (a *accessLog) write(line []byte) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.buffer == nil {
+	if len(a.waiting)+len(line) > mostLines {
+		a.lost.Add(1)
 		return
 	}
-	if len(line) > a.buffer.Available() {
-		a.flush() // whole lines, so that none is torn when it fails
-	}
-	if _, err := a.buffer.Write(line); err != nil {
-		a.lost++
+	a.waiting = append(a.waiting, line...)
+	if len(a.waiting) >= enoughLines {
+		select {
+		case a.enough <- struct{}{}:
+		default:
+		}
 	}
 }
 
-// flush writes what waits. After an error the lines are gone: the next ones
-// are tried anew. The lock is held.
+// flushNow writes what waits.
+func (a *accessLog) flushNow() {
+	a.writing.Lock()
+	defer a.writing.Unlock()
+	a.flush()
+}
+
 func (a *accessLog) flush() {
-	if a.buffer == nil || a.buffer.Buffered() == 0 {
+	a.mu.Lock()
+	lines := a.waiting
+	a.waiting, a.spare = a.spare[:0], lines
+	a.mu.Unlock()
+	if len(lines) == 0 || a.file == nil {
 		return
 	}
-	waiting := a.buffer.Buffered()
-	err := a.buffer.Flush()
+	if a.torn {
+		if _, err := a.file.WriteString("\n"); err != nil {
+			a.fail(lines, err)
+			return
+		}
+		a.torn = false
+	}
+	n, err := a.file.Write(lines)
 	if err == nil {
 		a.failed = false
 		return
 	}
-	a.lost += uint64(max(1, waiting/typicalLine))
-	a.buffer.Reset(a.file)
+	a.torn = n > 0 && lines[n-1] != '\n'
+	a.fail(lines[n:], err)
+}
+
+// fail gives up lines that could not be written.
+func (a *accessLog) fail(lines []byte, err error) {
+	a.lost.Add(uint64(bytes.Count(lines, []byte("\n"))))
 	if !a.failed {
 		a.log.Error("access log: lines are lost", "err", err)
 	}
 	a.failed = true
 }
 
-// typicalLine is how long a line is taken to be when lost ones are counted.
-const typicalLine = 256
-
-func (a *accessLog) linesLost() uint64 {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.lost
-}
-
-// flushNow writes what waits.
-func (a *accessLog) flushNow() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.flush()
-}
-
 // close writes what waits and closes the file.
 func (a *accessLog) close() error {
 	err := a.use(nil)
-	if a.linesLost() > 0 {
-		err = errors.Join(err, errors.New("the access log lacks lines that could not be written"))
+	if n := a.lost.Load(); n > 0 && err == nil {
+		err = fmt.Errorf("the access log lacks %d lines that could not be written", n)
 	}
 	return err
 }

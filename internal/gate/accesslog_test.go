@@ -117,7 +117,7 @@ func TestAccessLog(t *testing.T) {
 func TestAccessLogIsReopened(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "access.log")
-	a := &accessLog{log: slog.New(slog.DiscardHandler)}
+	a := newAccessLog(slog.New(slog.DiscardHandler))
 	c := &Config{AccessLog: path}
 	for i := range 2 {
 		f, err := c.openAccessLog()
@@ -155,15 +155,23 @@ func TestAccessLogThatCannotBeWritten(t *testing.T) {
 		t.Skip("needs /dev/full")
 	}
 	var out strings.Builder
-	a := &accessLog{log: slog.New(slog.NewTextHandler(&out, nil))}
+	a := newAccessLog(slog.New(slog.NewTextHandler(&out, nil)))
 	if err := a.use(full); err != nil {
 		t.Fatal(err)
 	}
-	for range 2000 {
-		a.write([]byte(strings.Repeat("x", 99) + "\n"))
+	for range 3 {
+		a.write([]byte("{}\n{}\n"))
+		a.flushNow()
 	}
-	if a.linesLost() == 0 || strings.Count(out.String(), "lines are lost") != 1 {
-		t.Errorf("%d lost, logged %s", a.linesLost(), &out)
+	if a.lost.Load() != 6 || strings.Count(out.String(), "lines are lost") != 1 {
+		t.Errorf("%d lost, logged %s", a.lost.Load(), &out)
+	}
+	long := []byte(strings.Repeat("x", 1023) + "\n")
+	for range mostLines/len(long) + 7 {
+		a.write(long)
+	}
+	if len(a.waiting) > mostLines || a.lost.Load() != 6+7 {
+		t.Errorf("%d bytes wait, %d lines lost", len(a.waiting), a.lost.Load())
 	}
 	good, err := os.OpenFile(filepath.Join(t.TempDir(), "log"), os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {

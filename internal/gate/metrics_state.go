@@ -60,7 +60,7 @@ func (c *stateCollector) Collect(to chan<- prometheus.Metric) {
 		to <- prometheus.MustNewConstMetric(nodeUp, prometheus.GaugeValue, up)
 		to <- prometheus.MustNewConstMetric(openInvoices, prometheus.GaugeValue, float64(c.gate.seller.OpenInvoices()))
 	}
-	counter(logLost, c.gate.observer.access.linesLost())
+	counter(logLost, c.gate.observer.access.lost.Load())
 	for _, t := range c.sums() {
 		counter(settledCount, uint64(t.Settled), t.Service)
 		counter(settledMsat, uint64(t.Received), t.Service)

@@ -30,7 +30,7 @@ type observer struct {
 }
 
 func newObserver(log *slog.Logger) *observer {
-	return &observer{log: log, access: &accessLog{log: log}, counts: newCounts(), shadow: newShadowBook()}
+	return &observer{log: log, access: newAccessLog(log), counts: newCounts(), shadow: newShadowBook()}
 }
 
 // open begins the access log of a configuration.
@@ -50,12 +50,19 @@ const (
 // work flushes the access log every second and reports shadow mode every
 // minute, until ctx ends.
 func (o *observer) work(ctx context.Context) {
-	reported := time.Now()
-	for pause(ctx, flushInterval); ctx.Err() == nil; pause(ctx, flushInterval) {
-		o.access.flushNow()
-		if time.Since(reported) >= reportInterval {
+	flush, report := time.NewTicker(flushInterval), time.NewTicker(reportInterval)
+	defer flush.Stop()
+	defer report.Stop()
+	for {
+		select {
+		case <-flush.C:
+			o.access.flushNow()
+		case <-o.access.enough:
+			o.access.flushNow()
+		case <-report.C:
 			o.shadow.report(o.log)
-			reported = time.Now()
+		case <-ctx.Done():
+			return
 		}
 	}
 }
@@ -96,7 +103,7 @@ func (o *observer) end(v *visit, r *http.Request) {
 	if v.outcome == outcomeShadow && !v.failed {
 		o.shadow.add(v, household(r))
 	}
-	if !o.access.on() {
+	if !o.access.wanted.Load() {
 		return
 	}
 	b := linePool.Get().(*[]byte)
