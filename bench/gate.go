@@ -91,12 +91,12 @@ func (b *gateBench) openGate(ctx context.Context) (err error) {
 
 // printMemory prints what the gate's process has in memory.
 func (b *gateBench) printMemory(when, target string) error {
-	now, most, err := resident(b.shop.Pid())
+	m, err := memoryOf(b.shop.Pid())
 	if err != nil {
 		return err
 	}
-	fmt.Printf("  gate's memory, %s: %.0f MB (at most so far %.0f MB); target: %s\n",
-		when, float64(now)/1e6, float64(most)/1e6, target)
+	fmt.Printf("  gate's memory, %s: %.0f MB (its own %.0f MB, the rest pages of the program's file; at most so far %.0f MB); target: %s\n",
+		when, float64(m.now)/1e6, float64(m.own)/1e6, float64(m.most)/1e6, target)
 	return nil
 }
 

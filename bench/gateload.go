@@ -38,6 +38,9 @@ type figures struct {
 
 func (f figures) rate() float64 { return float64(f.requests) / f.took.Seconds() }
 
+// tail is how much longer a slow request takes than a usual one.
+func (f figures) tail() float64 { return float64(f.p99) / float64(f.p50) }
+
 // during sends for a time.
 func (l load) during(ctx context.Context, d time.Duration) (figures, error) {
 	end := time.Now().Add(d)

@@ -42,15 +42,15 @@ func (b *gateBench) authenticated(ctx context.Context, rounds int) error {
 		for _, r := range all {
 			values = append(values, figure.of(r))
 		}
-		printRatios(figure.what, figure.target, values)
+		printMedian(figure.what, figure.target, values)
 	}
 	return nil
 }
 
-// printRatios prints the median of the rounds.
-func printRatios(what, target string, values []float64) {
+// printMedian prints the median of the rounds.
+func printMedian(what, target string, values []float64) {
 	slices.Sort(values)
-	fmt.Printf("  %s: ratio %.2f (rounds %.2f to %.2f); target: %s\n",
+	fmt.Printf("  %s: %.2f (rounds %.2f to %.2f); target: %s\n",
 		what, values[len(values)/2], values[0], values[len(values)-1], target)
 }
 

@@ -122,20 +122,22 @@ func processorTime(pid int) (time.Duration, error) {
 	return sum, nil
 }
 
-// resident is what a process has in memory now, and had at most, in bytes.
-func resident(pid int) (now, most int64, err error) {
+// memory is what a process has in memory, in bytes: now, at most so far, and
+// what of it now is its own, not pages of its program's file.
+type memory struct{ now, most, own int64 }
+
+func memoryOf(pid int) (m memory, err error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return 0, 0, err
+		return m, err
 	}
 	for line := range strings.Lines(string(text)) {
-		var kilobytes int64
-		if _, err := fmt.Sscanf(line, "VmRSS: %d kB", &kilobytes); err == nil {
-			now = kilobytes << 10
-		}
-		if _, err := fmt.Sscanf(line, "VmHWM: %d kB", &kilobytes); err == nil {
-			most = kilobytes << 10
+		for name, value := range map[string]*int64{"VmRSS:": &m.now, "VmHWM:": &m.most, "RssAnon:": &m.own} {
+			var kilobytes int64
+			if _, err := fmt.Sscanf(line, name+" %d kB", &kilobytes); err == nil {
+				*value = kilobytes << 10
+			}
 		}
 	}
-	return now, most, nil
+	return m, nil
 }
