@@ -82,12 +82,13 @@ type transactionView struct {
 	Created     time.Time  `json:"created"`
 	Expires     time.Time  `json:"expires"` // of the invoice
 	Settled     *time.Time `json:"settled"`
+	Used        *time.Time `json:"used"` // by a Payment credential
 	Revoked     *time.Time `json:"revoked"`
 }
 
 func viewTransaction(r gatedb.Record) transactionView {
 	return transactionView{r.Hash.String(), r.TokenID.String(), r.Service, string(r.State), uint64(r.Price), uint64(r.Paid),
-		r.Created.UTC(), r.Expires.UTC(), orNever(r.Settled), orNever(r.Revoked)}
+		r.Created.UTC(), r.Expires.UTC(), orNever(r.Settled), orNever(r.Used), orNever(r.Revoked)}
 }
 
 // orNever is nil for the zero time.
@@ -166,20 +167,23 @@ type tokenView struct {
 	ID          string     `json:"id"`
 	PaymentHash string     `json:"payment_hash"`
 	Service     string     `json:"service"`
-	State       string     `json:"state"` // good, expired or revoked
+	State       string     `json:"state"` // good, used, expired or revoked
 	PaidMsat    uint64     `json:"paid_msat"`
 	Bought      time.Time  `json:"bought"`
 	Expires     *time.Time `json:"expires"`
+	Used        *time.Time `json:"used"` // by a Payment credential
 	Revoked     *time.Time `json:"revoked"`
 	Reason      string     `json:"reason"` // of the revocation
 }
 
 func viewToken(r gatedb.Record, now time.Time) tokenView {
 	v := tokenView{r.TokenID.String(), r.Hash.String(), r.Service, "good", uint64(r.Paid), r.Settled.UTC(),
-		orNever(gate.TokenEnd(r)), orNever(r.Revoked), r.Reason}
+		orNever(gate.TokenEnd(r)), orNever(r.Used), orNever(r.Revoked), r.Reason}
 	switch {
 	case v.Revoked != nil:
 		v.State = "revoked"
+	case v.Used != nil && v.ID == v.PaymentHash: // there was no token, only the one request
+		v.State = "used"
 	case v.Expires != nil && !v.Expires.After(now):
 		v.State = "expired"
 	}

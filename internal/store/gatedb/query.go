@@ -23,6 +23,7 @@ type Record struct {
 	Transaction
 	Revoked time.Time // zero when it is not
 	Reason  string    // of the revocation
+	Used    time.Time // by a Payment credential, zero when it is not
 }
 
 // Records returns the chosen transactions, newest first.
@@ -34,7 +35,7 @@ func (db *DB) Records(ctx context.Context, f Filter) ([]Record, error) {
 	)
 	choose := func(clause string, arg any) { where, args = append(where, clause), append(args, arg) }
 	if f.Service != "" {
-		choose("service = ?", f.Service)
+		choose("t.service = ?", f.Service)
 	}
 	if f.State != "" {
 		choose("state = ?", string(f.State))
@@ -46,7 +47,7 @@ func (db *DB) Records(ctx context.Context, f Filter) ([]Record, error) {
 	if len(where) > 0 {
 		query += " WHERE " + strings.Join(where, " AND ")
 	}
-	query += " ORDER BY created_ms DESC, payment_hash"
+	query += " ORDER BY created_ms DESC, t.payment_hash"
 	if f.Limit > 0 {
 		query += fmt.Sprintf(" LIMIT %d", f.Limit)
 	}
@@ -61,7 +62,7 @@ func (db *DB) Records(ctx context.Context, f Filter) ([]Record, error) {
 // Find returns the transactions whose token id or payment hash it is.
 func (db *DB) Find(ctx context.Context, id [32]byte) ([]Record, error) {
 	var all []Record
-	err := db.each(ctx, selectRecord+" WHERE t.token_id = ?1 OR payment_hash = ?1", func(rows *sql.Rows) error {
+	err := db.each(ctx, selectRecord+" WHERE t.token_id = ?1 OR t.payment_hash = ?1", func(rows *sql.Rows) error {
 		r, err := scanRecord(rows)
 		all = append(all, r)
 		return err
@@ -69,23 +70,27 @@ func (db *DB) Find(ctx context.Context, id [32]byte) ([]Record, error) {
 	return all, err
 }
 
-const selectRecord = `SELECT payment_hash, t.token_id, token, service, price_msat, client, client_prefix,
-	state, created_ms, expires_ms, settled_ms, paid_msat, revoked_ms, reason
-	FROM transactions t LEFT JOIN revocations r ON r.token_id = t.token_id`
+const selectRecord = `SELECT t.payment_hash, t.token_id, token, t.service, price_msat, client, client_prefix,
+	state, created_ms, expires_ms, settled_ms, paid_msat, revoked_ms, reason, redeemed_ms
+	FROM transactions t LEFT JOIN revocations r ON r.token_id = t.token_id
+	LEFT JOIN redemptions d ON d.payment_hash = t.payment_hash`
 
 func scanRecord(rows *sql.Rows) (Record, error) {
 	var (
-		raw                    rawTransaction
-		settled, paid, revoked sql.NullInt64
-		reason                 sql.NullString
+		raw                          rawTransaction
+		settled, paid, revoked, used sql.NullInt64
+		reason                       sql.NullString
 	)
-	if err := rows.Scan(append(raw.fields(), &settled, &paid, &revoked, &reason)...); err != nil {
+	if err := rows.Scan(append(raw.fields(), &settled, &paid, &revoked, &reason, &used)...); err != nil {
 		return Record{}, err
 	}
 	t, err := raw.transaction()
 	r := Record{Transaction: t, Reason: reason.String}
 	if settled.Valid {
 		r.Settled, r.Paid = time.UnixMilli(settled.Int64), lnwire.MilliSatoshi(paid.Int64)
+	}
+	if used.Valid {
+		r.Used = time.UnixMilli(used.Int64)
 	}
 	if revoked.Valid {
 		r.Revoked = time.UnixMilli(revoked.Int64)

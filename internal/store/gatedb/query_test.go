@@ -40,6 +40,13 @@ func TestRecords(t *testing.T) {
 		t.Errorf("find a stranger: %+v, %v", found, err)
 	}
 
+	if found, err := db.Redeem(t.Context(), made[0].Hash, "s", at, at.Add(time.Hour)); err != nil || found != gatedb.Redeemed {
+		t.Fatalf("redeem: %v, %v", found, err)
+	}
+	if found, err := db.Find(t.Context(), [32]byte(made[0].Hash)); err != nil || len(found) != 1 || !found[0].Used.Equal(at) {
+		t.Errorf("used: %+v, %v", found, err)
+	}
+
 	for name, c := range map[string]struct {
 		filter gatedb.Filter
 		want   []byte
