@@ -129,12 +129,15 @@ func (o *output) explain(err error, resp *http.Response) error {
 	if o.werr != nil {
 		return outputFault(o.path, o.werr)
 	}
-	if errors.Is(err, context.Canceled) {
-		return Explain(err)
-	}
-	hint := "try again"
-	if o.part != nil && o.part.note.validator() != "" {
+	hint, goesOn := "try again", o.part != nil && o.part.note.validator() != ""
+	if goesOn {
 		hint = hintContinue
+	}
+	if errors.Is(err, context.Canceled) {
+		if !goesOn {
+			hint = ""
+		}
+		return fault.New("interrupted", hint, "interrupted")
 	}
 	return fault.New(CodeNetwork, hint, "%s: the answer broke off: %w", resp.Request.URL.Redacted(), err)
 }

@@ -2,16 +2,19 @@ package lnget_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/btcsuite/btcd/chaincfg"
 	"github.com/lightningnetwork/lnd/lntypes"
+	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/leydenln/leyden/internal/fetch"
 	"github.com/leydenln/leyden/internal/fetch/fetchtest"
@@ -197,4 +200,64 @@ func TestHostileAfterPayment(t *testing.T) {
 
 func answering(code int) func(*victim, http.ResponseWriter, *http.Request) {
 	return func(_ *victim, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+}
+
+// TestHostilePaymentScheme: what stands beside the invoice does not count, and
+// what cannot be read does not hide what can.
+func TestHostilePaymentScheme(t *testing.T) {
+	offer := func(v *victim, amount string, price int64) string {
+		i := fetchtest.Invoice{Amount: lnwire.MilliSatoshi(price * 1000), Preimage: fetchtest.NewPreimage()}
+		text, hash, err := i.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := v.ledger.Publish(i.Preimage); err != nil {
+			t.Fatal(err)
+		}
+		request := fmt.Sprintf(`{"amount":"%s","currency":"sat","methodDetails":{"invoice":"%s","network":"regtest","paymentHash":"%s"}}`, amount, text, hash)
+		return `Payment id="x", realm="shop", method="lightning", intent="charge", request="` + base64.RawURLEncoding.EncodeToString([]byte(request)) + `"`
+	}
+	cases := map[string]struct {
+		header   func(v *victim) string
+		exit     int
+		code     string
+		payments int
+	}{
+		"lying amount":     {func(v *victim) string { return offer(v, "1", 900) }, 1, l402http.CodeInvoiceMismatch, 0},
+		"over the limit":   {func(v *victim) string { return offer(v, "5000", 5000) }, 2, l402http.CodeOverMaxCost, 0},
+		"amount of words":  {func(v *victim) string { return offer(v, "one", 1) }, 1, l402http.CodeBadChallenge, 0},
+		"paid for nothing": {func(v *victim) string { return offer(v, "2", 2) }, 1, l402http.CodeTokenRefused, 1},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			v := newVictim(t)
+			header := c.header(v)
+			url := v.serve(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("WWW-Authenticate", header)
+				w.WriteHeader(http.StatusPaymentRequired)
+			})
+			for range 2 {
+				v.expect(v.run("--json", "-o", "out", url), c.exit, c.code)
+				v.paid(c.payments)
+			}
+		})
+	}
+	t.Run("beside a good one", func(t *testing.T) {
+		v := newVictim(t)
+		url := v.serve(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Add("WWW-Authenticate", `Payment id="x", request="%%%"`)
+			if r.Header.Get("Authorization") == "" {
+				w.Header().Add("WWW-Authenticate", `Basic realm="x"`)
+			}
+			answer := httptest.NewRecorder()
+			v.seller.ServeHTTP(answer, r)
+			for _, c := range answer.Header()["Www-Authenticate"] {
+				w.Header().Add("WWW-Authenticate", c)
+			}
+			w.WriteHeader(answer.Code)
+		})
+		v.expect(v.run("--json", url+"/news"), 0, "")
+		v.expect(v.run("--json", "--prefer-scheme", "payment", url+"/sport"), 0, "")
+		v.paid(2)
+	})
 }
