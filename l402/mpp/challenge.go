@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/leydenln/leyden/l402"
 )
@@ -78,14 +79,22 @@ func parseChallenge(item l402.AuthItem) (Challenge, error) {
 	return c, c.Validate()
 }
 
-// Validate reports whether the challenge can travel both ways.
+// Validate reports whether the challenge can travel both ways: a buyer must not
+// pay for one that no credential can echo.
 func (c Challenge) Validate() error {
+	size := 0
 	for _, p := range c.params() {
+		size += len(p.value)
+		for _, escaped := range []string{`"`, `\`, "\t"} {
+			size += strings.Count(p.value, escaped)
+		}
 		switch {
 		case p.needed && p.value == "":
 			return malformed("payment challenge: no %s", p.name)
-		case len(p.value) > maxEncoded:
-			return malformed("payment challenge: %s over %d characters", p.name, maxEncoded)
+		case size > maxEchoed:
+			return malformed("payment challenge: over %d bytes", maxEchoed)
+		case !utf8.ValidString(p.value):
+			return malformed("payment challenge: %s is not UTF-8", p.name)
 		case strings.ContainsFunc(p.value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
 			return malformed("payment challenge: %s has a control character", p.name)
 		}

@@ -200,6 +200,7 @@ func TestCharges(t *testing.T) {
 
 func TestChallengeHeaders(t *testing.T) {
 	full := `Payment id="i", realm="r", method="lightning", intent="charge", request="e30"`
+	realm := func(text string) []string { return []string{strings.Replace(full, `"r"`, `"`+text+`"`, 1)} }
 	tests := map[string]struct {
 		lines []string
 		n     int
@@ -216,7 +217,11 @@ func TestChallengeHeaders(t *testing.T) {
 		"fail/empty realm":       {[]string{strings.Replace(full, `"r"`, `""`, 1)}, 0, true},
 		"ok/twice":               {[]string{full + `, id="j"`}, 1, false},
 		"fail/expires":           {[]string{full + `, expires="tomorrow"`}, 0, true},
-		"fail/control character": {[]string{strings.Replace(full, `"r"`, "\"r\x01\"", 1)}, 0, true},
+		"ok/long":                {realm(strings.Repeat("x", 20<<10)), 1, false},
+		"fail/control character": {realm("r\x01"), 0, true},
+		"fail/not UTF-8":         {realm("r\xff"), 0, true},
+		"fail/too long":          {realm(strings.Repeat("x", 25<<10)), 0, true},
+		"fail/too long escaped":  {realm(strings.Repeat("\t", 13<<10)), 0, true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -349,6 +354,7 @@ func TestProblems(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add(`Payment id="i", realm="r", method="lightning", intent="charge", request="e30"`, "Payment e30")
+	f.Add("Payment id=i, realm=\"\xff\t\", method=m, intent=i, request=r", "")
 	f.Add(`Payment id=i, realm=r, method=lightning, intent=charge, request=`+request(`{"amount":"1","currency":"sat","methodDetails":{"invoice":"x"}}`), "")
 	f.Fuzz(func(t *testing.T, challenge, credential string) {
 		found, _ := mpp.ParseChallenges(http.Header{"Www-Authenticate": {challenge}})
@@ -361,6 +367,13 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("%+v, %v; want %+v", again, err, c)
 			}
 			_, _ = c.Charge()
+			value, err := mpp.Credential{Challenge: c, Preimage: preimage}.Authorization()
+			if err != nil {
+				t.Fatalf("read and not presented: %+v: %v", c, err)
+			}
+			if again, err := mpp.ParseCredentials(http.Header{"Authorization": {value}}); err != nil || len(again) != 1 || again[0].Challenge != c {
+				t.Fatalf("presented as %+v, %v; want %+v", again, err, c)
+			}
 		}
 		paid, _ := mpp.ParseCredentials(http.Header{"Authorization": {credential}})
 		for _, c := range paid {

@@ -15,6 +15,11 @@ import (
 // credential, needs 14 kB.
 const maxEncoded = 32 << 10
 
+// maxEchoed is the most bytes that the parameters of a challenge may have
+// together as texts in JSON, so that a credential has room for them in base64
+// beside its own fields.
+const maxEchoed = maxEncoded/4*3 - 512
+
 // ErrMalformed is in the chain of every error about what a stranger sent and
 // that cannot be read, or is over a limit.
 var ErrMalformed = errors.New("malformed")
