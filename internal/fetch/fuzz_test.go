@@ -21,7 +21,7 @@ func FuzzRecord(f *testing.F) {
 		}
 		again, err := encodeRecord(p)
 		if err != nil {
-			return // a year that JSON cannot write
+			return // a year that JSON cannot write, or no room for the outcome
 		}
 		q, err := decodeRecord(again)
 		if err != nil || q.Credential.ID() != p.Credential.ID() || q.Hash != p.Hash || q.State != p.State || q.Amount != p.Amount {

@@ -92,3 +92,28 @@ func TestDamagedPayments(t *testing.T) {
 		})
 	}
 }
+
+// TestJournalThatCouldNotBeRead: a purchase whose file would be too long to be
+// read again is refused before it is paid, not written.
+func TestJournalThatCouldNotBeRead(t *testing.T) {
+	s := fetch.NewFileStore(filepath.Join(t.TempDir(), "tokens"))
+	p := payment(t, l402http.StatePending)
+	p.Payment.Description = strings.Repeat("<", 22<<10)
+	if err := p.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Save(p); err != nil {
+		t.Errorf("a challenge that can be answered: %v", err)
+	}
+	if held, err := s.Load(origin); err != nil || len(held) != 1 || !reflect.DeepEqual(held[0], p) {
+		t.Errorf("%d purchases, %v", len(held), err)
+	}
+	p = payment(t, l402http.StatePending)
+	p.Path = "/" + strings.Repeat("x", 128<<10)
+	if err := s.Save(p); err == nil {
+		t.Error("written")
+	}
+	if _, err := s.Load(origin); err != nil {
+		t.Errorf("the folder cannot be read: %v", err)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/lightningnetwork/lnd/lntypes"
 	"github.com/lightningnetwork/lnd/lnwire"
 
+	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/l402"
 	"github.com/leydenln/leyden/l402/l402http"
 	"github.com/leydenln/leyden/l402/mpp"
@@ -24,9 +25,13 @@ const (
 	recordVersionPayment = 2
 )
 
-// maxRecord bounds a record's file, in bytes; tokens and invoice have bounds
-// of their own that keep every honest one far below.
-const maxRecord = 64 << 10
+// maxRecord bounds a record's file, in bytes; tokens, challenge and invoice have
+// bounds of their own that keep every honest one far below. maxJournal bounds it
+// before the payment, so that the outcome finds room.
+const (
+	maxRecord  = 128 << 10
+	maxJournal = 96 << 10
+)
 
 // record is a purchase as a file: JSON, amounts in msat, times RFC 3339,
 // hashes in hex, tokens in base64.
@@ -78,11 +83,18 @@ func encodeRecord(p l402http.Purchase) ([]byte, error) {
 		r.PaidAt = p.Paid.UTC()
 		r.Preimage = hex.EncodeToString(p.Credential.Preimage[:])
 	}
-	data, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
+	var data bytes.Buffer
+	enc := json.NewEncoder(&data)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(r); err != nil {
 		return nil, fmt.Errorf("encode purchase: %w", err)
 	}
-	return append(data, '\n'), nil
+	if p.State == l402http.StatePending && data.Len() > maxJournal {
+		return nil, fault.New(l402http.CodeBadChallenge, "ask the seller",
+			"what %s asks for makes a journal of %d bytes, over %d", p.Origin, data.Len(), maxJournal)
+	}
+	return data.Bytes(), nil
 }
 
 // decodeRecord reads what encodeRecord wrote and nothing that does not hold
