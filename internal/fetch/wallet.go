@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io/fs"
+	"net"
 	"os"
 	"sync"
 	"time"
@@ -43,7 +44,7 @@ func (w *wallet) dial() (*lightning.Client, error) {
 }
 
 func (w *wallet) close() {
-	w.once.Do(func() {})
+	w.once.Do(func() { w.err = net.ErrClosed })
 	if w.client != nil {
 		_ = w.client.Close()
 	}

@@ -140,3 +140,16 @@ func TestPaymentInterrupted(t *testing.T) {
 		t.Errorf("an interrupted look-up says %v", err)
 	}
 }
+
+// TestWalletClosedBeforeItWarms: a program that ends at once may close its
+// wallet before the connection is begun.
+func TestWalletClosedBeforeItWarms(t *testing.T) {
+	_, w, p, _ := newNode(t)
+	w.close()
+	if c, err := w.dial(); c != nil || err == nil {
+		t.Errorf("%v, %v", c, err)
+	}
+	if _, err := w.Pay(t.Context(), p); !errors.Is(err, l402http.ErrNothingSent) {
+		t.Errorf("pay: %v", err)
+	}
+}
