@@ -34,7 +34,7 @@ func (g *Gate) build(cfg *Config) (*generation, error) {
 	if err != nil {
 		return nil, err
 	}
-	next.handler = &edge{cfg.patience(router), cfg.BlockList, cfg.TrustedProxies, g.observer, g.log}
+	next.handler = cfg.patience(&edge{router, cfg.BlockList, cfg.TrustedProxies, g.observer, g.log})
 	return next, g.secure(next)
 }
 
