@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -222,6 +223,12 @@ func (app *App) printGate(s gate.Status) {
 	}
 	fmt.Fprintf(app.Out, "gate:     %s, %s\n", state, s.URL)
 	fmt.Fprintf(app.Out, "config:   %s\n", s.Config)
+	if c := s.Certificate; c != nil {
+		fmt.Fprintf(app.Out, "TLS:      %s certificate for %s, until %s\n", c.Source, strings.Join(c.Names, ", "), c.Expires.Local().Format(time.DateOnly))
+		if c.Error != "" {
+			fmt.Fprintf(app.Out, "          %s\n", c.Error)
+		}
+	}
 	for _, service := range s.Services {
 		price := "free"
 		if service.PriceSat > 0 {
