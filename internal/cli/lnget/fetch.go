@@ -59,7 +59,7 @@ func (app *App) fetch(cmd *cobra.Command, f *fetchFlags, args []string) error {
 		req.Out = body // which -o FILE leaves empty
 	}
 	var progress *bar
-	if req.Output != "" && cfg.Output.Progress && !f.quiet && !f.noProgress && voice.IsTerminal(app.Err) {
+	if req.Output != "" && req.Output != "-" && cfg.Output.Progress && !f.quiet && !f.noProgress && voice.IsTerminal(app.Err) {
 		progress = newBar(app.Err)
 		req.Progress = progress.show
 	}
