@@ -236,7 +236,7 @@ func TestHTTP2Bounds(t *testing.T) {
 // the connection lives.
 func TestHTTP2ClientDoesNotRead(t *testing.T) {
 	r := newRecorder(t, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"+strings.Repeat("x", 1_000_000))
-	g := openGate(t, t.TempDir(), newFakeNode(), "limits: {bodytimeout: 100ms}\n"+fmt.Sprintf(shopServices, r.addr()))
+	g := openGate(t, t.TempDir(), newFakeNode(), "limits: {bodytimeout: 400ms}\n"+fmt.Sprintf(shopServices, r.addr()))
 	c := newH2Client(t, g)
 	usual := []string{":method", "GET", ":scheme", "http", ":authority", "x", ":path", "/free"}
 	stream, err := c.headers(true, usual...)

@@ -32,7 +32,7 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusForbidden, "blocked", "this address gets nothing here")
 		return
 	}
-	v := &visit{ResponseWriter: w, began: time.Now(), client: client, freeLeft: -1}
+	v := &visit{ResponseWriter: w, began: time.Now(), client: client, vouched: claimed, freeLeft: -1}
 	r = r.WithContext(visitContext{r.Context(), v})
 	if claimed {
 		r.RemoteAddr = netip.AddrPortFrom(client, 0).String()

@@ -23,8 +23,9 @@ const headerFreeLeft = "L402-Free-Remaining"
 // request, and belongs to the request's goroutine.
 type visit struct {
 	http.ResponseWriter
-	began  time.Time
-	client netip.Addr // zero when not known
+	began   time.Time
+	client  netip.Addr // zero when not known
+	vouched bool       // by a trusted proxy, whose headers tell of the client
 
 	service string  // "" for none
 	outcome outcome // "" when no door was reached

@@ -28,7 +28,10 @@ var claims = map[string]bool{
 	"Proxy": true, "Http2-Settings": true,
 }
 
-const claimPrefix = "X-Forwarded-"
+const (
+	claimPrefix = "X-Forwarded-"
+	headerProto = "X-Forwarded-Proto"
+)
 
 // credentialNames are headers of the buyer's whose names have a "-". They are
 // taken out by their own names elsewhere.
@@ -75,6 +78,9 @@ func (o *outgoing) apply(r *httputil.ProxyRequest) {
 		h.Del("Connection")
 	}
 	r.SetXForwarded()
+	if v := visitOf(r.In.Context()); v != nil && v.vouched && strings.EqualFold(r.In.Header.Get(headerProto), "https") {
+		h.Set(headerProto, "https")
+	}
 	for name, value := range o.set {
 		h[name] = value
 	}

@@ -346,7 +346,7 @@ func TestOtherUpgrades(t *testing.T) {
 	}
 }
 
-// TestSilentBody gives a body up that stops arriving, and only then.
+// TestSilentBody gives a body up that stops arriving.
 func TestSilentBody(t *testing.T) {
 	ended := make(chan error, 1)
 	g := beforeWith(t, "limits: {bodytimeout: 100ms}\n"+freeService, func(w http.ResponseWriter, r *http.Request) {
@@ -366,30 +366,36 @@ func TestSilentBody(t *testing.T) {
 	if err := <-ended; err == nil {
 		t.Error("the backend read a whole body")
 	}
+}
 
-	// A slow body, as a whole longer than the silence.
+// TestSlowBody lets a body arrive that as a whole takes longer than it may be
+// silent.
+func TestSlowBody(t *testing.T) {
+	const silence = time.Second
+	g := beforeWith(t, fmt.Sprintf("limits: {bodytimeout: %v}\n", silence)+freeService, func(w http.ResponseWriter, r *http.Request) {
+		if n, err := io.Copy(io.Discard, r.Body); n != 12 || err != nil {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+	})
 	r, w := io.Pipe()
 	go func() {
-		for range 20 {
-			time.Sleep(20 * time.Millisecond) // slow on purpose
+		for range 12 {
+			time.Sleep(silence / 8) // slow on purpose
 			_, _ = io.WriteString(w, "x")
 		}
 		_ = w.Close()
 	}()
 	if resp := do(t, request(t, http.MethodPost, base(g), r)); resp.StatusCode != http.StatusOK {
-		t.Errorf("a slow body: status %d", resp.StatusCode)
-	}
-	if err := <-ended; err != nil {
-		t.Error(err)
+		t.Errorf("status %d", resp.StatusCode)
 	}
 }
 
 // TestLongAnswerAfterABody: the deadline of a body must not outlive it, or the
 // gate takes the client for gone.
 func TestLongAnswerAfterABody(t *testing.T) {
-	g := beforeWith(t, "limits: {bodytimeout: 50ms}\n"+freeService, func(w http.ResponseWriter, r *http.Request) {
+	g := beforeWith(t, "limits: {bodytimeout: 300ms}\n"+freeService, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		time.Sleep(200 * time.Millisecond) // longer than a body may be silent
+		time.Sleep(600 * time.Millisecond) // longer than a body may be silent
 		_, _ = io.WriteString(w, "done")
 	})
 	resp := do(t, request(t, http.MethodPost, base(g), strings.NewReader("body")))
@@ -443,6 +449,23 @@ func TestBodyTooLarge(t *testing.T) {
 		}
 		if resp := do(t, req); resp.StatusCode != c.want {
 			t.Errorf("%+v: status %d", c, resp.StatusCode)
+		}
+	}
+}
+
+// TestForwardedBy tells the backend of the client as a trusted proxy does, and
+// believes nobody else.
+func TestForwardedBy(t *testing.T) {
+	headers := func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprint(w, r.Header["X-Forwarded-For"], r.Header["X-Forwarded-Proto"], r.Header["X-Forwarded-Port"], r.Header["Forwarded"])
+	}
+	said := []string{"X-Forwarded-For", "192.0.2.1, 198.51.100.7", "X-Forwarded-Proto", "https", "X-Forwarded-Port", "1", "Forwarded", "for=192.0.2.1"}
+	for config, want := range map[string]string{
+		"trustedproxies: [127.0.0.1]\n": "[198.51.100.7] [https] [] []",
+		"":                              "[127.0.0.1] [http] [] []",
+	} {
+		if got := text(t, get(t, beforeWith(t, config+freeService, headers), "/", said...)); got != want {
+			t.Errorf("%q: %q, want %q", config, got, want)
 		}
 	}
 }
