@@ -83,9 +83,9 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.pass(w, r, l402http.Verdict{}, outcomeShadow, taken)
 		return
 	}
-	if redeemed := d.seller.Redeem(r.Context(), d.sale, v); !redeemed.Paid {
+	if v = d.seller.Redeem(r.Context(), d.sale, v); !v.Paid {
 		giveBack(taken)
-		d.serveUnpaid(w, r, redeemed)
+		d.serveUnpaid(w, r, v)
 		return
 	}
 	d.pass(w, r, v, outcomePaid, taken)

@@ -219,6 +219,7 @@ func (g *Gate) close() error {
 		ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 		defer cancel()
 		if err := g.server.Shutdown(ctx); err != nil {
+			g.redemptions.cutShort()
 			errs = append(errs, g.server.Close())
 		}
 	}

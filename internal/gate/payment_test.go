@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -212,14 +213,25 @@ func TestPaymentAndCrash(t *testing.T) {
 	if err := g.redemptions.Redeem(t.Context(), cut.Preimage.Hash(), "cheap", time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
+	late := payFor(t, node, wantsPayment(t, get(t, g, "/cheap/x")))
+	if err := g.redemptions.Redeem(t.Context(), late.Preimage.Hash(), "cheap", time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
 	refusedWith(t, get(t, g, "/cheap/x", presents(t, cut)...), "payment_used")
+	g.redemptions.cutShort() // as when requests do not end in time
+	g.redemptions.Answered(late.Preimage.Hash())
 	if err := g.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rotateKeys(filepath.Join(dir, keyFile), false); err != nil {
 		t.Fatal(err)
 	}
 	g = openGate(t, dir, node, services)
 	refusedWith(t, get(t, g, "/cheap/x", presents(t, answered)...), "payment_used")
-	if resp := get(t, g, "/cheap/x", presents(t, cut)...); resp.StatusCode != http.StatusOK {
-		t.Errorf("cut short: %d", resp.StatusCode)
+	for name, c := range map[string]mpp.Credential{"crashed": cut, "stopped": late} {
+		if resp := get(t, g, "/cheap/x", presents(t, c)...); resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d", name, resp.StatusCode)
+		}
 	}
 }
 

@@ -30,6 +30,7 @@ type redemptions struct {
 
 	mu       sync.Mutex
 	answered []lntypes.Hash // not recorded yet
+	cut      bool           // what is under way is cut short
 }
 
 // openRedemptions restores what a crash cut short. To be called before
@@ -63,9 +64,23 @@ func (r *redemptions) Restore(ctx context.Context, hash lntypes.Hash) error {
 
 func (r *redemptions) Answered(hash lntypes.Hash) {
 	r.mu.Lock()
-	r.answered = append(r.answered, hash)
+	if !r.cut {
+		r.answered = append(r.answered, hash)
+	}
 	r.mu.Unlock()
 	r.rouse()
+}
+
+// cutShort says that the gate ends and what has not been answered will not be:
+// the next start restores it. Without it a request would look as if its client
+// had gone away. r is nil where nothing is sold.
+func (r *redemptions) cutShort() {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cut = true
 }
 
 // rouse has record look for what there is to write down.

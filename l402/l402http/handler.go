@@ -4,12 +4,13 @@ import "net/http"
 
 // Handler is a handler that charges; made by [Seller.Handler]. It promises
 // that the handler behind it sees no request that has not been paid for, and
-// none of the buyer's credentials. It does not limit requests once paid.
+// none of the buyer's credentials. It does not limit the requests of a token.
 //
 // What it answers itself is JSON, {"error":{"code","message"}, …}, never to be
 // cached: 402 with a challenge, 429 to a network that has more than its share
-// of the open invoices, 503 while no invoice can be made. A gRPC call gets its
-// challenge with status 200 and trailers.
+// of the open invoices, 410 when the sale has ended, 503 while no invoice can be
+// made. A call of gRPC or gRPC-Web gets its challenge with status 200 and
+// trailers.
 type Handler struct {
 	seller *Seller
 	sale   Sale

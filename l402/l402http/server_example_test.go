@@ -50,6 +50,47 @@ func ExampleSeller_Handler() {
 	// Output: 402 Payment Required
 }
 
+// A handler that charges only for what is not a sample.
+func ExampleSeller_Judge() {
+	master, err := l402.NewMasterKey(rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	keys, err := l402.NewKeyring(master)
+	if err != nil {
+		panic(err)
+	}
+	seller, err := l402http.NewSeller(l402http.SellerConfig{Keys: keys, Invoicer: paperNode{}})
+	if err != nil {
+		panic(err)
+	}
+	sale := l402http.Sale{Service: "weather", Price: 100_000}
+	if err := seller.Check(sale); err != nil {
+		panic(err)
+	}
+	forecast := l402http.Anonymous(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "sunny") }))
+	shop := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v := seller.Judge(r, sale)
+		if v.Paid {
+			v = seller.Redeem(r.Context(), sale, v)
+		}
+		if !v.Paid && r.URL.Path != "/sample" {
+			seller.Challenge(w, r, sale, v)
+			return
+		}
+		seller.Pass(w, r, v, forecast, nil)
+	})
+
+	for _, path := range []string{"/sample", "/forecast"} {
+		w := httptest.NewRecorder()
+		shop.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		fmt.Println(path, w.Code)
+	}
+	// Output:
+	// /sample 200
+	// /forecast 402
+}
+
 // lndClient is the shape of a client of lnd: its AddInvoice and CancelInvoice
 // calls.
 type lndClient interface {

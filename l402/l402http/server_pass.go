@@ -14,8 +14,13 @@ import (
 // called, which may be nil, the answer says so in [l402.HeaderCharged], and
 // Pass returns true. A handler that breaks off in the middle of an answer has
 // answered, and so has one whose client went away: what a client can bring
-// about must not give it another request.
+// about must not give it another request. The handler sees the request as it
+// is; [Anonymous] takes the buyer's credentials from it. Pass panics when v is
+// that of a payment and not from Redeem.
 func (s *Seller) Pass(w http.ResponseWriter, r *http.Request, v Verdict, next http.Handler, failed func()) bool {
+	if v.Paid && v.Scheme == SchemePayment && !v.redeemed {
+		panic("l402http: Pass of a payment that was not redeemed")
+	}
 	a := &watched{ResponseWriter: w, seller: s, request: r, verdict: v, onFailure: failed}
 	return a.watch(next)
 }
@@ -84,7 +89,7 @@ func (a *watched) settle(status int) {
 		a.giveBack()
 		return
 	}
-	if a.verdict.Scheme == SchemePayment {
+	if a.verdict.redeemed {
 		a.seller.redemptions.Answered(a.verdict.Hash)
 		if status < 300 && status != http.StatusSwitchingProtocols {
 			a.seller.receipt(h, a.verdict)
@@ -95,7 +100,7 @@ func (a *watched) settle(status int) {
 // giveBack undoes what the request used up.
 func (a *watched) giveBack() {
 	a.failed = true
-	if a.verdict.Scheme != SchemePayment || a.seller.restore(a.request.Context(), a.verdict) {
+	if !a.verdict.redeemed || a.seller.restore(a.request.Context(), a.verdict) {
 		a.Header()[l402.HeaderCharged] = []string{l402.ChargedNo}
 	}
 	if a.onFailure != nil {

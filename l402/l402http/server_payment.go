@@ -122,6 +122,7 @@ func (s *Seller) Redeem(ctx context.Context, sale Sale, v Verdict) Verdict {
 	err := s.redemptions.Redeem(ctx, v.Hash, sale.Service, v.sold.Expires.Add(PaymentGrace+redeemedMargin))
 	switch {
 	case err == nil:
+		v.redeemed = true
 		return v
 	case paymentReason(err) == "":
 		s.log.ErrorContext(ctx, "use payment up", "service", sale.Service, "hash", v.Hash, "err", err)

@@ -377,6 +377,27 @@ func TestPaymentPassesOnceWhatWasPaidFor(t *testing.T) {
 	})
 }
 
+// TestPassWantsARedeemedPayment: forgetting Redeem must not make a credential
+// good for ever.
+func TestPassWantsARedeemedPayment(t *testing.T) {
+	s, _ := paymentShop(t)
+	sale := both("weather", 100_000)
+	c := s.payPayment(t, ask(s.offers(t, sale), alice))
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set(payment(t, c)[0], payment(t, c)[1])
+	r.Host = "seller.test"
+	v := s.seller.Judge(r, sale)
+	if !v.Paid {
+		t.Fatal(v.Refusal)
+	}
+	defer func() {
+		if recover() == nil || len(s.backend.seen) != 0 {
+			t.Error("passed")
+		}
+	}()
+	s.seller.Pass(httptest.NewRecorder(), r, v, s.backend, nil)
+}
+
 // TestChangingTheSchemes: what is sold by Payment alone is not opened by tokens
 // of before, and a challenge without a token is not given to who needs one.
 func TestChangingTheSchemes(t *testing.T) {
