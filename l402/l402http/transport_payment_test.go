@@ -2,7 +2,6 @@ package l402http_test
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -20,109 +19,14 @@ import (
 	"github.com/leydenln/leyden/l402/mpp"
 )
 
-// till is a seller that charges for each request by the Payment scheme.
-type till struct {
-	ledger fetchtest.Ledger
-	keys   *l402.Keyring
-	// lie alters a challenge before it is written; lieCharge its request.
-	lie       func(*mpp.Challenge)
-	lieCharge func(*mpp.Charge)
-	invoice   fetchtest.Invoice
-	// besides, if set, adds challenges of its own.
-	besides func(h http.Header)
-	// deliver answers a request that is paid for.
-	deliver func(w http.ResponseWriter, r *http.Request)
-
-	mu   sync.Mutex
-	used map[lntypes.Hash]bool
-}
-
-func newTill(t *testing.T) (*till, *market) {
+func newTill(t *testing.T) (*fetchtest.Till, *market) {
 	t.Helper()
 	m := newMarket(t)
-	key, err := l402.NewMasterKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := l402.NewKeyring(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &till{ledger: m.wallet.Ledger, keys: keys, used: map[lntypes.Hash]bool{}, invoice: fetchtest.Invoice{Amount: 100_000}}
-	s.deliver = func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "goods of %s\n", r.URL.Path) }
+	s := fetchtest.NewTill(m.wallet.Ledger)
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	m.url = server.URL
 	return s, m
-}
-
-func (s *till) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if sold, ok := s.accept(r); ok {
-		_ = mpp.Receipt{Hash: sold.Hash, ChallengeID: sold.ID, Time: time.Now()}.Write(w.Header())
-		s.deliver(w, r)
-		return
-	}
-	if err := s.ask(w.Header()); err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.WriteHeader(http.StatusPaymentRequired)
-}
-
-func (s *till) accept(r *http.Request) (mpp.Sold, bool) {
-	credentials, _ := mpp.ParseCredentials(r.Header)
-	if len(credentials) == 0 {
-		return mpp.Sold{}, false
-	}
-	sold, err := mpp.Verify(s.keys, "till", credentials[0])
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err != nil || s.used[sold.Hash] {
-		return mpp.Sold{}, false
-	}
-	s.used[sold.Hash] = true
-	return sold, true
-}
-
-func (s *till) ask(h http.Header) error {
-	invoice := s.invoice
-	invoice.Preimage = fetchtest.NewPreimage()
-	text, hash, err := invoice.Encode()
-	if err != nil {
-		return err
-	}
-	if err := s.ledger.Publish(invoice.Preimage); err != nil {
-		return err
-	}
-	c, err := mpp.NewChallenge(s.keys, mpp.Terms{Realm: "till", Service: "s", Price: 100_000, Invoice: text, Hash: hash,
-		Network: "regtest", Expires: time.Now().Add(time.Hour)})
-	if err != nil {
-		return err
-	}
-	if s.lieCharge != nil {
-		charge, err := c.Charge()
-		if err != nil {
-			return err
-		}
-		s.lieCharge(&charge)
-		if c.Request, err = charge.Encode(); err != nil {
-			return err
-		}
-	}
-	if s.lie != nil {
-		s.lie(&c)
-	}
-	if s.besides != nil {
-		s.besides(h)
-	}
-	return c.Write(h)
-}
-
-// restore lets a used credential be used again.
-func (s *till) restore() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	clear(s.used)
 }
 
 func TestPaymentBuysOneRequest(t *testing.T) {
@@ -147,7 +51,7 @@ func TestPreferredScheme(t *testing.T) {
 			s, m := newTill(t)
 			m.buyer.Prefer = prefer
 			r := httptest.NewRequest(http.MethodGet, "/a", nil)
-			s.besides = func(h http.Header) {
+			s.Besides = func(h http.Header) {
 				token, invoice, err := m.Mint(r, fetchtest.Invoice{Amount: 100_000, Preimage: fetchtest.NewPreimage()})
 				if err == nil {
 					err = l402.WriteChallenge(h, token, invoice)
@@ -175,20 +79,20 @@ func TestPreferredScheme(t *testing.T) {
 
 func TestLyingPaymentChallenges(t *testing.T) {
 	tests := map[string]struct {
-		change func(*till)
+		change func(*fetchtest.Till)
 		code   string
 	}{
-		"fail/amount":    {func(s *till) { s.lieCharge = func(c *mpp.Charge) { c.Amount = 1 } }, l402http.CodeInvoiceMismatch},
-		"fail/fraction":  {func(s *till) { s.invoice.Amount = 100_500 }, l402http.CodeInvoiceMismatch},
-		"fail/dear":      {func(s *till) { s.invoice.Amount = 5_000_000 }, l402http.CodeInvoiceMismatch},
-		"fail/no amount": {func(s *till) { s.invoice.Amount = 0 }, l402http.CodeNoAmount},
-		"fail/hash":      {func(s *till) { s.lieCharge = func(c *mpp.Charge) { c.Hash = &lntypes.Hash{1} } }, l402http.CodeInvoiceMismatch},
-		"fail/network":   {func(s *till) { s.lieCharge = func(c *mpp.Charge) { c.Network = "mainnet" } }, l402http.CodeInvoiceMismatch},
-		"fail/expired":   {func(s *till) { s.lie = func(c *mpp.Challenge) { c.Expires = "2020-01-01T00:00:00Z" } }, l402http.CodeInvoiceExpired},
-		"fail/old invoice": {func(s *till) {
-			s.invoice.Created, s.invoice.Expiry = time.Now().Add(-time.Hour), time.Minute
+		"fail/amount":    {func(s *fetchtest.Till) { s.LieCharge = func(c *mpp.Charge) { c.Amount = 1 } }, l402http.CodeInvoiceMismatch},
+		"fail/fraction":  {func(s *fetchtest.Till) { s.Invoice.Amount = 100_500 }, l402http.CodeInvoiceMismatch},
+		"fail/dear":      {func(s *fetchtest.Till) { s.Invoice.Amount = 5_000_000 }, l402http.CodeInvoiceMismatch},
+		"fail/no amount": {func(s *fetchtest.Till) { s.Invoice.Amount = 0 }, l402http.CodeNoAmount},
+		"fail/hash":      {func(s *fetchtest.Till) { s.LieCharge = func(c *mpp.Charge) { c.Hash = &lntypes.Hash{1} } }, l402http.CodeInvoiceMismatch},
+		"fail/network":   {func(s *fetchtest.Till) { s.LieCharge = func(c *mpp.Charge) { c.Network = "mainnet" } }, l402http.CodeInvoiceMismatch},
+		"fail/expired":   {func(s *fetchtest.Till) { s.Lie = func(c *mpp.Challenge) { c.Expires = "2020-01-01T00:00:00Z" } }, l402http.CodeInvoiceExpired},
+		"fail/old invoice": {func(s *fetchtest.Till) {
+			s.Invoice.Created, s.Invoice.Expiry = time.Now().Add(-time.Hour), time.Minute
 		}, l402http.CodeInvoiceExpired},
-		"fail/garbage": {func(s *till) { s.lieCharge = func(c *mpp.Charge) { c.Invoice = "lnbcrt1nonsense" } }, l402http.CodeBadInvoice},
+		"fail/garbage": {func(s *fetchtest.Till) { s.LieCharge = func(c *mpp.Charge) { c.Invoice = "lnbcrt1nonsense" } }, l402http.CodeBadInvoice},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -216,7 +120,7 @@ func TestPaymentOfAnotherKind(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, m := newTill(t)
-			s.lie = lie
+			s.Lie = lie
 			if status, _, err := m.get(t, "/a"); err != nil || status != http.StatusPaymentRequired {
 				t.Errorf("%d, %v", status, err)
 			}
@@ -238,13 +142,13 @@ func TestCredentialIsKept(t *testing.T) {
 	for name, fails := range tests {
 		t.Run(name, func(t *testing.T) {
 			s, m := newTill(t)
-			good := s.deliver
-			s.deliver = fails
+			good := s.Deliver
+			s.Deliver = fails
 			if status, _, err := m.get(t, "/a"); err == nil && status == 200 {
 				t.Fatal("delivered")
 			}
-			s.deliver = good
-			s.restore()
+			s.Deliver = good
+			s.Restore()
 			m.mustGet(t, "/a")
 			m.wantPayments(t, 1)
 			m.mustGet(t, "/a")
@@ -255,13 +159,13 @@ func TestCredentialIsKept(t *testing.T) {
 
 func TestCredentialIsNotForAnotherPath(t *testing.T) {
 	s, m := newTill(t)
-	good := s.deliver
-	s.deliver = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }
+	good := s.Deliver
+	s.Deliver = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }
 	if _, _, err := m.get(t, "/a"); err != nil {
 		t.Fatal(err)
 	}
-	s.deliver = good
-	s.restore()
+	s.Deliver = good
+	s.Restore()
 	m.mustGet(t, "/b")
 	m.wantPayments(t, 2)
 	m.mustGet(t, "/a")
@@ -272,7 +176,7 @@ func TestCredentialIsNotForAnotherPath(t *testing.T) {
 // nothing is not paid again by itself.
 func TestCredentialUsedUpAndNotDelivered(t *testing.T) {
 	s, m := newTill(t)
-	s.deliver = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }
+	s.Deliver = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }
 	if _, _, err := m.get(t, "/a"); err != nil {
 		t.Fatal(err)
 	}
@@ -283,7 +187,7 @@ func TestCredentialUsedUpAndNotDelivered(t *testing.T) {
 
 func TestCredentialAnsweredWithAnErrorOfTheBuyer(t *testing.T) {
 	s, m := newTill(t)
-	s.deliver = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }
+	s.Deliver = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }
 	for n := range 2 {
 		if status, _, err := m.get(t, "/a"); err != nil || status != http.StatusNotFound {
 			t.Fatalf("%d, %v", status, err)
