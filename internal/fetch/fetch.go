@@ -119,8 +119,13 @@ func (c *Client) Do(ctx context.Context, r Request) (*Result, error) {
 	res := &Result{URL: req.URL.Redacted(), Output: r.Output}
 	c.begin(res, r.Warn)
 	resp, err := c.client(r.Follow).Do(req)
-	at := req.URL // where the answer comes from, as far as it is known
+	at := req.URL // where the answer comes from, or should
 	if err != nil {
+		if broken, ok := errors.AsType[*url.Error](err); ok {
+			if u, parseErr := url.Parse(broken.URL); parseErr == nil {
+				at = u
+			}
+		}
 		err = Explain(err)
 	} else {
 		defer resp.Body.Close()

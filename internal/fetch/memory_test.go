@@ -126,6 +126,24 @@ func TestMemoryOfDelivery(t *testing.T) {
 	}
 }
 
+// TestMemoryOfRedirects: who leads on delivers, whatever happens there.
+func TestMemoryOfRedirects(t *testing.T) {
+	d := newDealer(t, nil)
+	d.fail = func(w http.ResponseWriter) {
+		w.Header().Set("Location", "http://127.0.0.1:1/")
+		w.WriteHeader(http.StatusFound)
+	}
+	_, err := d.get(t, "/a")
+	if m := d.memory(t); fault.Code(err) != CodeNetwork || m.Delivered != 1 || m.Failed != 0 {
+		t.Errorf("%v, %+v", err, m)
+	}
+	d.fail = func(http.ResponseWriter) { panic(http.ErrAbortHandler) }
+	_, err = d.get(t, "/b")
+	if m := d.memory(t); fault.Code(err) != CodeNetwork || m.Delivered != 1 || m.Failed != 1 || m.Owes != "the answer broke off" {
+		t.Errorf("%v, %+v", err, m)
+	}
+}
+
 // TestMemoryOfPrices: what was previewed or bought against what is asked now.
 func TestMemoryOfPrices(t *testing.T) {
 	d := newDealer(t, nil)
