@@ -23,6 +23,8 @@ const (
 	controlRotate      = "POST /keys"        // ?drop=old leaves only the new key
 	controlRevocations = "POST /revocations" // read them again
 	controlLive        = "GET /live"
+	controlStatus      = "GET /status"
+	controlServices    = "GET /services"
 )
 
 // controlTimeout bounds one call.
@@ -98,6 +100,8 @@ func (g *Gate) controlHandler() http.Handler {
 	handle(controlRevocations, func(r *http.Request) (any, error) {
 		return struct{}{}, g.watcher.loadRevocations(r.Context())
 	})
+	handle(controlStatus, func(r *http.Request) (any, error) { return g.statusNow(r.Context()) })
+	handle(controlServices, func(*http.Request) (any, error) { return g.now.Load().cfg.views(), nil })
 	handle(controlLive, func(*http.Request) (any, error) { return g.live(), nil })
 	return mux
 }

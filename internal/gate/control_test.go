@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
@@ -208,9 +209,13 @@ func TestStatsAndServices(t *testing.T) {
 	if s.Live.Requests["news"]["challenged"] != 1 || s.Live.Requests["dear"]["challenged"] != 1 || len(s.Live.Requests["news"]) != 1 || s.Live.Health.Status != "ok" {
 		t.Errorf("%+v", s.Live)
 	}
-	views, err := Services(home, "")
+	views, err := Services(t.Context(), home, "")
 	if err != nil || len(views) != 3 || views[1].PriceSat != 100 || views[2].PriceSat != 0 || views[1].FreePaths[0] != "^/health$" {
 		t.Errorf("%+v, %v", views, err)
+	}
+	writeConfig(t, g.Gate, "services: [") // somebody is at it
+	if again, err := Services(t.Context(), home, ""); err != nil || !reflect.DeepEqual(again, views) {
+		t.Errorf("%+v, %v", again, err)
 	}
 	if status, err := ReadStatus(t.Context(), home, ""); err != nil || !status.Running || status.Certificate != nil {
 		t.Errorf("%+v, %v", status, err)

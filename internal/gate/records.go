@@ -179,16 +179,27 @@ type ServiceView struct {
 	Shadow       bool     `json:"shadow"`
 }
 
-// Services returns what the gate sells, by its configuration.
-func Services(home config.Home, configFlag string) ([]ServiceView, error) {
+// Services returns what the gate sells: the running one, or by its
+// configuration.
+func Services(ctx context.Context, home config.Home, configFlag string) ([]ServiceView, error) {
 	f, err := findGate(home, configFlag)
-	if err = errors.Join(err, f.broken); err != nil {
+	if err != nil {
 		return nil, err
 	}
-	views := make([]ServiceView, len(f.cfg.Services))
-	for i, s := range f.cfg.Services {
+	if !f.running {
+		return f.cfg.views(), nil
+	}
+	var views []ServiceView
+	err = callControl(ctx, home, controlServices, &views)
+	return views, err
+}
+
+// views are the services for their owner.
+func (c *Config) views() []ServiceView {
+	views := make([]ServiceView, len(c.Services))
+	for i, s := range c.Services {
 		views[i] = ServiceView{
-			Name: string(s.Name), PriceSat: f.cfg.charged(s), Schemes: s.AuthScheme.names(),
+			Name: string(s.Name), PriceSat: c.charged(s), Schemes: s.AuthScheme.names(),
 			Host: s.HostRegexp.String(), Path: s.PathRegexp.String(), Backend: string(s.Protocol) + "://" + s.Address,
 			FreePaths: sources(s.AuthWhitelistPaths), FreeRequests: s.Auth.free, TokenSeconds: int64(s.Timeout),
 			Capabilities: append([]string{}, s.capabilities()...), Shadow: s.Shadow,
@@ -197,7 +208,7 @@ func Services(home config.Home, configFlag string) ([]ServiceView, error) {
 			views[i].Schemes = []string{}
 		}
 	}
-	return views, nil
+	return views
 }
 
 // charged is the price of a token in sat, 0 when the service is free.

@@ -57,13 +57,12 @@ type NodeStatus struct {
 	Code  string `json:"code,omitempty"`
 }
 
-// found is a gate's configuration, and what it wrote down if it runs.
+// found is a gate's configuration, or the gate that runs by it.
 type found struct {
-	cfg     *Config
-	broken  error // why there is no cfg: the file of a gate that runs was changed
-	record  running
-	on      bool // a gate runs
-	running bool // by this configuration
+	cfg     *Config // nil when it runs: the file may have been changed since
+	record  running // of the gate that runs, if one does
+	on      bool    // a gate runs
+	running bool    // by this configuration
 }
 
 // findGate finds the gate that runs, or the configuration one would run with.
@@ -73,15 +72,17 @@ func findGate(home config.Home, configFlag string) (found, error) {
 		return found{}, err
 	}
 	if on && configFlag == "" {
-		cfg, err := Load(record.Config, home.Gate())
-		return found{cfg, err, record, on, on}, nil
+		return found{nil, record, true, true}, nil
 	}
 	path, err := Find(configFlag, home.Gate())
 	if err != nil {
 		return found{}, err
 	}
+	if on && record.Config == path {
+		return found{nil, record, true, true}, nil
+	}
 	cfg, err := Load(path, home.Gate())
-	return found{cfg, nil, record, on, on && record.Config == path}, err
+	return found{cfg, record, on, false}, err
 }
 
 // database is the file of the records.
@@ -92,28 +93,46 @@ func (f found) database() string {
 	return f.cfg.SQLite.DBFile
 }
 
-// ReadStatus looks at the configuration, the records and the node. It changes
-// nothing.
+// ReadStatus asks the running gate, or looks at the configuration, the records
+// and the node. It changes nothing.
 func ReadStatus(ctx context.Context, home config.Home, configFlag string) (Status, error) {
+	var s Status
 	f, err := findGate(home, configFlag)
-	if err = errors.Join(err, f.broken); err != nil {
-		return Status{}, err
+	if err != nil {
+		return s, err
 	}
-	s := describe(f.cfg)
+	if f.running {
+		err := callControl(ctx, home, controlStatus, &s)
+		s.runs(f.record)
+		return s, err
+	}
+	s = describe(f.cfg)
 	if f.on {
 		s.runs(f.record)
-		var live Live
-		if callControl(ctx, home, controlLive, &live) == nil { // it may just be ending
-			s.Certificate = live.Certificate
-		}
 	}
 	if err := s.readTotals(ctx, f.database()); err != nil {
 		return s, err
 	}
-	if !f.cfg.Authenticator.Disable {
-		s.Node.set(f.cfg.Authenticator.probe(ctx))
-	}
+	s.probe(ctx, f.cfg)
 	return s, nil
+}
+
+// probe asks the node whether it answers.
+func (s *Status) probe(ctx context.Context, cfg *Config) {
+	if !cfg.Authenticator.Disable {
+		s.Node.set(cfg.Authenticator.probe(ctx))
+	}
+}
+
+// statusNow is what ReadStatus says of a gate that runs.
+func (g *Gate) statusNow(ctx context.Context) (Status, error) {
+	cfg := g.now.Load().cfg
+	s := describe(cfg)
+	s.Certificate = g.now.Load().certificate()
+	totals, err := g.db.Totals(ctx)
+	s.set(totals)
+	s.probe(ctx, cfg)
+	return s, err
 }
 
 // describe is what the configuration says.

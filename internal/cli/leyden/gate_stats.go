@@ -19,10 +19,10 @@ func gateServicesCmd(app *App) *cobra.Command {
 	var config string
 	cmd := &cobra.Command{
 		Use:   "services",
-		Short: "List what is sold, by the configuration",
+		Short: "List what is sold",
 		Args:  voice.Args(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error {
-			services, err := gate.Services(app.Home, config)
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			services, err := gate.Services(cmd.Context(), app.Home, config)
 			if err != nil {
 				return err
 			}
