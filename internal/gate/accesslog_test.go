@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -190,10 +191,52 @@ func TestAccessLogThatCannotBeWritten(t *testing.T) {
 	}
 }
 
+// TestAccessLogAfterATornLine: a line that was cut off takes none with it.
+func TestAccessLogAfterATornLine(t *testing.T) {
+	r, w, err := os.Pipe() // holds only so much, and what does not fit is cut
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	a := newAccessLog(slog.New(slog.DiscardHandler))
+	if err := a.use(w); err != nil {
+		t.Fatal(err)
+	}
+	line := []byte(strings.Repeat("x", 998) + "\n")
+	for range 200 {
+		a.write(line)
+	}
+	if err := w.SetWriteDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	a.flushNow()
+	if err := w.SetWriteDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	whole := make(chan int)
+	go func() {
+		raw, _ := io.ReadAll(r)
+		n := 0
+		for l := range strings.Lines(string(raw)) {
+			if l == "{}\n" || l == string(line) {
+				n++
+			}
+		}
+		whole <- n
+	}()
+	a.write([]byte("{}\n"))
+	if err := a.close(); err == nil {
+		t.Error("nothing was lost: the test tests nothing")
+	}
+	if got, want := <-whole, 200-int(a.lost.Load())+1; got != want || a.torn {
+		t.Errorf("%d whole lines, want %d", got, want)
+	}
+}
+
 // FuzzLine: whatever strangers write, a line is one JSON object of bounded
 // length without a character that a terminal acts on.
 func FuzzLine(f *testing.F) {
-	for _, s := range []string{"", "/a", "\x1b[2J", "a\"b\\c", "\xff\xfe", "\u202e", "😀", strings.Repeat("é", 600), "\u2028\u0085"} {
+	for _, s := range []string{"", "/a", "\x1b[2J", "a\"b\\c", "\xff\xfe", "\u202e", "😀", strings.Repeat("é", 600), "\u2028\u0085", "\x7f"} {
 		f.Add(s, s, s)
 	}
 	f.Fuzz(func(t *testing.T, method, host, path string) {
