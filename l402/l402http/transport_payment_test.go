@@ -240,3 +240,75 @@ func TestPaymentFails(t *testing.T) {
 	m.mustGet(t, "/a")
 	m.wantPayments(t, 1)
 }
+
+// TestKeptCredentialServesOne: of many that could use it one does; the others
+// pay for themselves.
+func TestKeptCredentialServesOne(t *testing.T) {
+	s, m := newTill(t)
+	good := s.Deliver
+	s.Deliver = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }
+	if _, _, err := m.get(t, "/a"); err != nil {
+		t.Fatal(err)
+	}
+	s.Deliver = good
+	s.Restore()
+	var buyers sync.WaitGroup
+	for range 8 {
+		buyers.Go(func() {
+			if status, text, err := m.get(t, "/a"); err != nil || status != 200 {
+				t.Errorf("%d %q, %v", status, text, err)
+			}
+		})
+	}
+	buyers.Wait()
+	m.wantPayments(t, 8)
+}
+
+// TestKeptCredentialWhilePayingIsOff: asking for a price uses nothing up.
+func TestKeptCredentialWhilePayingIsOff(t *testing.T) {
+	s, m := newTill(t)
+	good := s.Deliver
+	s.Deliver = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }
+	if _, _, err := m.get(t, "/a"); err != nil {
+		t.Fatal(err)
+	}
+	s.Deliver = good
+	s.Restore()
+	off := &l402http.Transport{Base: m.buyer.Base, Store: m.store}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, m.url+"/a", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := off.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusPaymentRequired || s.Used() != 0 {
+		t.Errorf("%s, %d used up", resp.Status, s.Used())
+	}
+	m.mustGet(t, "/a")
+	m.wantPayments(t, 1)
+}
+
+func TestReceiptForAnotherPayment(t *testing.T) {
+	s, m := newTill(t)
+	good := s.Deliver
+	s.Deliver = func(w http.ResponseWriter, r *http.Request) {
+		if err := (mpp.Receipt{Hash: lntypes.Hash{1}, Time: time.Now()}).Write(w.Header()); err != nil {
+			t.Error(err)
+		}
+		good(w, r)
+	}
+	var receipts []error
+	m.buyer.Trace = func(e l402http.Event) {
+		if e.Step == "receipt" {
+			receipts = append(receipts, e.Err)
+		}
+	}
+	m.mustGet(t, "/a")
+	if len(receipts) != 1 || receipts[0] == nil {
+		t.Errorf("receipts: %v", receipts)
+	}
+	m.wantPayments(t, 1)
+}
