@@ -62,10 +62,8 @@ func identify(r *http.Request, sale Sale, byAddress bool) (who, error) {
 // same may a challenge be given out again. It is a hash, so that what the
 // journal keeps does not let anybody take the client's place.
 func clientKey(kind string, name []byte, sale Sale) *[32]byte {
-	h := sha256.New()
-	hashParts(h, kind, string(name), sale.Service)
-	sale.hashTerms(h)
-	return (*[32]byte)(h.Sum(nil))
+	key := sha256.Sum256(sale.appendTerms(appendParts(make([]byte, 0, 256), kind, string(name), sale.Service)))
+	return &key
 }
 
 // remoteAddr is the address of the HTTP peer. No header can change it.

@@ -71,7 +71,7 @@ func (s *Seller) judgePayment(r *http.Request, sale Sale) (Verdict, error) {
 		}
 		if err == nil {
 			s.book.forget(sold.Hash)
-			return Verdict{Paid: true, Scheme: SchemePayment, Hash: sold.Hash, sold: sold}, nil
+			return Verdict{Paid: true, Scheme: SchemePayment, Hash: sold.Hash, sold: &sold}, nil
 		}
 		if i == 0 {
 			refusal = err

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
 	"net/http"
 	"strings"
 	"time"
@@ -171,27 +170,29 @@ func payableLife(life time.Duration) time.Duration {
 	return max(life/2, min(life, time.Minute)).Truncate(time.Second)
 }
 
-// hashTerms writes what makes two challenges for the same service differ. The
-// usual terms are the price and the life alone.
-func (s Sale) hashTerms(h hash.Hash) {
-	h.Write(binary.BigEndian.AppendUint64(nil, uint64(s.Price)))
-	h.Write(binary.BigEndian.AppendUint64(nil, uint64(s.TokenLife)))
+// appendTerms appends what makes two challenges for the same service differ.
+// The usual terms are the price and the life alone.
+func (s Sale) appendTerms(b []byte) []byte {
+	b = binary.BigEndian.AppendUint64(b, uint64(s.Price))
+	b = binary.BigEndian.AppendUint64(b, uint64(s.TokenLife))
 	if !s.by(SchemeL402) {
-		hashParts(h, "no token")
+		b = appendParts(b, "no token")
 	}
-	hashParts(h, s.Capabilities...)
+	b = appendParts(b, s.Capabilities...)
 	for _, c := range s.Constraints {
-		hashParts(h, c.Key, c.Value)
+		b = appendParts(b, c.Key, c.Value)
 	}
 	if !s.ValidUntil.IsZero() {
-		h.Write(binary.BigEndian.AppendUint64(nil, uint64(s.ValidUntil.Unix())))
+		b = binary.BigEndian.AppendUint64(b, uint64(s.ValidUntil.Unix()))
 	}
+	return b
 }
 
-// hashParts writes each part after its length.
-func hashParts(h hash.Hash, parts ...string) {
+// appendParts appends each part after its length.
+func appendParts(b []byte, parts ...string) []byte {
 	for _, part := range parts {
-		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(part))))
-		h.Write([]byte(part))
+		b = binary.BigEndian.AppendUint32(b, uint32(len(part)))
+		b = append(b, part...)
 	}
+	return b
 }

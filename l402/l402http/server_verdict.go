@@ -32,8 +32,8 @@ type Verdict struct {
 	// Refusal is why the first credential opens nothing, nil when paid.
 	Refusal error
 
-	sold     mpp.Sold // of the Payment scheme
-	redeemed bool     // used up
+	sold     *mpp.Sold // of the Payment scheme
+	redeemed bool      // used up
 }
 
 // refuse notes why a credential of the scheme opens nothing, unless another one
