@@ -183,6 +183,7 @@ func (g *Gate) serve(withTLS bool) {
 		g.tasks.Go(func() { g.redemptions.record(ctx) })
 	}
 	g.tasks.Go(func() { g.watcher.sweep(ctx) })
+	g.tasks.Go(func() { g.renewOwn(ctx) })
 	g.tasks.Go(func() { g.observer.work(ctx) })
 	g.tasks.Go(func() {
 		var err error

@@ -12,6 +12,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/lightningnetwork/lnd/cert"
 
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/l402"
@@ -315,5 +318,36 @@ func TestReloadReopensAccessLog(t *testing.T) {
 	g.observer.access.flushNow()
 	if text, err := os.ReadFile(path); err != nil || !strings.Contains(string(text), "/open/last") {
 		t.Errorf("after a failed reload: %q, %v", text, err)
+	}
+}
+
+// TestRenewsItsOwn: a gate that runs for longer than its certificate lives
+// makes another, and takes over nothing else.
+func TestRenewsItsOwn(t *testing.T) {
+	dir := t.TempDir()
+	g := openGate(t, dir, newFakeNode(), "insecure: false\nservices: [{name: a, address: 'localhost:1'}]\n")
+	first := g.now.Load()
+	if err := g.renewIfOutdated(); err != nil || g.now.Load() != first {
+		t.Fatalf("a new certificate was renewed: %v", err)
+	}
+	certPEM, keyPEM, err := cert.GenCertPair(certOrganization, nil, nil, false, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.tls = serving(old)
+	for name, text := range map[string][]byte{"tls.cert": certPEM, "tls.key": keyPEM} {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := g.renewIfOutdated(); err != nil {
+		t.Fatal(err)
+	}
+	if left := time.Until(g.now.Load().tls.Certificates[0].Leaf.NotAfter); left < certRenewBefore {
+		t.Errorf("the new certificate is good for %v", left)
 	}
 }

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -138,6 +139,34 @@ func (c *Config) outdated(have *x509.Certificate) bool {
 	}
 	lacksName := c.ServerName != "" && have.VerifyHostname(c.ServerName) != nil
 	return lacksName || time.Until(have.NotAfter) < certRenewBefore
+}
+
+// renewInterval is how often a gate that runs looks at its own certificate.
+const renewInterval = 6 * time.Hour
+
+// renewOwn keeps a self-signed certificate new until ctx ends.
+func (g *Gate) renewOwn(ctx context.Context) {
+	for pause(ctx, renewInterval); ctx.Err() == nil; pause(ctx, renewInterval) {
+		if err := g.renewIfOutdated(); err != nil {
+			g.log.Error("renew the self-signed certificate", "err", err, "hint", fault.Hint(err))
+		}
+	}
+}
+
+func (g *Gate) renewIfOutdated() error {
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	now := g.now.Load()
+	if now.tls == nil || now.cfg.TLSCertPath != "" || !now.cfg.outdated(now.tls.Certificates[0].Leaf) {
+		return nil
+	}
+	next, err := g.build(now.cfg)
+	if err != nil {
+		return err
+	}
+	g.replace(next, now)
+	g.log.Info("made a new self-signed certificate")
+	return nil
 }
 
 func missing(path string) bool {
