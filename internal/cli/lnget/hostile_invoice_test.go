@@ -180,7 +180,7 @@ func TestHostileAfterPayment(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			v := newVictim(t)
-			v.env = append(v.env, "LNGET_HTTP_TIMEOUT=500ms")
+			v.env = append(v.env, "LNGET_HTTP_TIMEOUT=3s")
 			url := v.serve(func(w http.ResponseWriter, r *http.Request) {
 				if r.Header.Get("Authorization") == "" {
 					again(v, w, r)

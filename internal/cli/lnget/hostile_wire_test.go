@@ -91,7 +91,7 @@ func TestHostileWords(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			v := newVictim(t)
-			v.env = append(v.env, "LNGET_HTTP_TIMEOUT=2s")
+			v.env = append(v.env, "LNGET_HTTP_TIMEOUT=20s")
 			url := say(t, c.answer)
 			v.expect(v.run("--json", url), c.exit, c.code)
 			human := v.run("-v", "--human", "--no-pay", url)
