@@ -111,6 +111,10 @@ func TestBlocklist(t *testing.T) {
 			t.Errorf("%s: %d %s", from, resp.StatusCode, text(t, resp))
 		}
 	}
+	line := raw(t, g, "OPTIONS * HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.9\r\n\r\n")
+	if line != "HTTP/1.1 403 Forbidden" {
+		t.Errorf("OPTIONS *: %s", line)
+	}
 	if seen := b.requests(); len(seen) != 1 || seen[0].Header.Get("X-Forwarded-For") != "198.51.100.1" {
 		t.Errorf("the backend saw %d requests, the last from %q", len(seen), seen[len(seen)-1].Header["X-Forwarded-For"])
 	}

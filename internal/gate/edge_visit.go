@@ -105,11 +105,12 @@ func (v *visit) FlushError() error {
 	return http.NewResponseController(v.ResponseWriter).Flush()
 }
 
-// Hijack notes that the connection has become another protocol's.
+// Hijack notes that the connection becomes another protocol's. Whoever has
+// taken it over writes the answer, with the header as it is now.
 func (v *visit) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(v.ResponseWriter).Hijack()
 	if err == nil {
-		v.status = http.StatusSwitchingProtocols
+		v.begin(http.StatusSwitchingProtocols)
 	}
 	return conn, rw, err
 }

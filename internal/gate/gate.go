@@ -96,8 +96,8 @@ func (g *Gate) open(ctx context.Context, cfg *Config, dial func() (Node, error))
 		Handler: g, Protocols: new(http.Protocols), HTTP2: cfg.http2(), ConnState: observe,
 		ReadHeaderTimeout: time.Duration(cfg.Limits.HeaderTimeout), MaxHeaderBytes: int(cfg.Limits.MaxHeaderBytes),
 		ReadTimeout: time.Duration(cfg.ReadTimeout), WriteTimeout: time.Duration(cfg.WriteTimeout),
-		IdleTimeout: time.Duration(cfg.IdleTimeout),
-		ErrorLog:    slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+		IdleTimeout: time.Duration(cfg.IdleTimeout), DisableGeneralOptionsHandler: true,
+		ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
 	}
 	if !cfg.Insecure {
 		g.server.TLSConfig = g.tlsConfig()

@@ -277,8 +277,9 @@ func TestQueryIsPassedAsItIs(t *testing.T) {
 	}
 }
 
-func TestWebSocket(t *testing.T) {
-	backend := func(w http.ResponseWriter, r *http.Request) {
+// echo serves a WebSocket that sends back what it gets.
+func echo(t *testing.T) *httptest.Server {
+	b := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := new(websocket.Upgrader).Upgrade(w, r, nil)
 		if err != nil {
 			t.Error(err)
@@ -291,10 +292,31 @@ func TestWebSocket(t *testing.T) {
 				return
 			}
 		}
+	}))
+	t.Cleanup(b.Close)
+	return b
+}
+
+// TestWebSocketForFree: the free tier counts it, and says so.
+func TestWebSocketForFree(t *testing.T) {
+	g := openGate(t, t.TempDir(), newFakeNode(), fmt.Sprintf("services: [{name: a, auth: freebie 1, address: %q}]\n",
+		strings.TrimPrefix(echo(t).URL, "http://")))
+	target := "ws://" + g.Addr().String()
+	c, resp, err := websocket.DefaultDialer.Dial(target, nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	node := newFakeNode()
-	b := httptest.NewServer(http.HandlerFunc(backend))
-	defer b.Close()
+	defer c.Close()
+	if left := resp.Header[headerFreeLeft]; len(left) != 1 || left[0] != "0" {
+		t.Errorf("left %q", left)
+	}
+	if _, resp, err = websocket.DefaultDialer.Dial(target, nil); err == nil || resp.StatusCode != http.StatusPaymentRequired {
+		t.Errorf("a second one: %v, %v", resp, err)
+	}
+}
+
+func TestWebSocket(t *testing.T) {
+	node, b := newFakeNode(), echo(t)
 	g := openGate(t, t.TempDir(), node, fmt.Sprintf("services: [{name: a, address: %q}]\n", strings.TrimPrefix(b.URL, "http://")))
 	target := "ws://" + g.Addr().String() + "/live"
 
