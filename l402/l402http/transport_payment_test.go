@@ -113,18 +113,40 @@ func TestPaymentOverTheLimit(t *testing.T) {
 	m.wantPayments(t, 0)
 }
 
+// TestPaymentOfAnotherKind: what is not spoken here comes back as it is, and
+// ReadOffer says why.
 func TestPaymentOfAnotherKind(t *testing.T) {
-	for name, lie := range map[string]func(*mpp.Challenge){
-		"ok/session": func(c *mpp.Challenge) { c.Intent = "session" },
-		"ok/digest":  func(c *mpp.Challenge) { c.Digest = "sha-256=:x:" },
+	for name, tt := range map[string]struct {
+		lie  func(*mpp.Challenge)
+		code string
+	}{
+		"fail/session":    {func(c *mpp.Challenge) { c.Intent = "session" }, l402http.CodeSchemeUnsupported},
+		"fail/method":     {func(c *mpp.Challenge) { c.Method = "card" }, l402http.CodeSchemeUnsupported},
+		"fail/digest":     {func(c *mpp.Challenge) { c.Digest = "sha-256=:x:" }, l402http.CodeSchemeUnsupported},
+		"fail/currency":   {func(c *mpp.Challenge) { c.Request = "e30" }, l402http.CodeSchemeUnsupported},
+		"fail/malformed":  {func(c *mpp.Challenge) { c.Request = "+" }, l402http.CodeBadChallenge},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, m := newTill(t)
-			s.Lie = lie
-			if status, _, err := m.get(t, "/a"); err != nil || status != http.StatusPaymentRequired {
-				t.Errorf("%d, %v", status, err)
+			s.Lie = tt.lie
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, m.url+"/a", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := m.buyer.RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != http.StatusPaymentRequired {
+				t.Errorf("%s", resp.Status)
 			}
 			m.wantPayments(t, 0)
+			_, ok, err := m.buyer.ReadOffer(resp, "")
+			if ok {
+				t.Error("an offer")
+			}
+			wantCode(t, err, tt.code)
 		})
 	}
 }
