@@ -120,11 +120,11 @@ func TestPaymentOfAnotherKind(t *testing.T) {
 		lie  func(*mpp.Challenge)
 		code string
 	}{
-		"fail/session":    {func(c *mpp.Challenge) { c.Intent = "session" }, l402http.CodeSchemeUnsupported},
-		"fail/method":     {func(c *mpp.Challenge) { c.Method = "card" }, l402http.CodeSchemeUnsupported},
-		"fail/digest":     {func(c *mpp.Challenge) { c.Digest = "sha-256=:x:" }, l402http.CodeSchemeUnsupported},
-		"fail/currency":   {func(c *mpp.Challenge) { c.Request = "e30" }, l402http.CodeSchemeUnsupported},
-		"fail/malformed":  {func(c *mpp.Challenge) { c.Request = "+" }, l402http.CodeBadChallenge},
+		"fail/session":   {func(c *mpp.Challenge) { c.Intent = "session" }, l402http.CodeSchemeUnsupported},
+		"fail/method":    {func(c *mpp.Challenge) { c.Method = "card" }, l402http.CodeSchemeUnsupported},
+		"fail/digest":    {func(c *mpp.Challenge) { c.Digest = "sha-256=:x:" }, l402http.CodeSchemeUnsupported},
+		"fail/currency":  {func(c *mpp.Challenge) { c.Request = "e30" }, l402http.CodeSchemeUnsupported},
+		"fail/malformed": {func(c *mpp.Challenge) { c.Request = "+" }, l402http.CodeBadChallenge},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, m := newTill(t)
