@@ -18,8 +18,12 @@ func (x *exchange) mayUseUp(p Purchase, c *demand) bool {
 // spent sets a credential aside that the seller has answered. It is kept, and
 // presented again another time, when the seller's side failed.
 func (x *exchange) spent(resp *http.Response, token *Purchase) {
-	if resp.StatusCode >= 500 || resp.Header.Get(l402.HeaderCharged) == l402.ChargedNo {
+	switch {
+	case resp.StatusCode >= 500, resp.Header.Get(l402.HeaderCharged) == l402.ChargedNo:
 		return
+	case resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode == http.StatusRequestTimeout,
+		resp.StatusCode == http.StatusTooEarly:
+		return // to be tried again, as these say
 	}
 	token.State, token.Used, token.Reason = StateSpent, true, "answered with "+resp.Status
 	start := time.Now()

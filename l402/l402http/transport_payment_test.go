@@ -157,6 +157,7 @@ func TestCredentialIsKept(t *testing.T) {
 	breakOff := func(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) }
 	tests := map[string]func(w http.ResponseWriter, r *http.Request){
 		"ok/500":         func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
+		"ok/429":         func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) },
 		"ok/502":         func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) },
 		"ok/broken off":  breakOff,
 		"ok/not charged": func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("L402-Charged", "no"); w.WriteHeader(429) },
