@@ -37,7 +37,11 @@ func LogFile(home config.Home) string { return filepath.Join(home.Gate(), "gate.
 // may be nil, reloads it. Errors: already_running, no_config and Start's.
 func Run(ctx context.Context, home config.Home, configFlag string, logTo io.Writer, hangup <-chan os.Signal, ready func(Status)) error {
 	defer reserveHeap()()
-	return run(ctx, home, configFlag, logTo, hangup, ready, Start)
+	told := func(s Status) {
+		ready(s)
+		releaseProgram()
+	}
+	return run(ctx, home, configFlag, logTo, hangup, told, Start)
 }
 
 func run(ctx context.Context, home config.Home, configFlag string, logTo io.Writer, hangup <-chan os.Signal, ready func(Status),
