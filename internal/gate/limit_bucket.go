@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	// maxBuckets is how many clients one rule keeps in mind at a time: about
-	// 4 MB.
+	// maxBuckets is how many clients one rule keeps in mind at a time: at most
+	// about 10 MB.
 	maxBuckets = 100_000
 
 	// sampledBuckets is of how many the one to forget is chosen.
@@ -41,11 +41,11 @@ func newRate(requests, burst int, per time.Duration) rate {
 // bucket and less than what the newcomer's address, of which there must be
 // many, has in any case; a bucket that somebody empties stays.
 type buckets struct {
-	full    map[clientID]instant
-	sweepAt int // of how many the full ones are to be forgotten next
+	full       map[clientID]instant
+	untilSweep int // newcomers
 }
 
-func newBuckets() *buckets { return &buckets{full: map[clientID]instant{}, sweepAt: fewBuckets} }
+func newBuckets() *buckets { return &buckets{full: map[clientID]instant{}, untilSweep: fewBuckets} }
 
 // wait returns how long until a client's bucket holds a request, 0 when it
 // does.
@@ -72,13 +72,8 @@ func (b *buckets) giveBack(id clientID, r rate) {
 
 // makeRoom makes room for one more.
 func (b *buckets) makeRoom(now instant) {
-	if len(b.full) >= b.sweepAt && len(b.full) < maxBuckets {
-		for id, full := range b.full {
-			if full <= now {
-				delete(b.full, id)
-			}
-		}
-		b.sweepAt = max(fewBuckets, 2*len(b.full))
+	if b.untilSweep--; b.untilSweep <= 0 {
+		b.sweep(now)
 	}
 	if len(b.full) < maxBuckets {
 		return
@@ -94,4 +89,17 @@ func (b *buckets) makeRoom(now instant) {
 		}
 	}
 	delete(b.full, fullest)
+}
+
+// sweep forgets the full ones, when as many newcomers have come as there were
+// others. The rest move to a new map: one that many come to and are deleted
+// from never stops growing.
+func (b *buckets) sweep(now instant) {
+	rest := map[clientID]instant{}
+	for id, full := range b.full {
+		if full > now {
+			rest[id] = full
+		}
+	}
+	b.full, b.untilSweep = rest, max(fewBuckets, len(rest))
 }

@@ -30,9 +30,10 @@ func newLNCmd(app *App) *cobra.Command {
 	return cmd
 }
 
-// notBuiltIn is a command that only says what to do instead.
+// notBuiltIn is a command that only says what to do instead, whatever its
+// arguments.
 func notBuiltIn(name, short string) *cobra.Command {
-	return &cobra.Command{Use: name, Short: short, DisableFlagParsing: true,
+	return &cobra.Command{Use: name, Short: short, FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true},
 		RunE: func(*cobra.Command, []string) error { return fetch.NotBuiltIn("lnget ln " + name) }}
 }
 
