@@ -89,6 +89,14 @@ func TestBucketsAreBounded(t *testing.T) {
 	if b.wait(heavy, r, 1) == 0 {
 		t.Error("strangers have filled the bucket of one who had emptied it")
 	}
+	later := instant(3 * time.Hour)
+	for i := range maxBuckets {
+		b.take(number(i), r, later)
+		later += instant(time.Hour)
+	}
+	if len(b.full) > 2*fewBuckets {
+		t.Errorf("%d buckets, long after a flood", len(b.full))
+	}
 	quick := newRate(1, 1, time.Second)
 	b = newBuckets()
 	for i := range 10 * fewBuckets {
