@@ -178,7 +178,11 @@ func TestRestarts(t *testing.T) {
 	startAgain()
 	gets(t, buyer, want, "-q", gate.URL+"/a")
 	expect(1)
-	gets(t, w.buyer(t), want, "-q", gate.URL+"/a")
+	late := w.buyer(t)
+	await(t, "the gate sells again", func() bool { // it asks the node every three seconds
+		r, err := late.Run(t.Context(), "-q", gate.URL+"/a")
+		return err == nil && r.Status == done && r.Stdout == want
+	})
 	expect(2)
 }
 
