@@ -84,7 +84,8 @@ type Guard struct {
 	frozen   atomic.Bool
 	freezing sync.Mutex
 
-	paying *hashes // of operators
+	paying  *hashes // of operators
+	tallies *tallies
 
 	raising sync.Mutex // held while balances that must be backed are raised
 
@@ -113,7 +114,7 @@ func New(opts Options) (*Guard, error) {
 	}
 	g := &Guard{
 		opts: opts, log: opts.Logger, rules: allRules(), verdicts: newVerdicts(opts.Now),
-		journal: opts.Ledger.Journal(), paying: newHashes(), crowd: newCrowd(),
+		journal: opts.Ledger.Journal(), paying: newHashes(), tallies: newTallies(opts.Now), crowd: newCrowd(),
 	}
 	if err := g.loadFrozen(context.Background()); err != nil {
 		return nil, fmt.Errorf("read whether everything is frozen: %w", err)
@@ -160,6 +161,7 @@ func (g *Guard) serve(a *attachment, ready func()) error {
 		}
 	}
 	a.spawn(func() { g.retire(a.ctx, a) })
+	a.spawn(func() { g.keepTallies(a.ctx) })
 	close(a.reconciled)
 	a.keep("payments", func(ctx context.Context) error { return g.followPayments(ctx, a) })
 	a.keep("invoices", func(ctx context.Context) error { return g.followInvoices(ctx, a) })

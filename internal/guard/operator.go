@@ -68,11 +68,18 @@ func (o *operatorCall) open(ctx context.Context, msg []byte) error {
 		return badRequest("malformed request: %v", err)
 	}
 	denied := o.deny(ctx, asked)
+	what := tallied{o.by, o.method}
+	if denied == nil && o.often && o.guard.tallies.repeats(what) {
+		return nil
+	}
 	entry := audit.Entry{Kind: "operator.call", Actor: o.by, Subject: o.method, Detail: asked.detail}
 	if refused, ok := errors.AsType[*front.Refusal](denied); ok {
 		entry.Kind, entry.Detail = "operator.deny", map[string]any{"reason": refused.Reason, "asked": asked.detail}
 	}
 	if err := o.guard.journal.Add(ctx, entry); err != nil {
+		if o.often {
+			o.guard.tallies.forget(what)
+		}
 		return o.guard.ledgerUnavailable("journal an operator's call", err)
 	}
 	o.journaled.Store(denied == nil)

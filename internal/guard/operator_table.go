@@ -28,6 +28,10 @@ type operation struct {
 	// pays means that lnd may go on with it when the call has ended.
 	pays bool
 
+	// often means that strangers can bring any number of such calls about. The
+	// journal says how many: see tallies.
+	often bool
+
 	decode decoder
 }
 
@@ -79,9 +83,9 @@ var operations = map[string]operation{
 	"/routerrpc.Router/HtlcInterceptor": {effect: moves},
 
 	// Invoices bring money in, or keep it out.
-	"/lnrpc.Lightning/AddInvoice":            {effect: changes, decode: asksAddInvoice},
+	"/lnrpc.Lightning/AddInvoice":            {effect: changes, often: true, decode: asksAddInvoice},
 	"/invoicesrpc.Invoices/AddHoldInvoice":   {effect: changes, decode: asksAddHoldInvoice},
-	"/invoicesrpc.Invoices/CancelInvoice":    {effect: changes, decode: asksCancelInvoice},
+	"/invoicesrpc.Invoices/CancelInvoice":    {effect: changes, often: true, decode: asksCancelInvoice},
 	"/invoicesrpc.Invoices/SettleInvoice":    {effect: changes, decode: asksSettleInvoice},
 	"/lnrpc.Lightning/DeleteCanceledInvoice": {effect: changes},
 	"/invoicesrpc.Invoices/HtlcModifier":     {effect: changes},
