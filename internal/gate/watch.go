@@ -26,6 +26,8 @@ const (
 	mintGrace = time.Minute
 	// keepUnpaid is for how long records of what was never paid are kept.
 	keepUnpaid = 30 * 24 * time.Hour
+	// maxUnpaid is how many of them are kept, about 50 MB.
+	maxUnpaid = 100_000
 )
 
 // watcher keeps the records true: it learns from the node what was paid and
@@ -140,7 +142,7 @@ func (w *watcher) sweep(ctx context.Context) {
 		if err := w.loadRevocations(ctx); err != nil && ctx.Err() == nil {
 			w.log.Error("read revocations", "err", err)
 		}
-		if _, err := w.db.Prune(ctx, time.Now().Add(-keepUnpaid)); err != nil && ctx.Err() == nil {
+		if _, err := w.db.Prune(ctx, time.Now().Add(-keepUnpaid), maxUnpaid); err != nil && ctx.Err() == nil {
 			w.log.Error("forget old records", "err", err)
 		}
 		if _, err := w.db.PruneRedemptions(ctx, time.Now()); err != nil && ctx.Err() == nil {

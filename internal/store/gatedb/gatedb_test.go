@@ -98,11 +98,35 @@ func TestTransactionsSurviveReopening(t *testing.T) {
 	if err := db.Cancel(t.Context(), second.Hash); err != nil {
 		t.Error(err)
 	}
-	if n, err := db.Prune(t.Context(), second.Created.Add(time.Second)); err != nil || n != 1 {
+	if n, err := db.Prune(t.Context(), second.Created.Add(time.Second), 10); err != nil || n != 1 {
 		t.Errorf("pruned %d, %v", n, err)
 	}
 	if ours, err := db.Settle(t.Context(), third.Hash, time.Now(), 1); err != nil || !ours {
 		t.Errorf("settle third: %v %v", ours, err)
+	}
+}
+
+func TestPruneKeepsTheNewest(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "gate.db"))
+	for n := range byte(20) {
+		tx := transaction(t, n)
+		if err := db.Mint(t.Context(), tx); err != nil {
+			t.Fatal(err)
+		}
+		if n == 3 || n == 19 {
+			continue
+		}
+		if err := db.Cancel(t.Context(), tx.Hash); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []int64{13, 0} {
+		if n, err := db.Prune(t.Context(), time.UnixMilli(0), 4); err != nil || n != want {
+			t.Errorf("pruned %d, %v; want %d", n, err, want)
+		}
+	}
+	if open, err := db.OpenTransactions(t.Context()); err != nil || len(open) != 2 {
+		t.Errorf("%d open, %v", len(open), err)
 	}
 }
 

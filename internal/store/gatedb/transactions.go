@@ -70,10 +70,12 @@ func (db *DB) Cancel(ctx context.Context, hash lntypes.Hash) error {
 	return db.exec(ctx, `UPDATE transactions SET state = 'canceled' WHERE payment_hash = ? AND state = 'open'`, hash[:])
 }
 
-// Prune forgets cancelled challenges made before the time and returns how
-// many.
-func (db *DB) Prune(ctx context.Context, before time.Time) (int64, error) {
-	return db.count(ctx, `DELETE FROM transactions WHERE state = 'canceled' AND created_ms < ?`, before.UnixMilli())
+// Prune forgets cancelled challenges made before the time, and all but about the
+// newest keep of them: strangers make as many as they like. It returns how many.
+func (db *DB) Prune(ctx context.Context, before time.Time, keep int) (int64, error) {
+	return db.count(ctx, `DELETE FROM transactions WHERE state = 'canceled' AND created_ms < max(?, coalesce((
+			SELECT created_ms FROM transactions WHERE state = 'canceled' ORDER BY created_ms DESC LIMIT 1 OFFSET ?), 0))`,
+		before.UnixMilli(), keep)
 }
 
 // OpenTransactions returns the open transactions, oldest first.
