@@ -41,12 +41,18 @@ type Challenge struct {
 // returns none and no error; when there are some but not one can be read, the
 // error says what is wrong with the first.
 func ParseChallenges(h http.Header) ([]Challenge, error) {
-	items, ok := l402.AuthItems(h, l402.HeaderChallenge)
+	return each(h, l402.HeaderChallenge, parseChallenge)
+}
+
+// each reads the items of the scheme in a header: those that can be read, or the
+// error of the first that cannot.
+func each[T any](h http.Header, name string, parse func(l402.AuthItem) (T, error)) ([]T, error) {
+	items, ok := l402.AuthItems(h, name)
 	if !ok {
-		return nil, malformed("challenge: header over %d bytes", l402.MaxHeaderSize)
+		return nil, malformed("%s: over %d bytes", name, l402.MaxHeaderSize)
 	}
 	var (
-		found []Challenge
+		found []T
 		first error
 		seen  int
 	)
@@ -55,10 +61,10 @@ func ParseChallenges(h http.Header) ([]Challenge, error) {
 			continue
 		}
 		seen++
-		c, err := parseChallenge(item)
+		t, err := parse(item)
 		switch {
 		case err == nil:
-			found = append(found, c)
+			found = append(found, t)
 		case first == nil:
 			first = err
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/lightningnetwork/lnd/lntypes"
 
@@ -66,37 +65,12 @@ func (c Credential) Authorization() (string, error) {
 // some but not one can be read, the error says what is wrong with the first. It
 // never quotes one.
 func ParseCredentials(h http.Header) ([]Credential, error) {
-	items, ok := l402.AuthItems(h, l402.HeaderAuthorization)
-	if !ok {
-		return nil, malformed("credential: header over %d bytes", l402.MaxHeaderSize)
-	}
-	var (
-		found []Credential
-		first error
-		seen  int
-	)
-	for _, item := range items {
-		if !strings.EqualFold(item.Scheme(), Scheme) || seen == l402.MaxPresented {
-			continue
-		}
-		seen++
-		c, err := parseCredential(item.Text())
-		switch {
-		case err == nil:
-			found = append(found, c)
-		case first == nil:
-			first = err
-		}
-	}
-	if len(found) == 0 {
-		return nil, first
-	}
-	return found, nil
+	return each(h, l402.HeaderAuthorization, parseCredential)
 }
 
-func parseCredential(encoded string) (Credential, error) {
+func parseCredential(item l402.AuthItem) (Credential, error) {
 	var j credentialJSON
-	if err := decode(encoded, &j); err != nil {
+	if err := decode(item.Text(), &j); err != nil {
 		return Credential{}, malformed("payment credential: %w", err)
 	}
 	e := j.Challenge
