@@ -91,7 +91,7 @@ func runFlood(t *testing.T, size floodSize, from []netip.Addr, named bool) {
 	for i := range bought {
 		buyer, url := w.buyer(t), relayed(t, host, netip.AddrFrom4([4]byte{127, 2, byte(i), 1}))
 		buyers.Go(func() {
-			f.await(int64(size.requests) * int64(i) / int64(size.buyers))
+			f.await(t, int64(size.requests)*int64(i)/int64(size.buyers))
 			bought[i] = tryToBuy(t.Context(), buyer, url+"/a")
 		})
 	}
@@ -198,10 +198,9 @@ func startFlood(t *testing.T, host string, from []netip.Addr, each int, named bo
 
 // await waits until that many requests have been sent; they never end before
 // stop.
-func (f *flooder) await(sent int64) {
-	for f.sent.Load() < sent {
-		time.Sleep(10 * time.Millisecond)
-	}
+func (f *flooder) await(t *testing.T, sent int64) {
+	t.Helper()
+	await(t, "the flood", func() bool { return f.sent.Load() >= sent })
 }
 
 // stop waits until every address has had its turn and ends the flood.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/leydenln/leyden/internal/daemon"
 	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/until"
 )
 
 // TestMain is also the process that the tests put in the background.
@@ -37,7 +38,9 @@ func TestMain(m *testing.M) {
 		fmt.Println("last words")
 		os.Exit(3)
 	case "hang":
-		time.Sleep(time.Minute)
+		hang := make(chan os.Signal, 1)
+		signal.Notify(hang, syscall.SIGUSR1)
+		<-hang
 	}
 }
 
@@ -88,25 +91,20 @@ func TestKilledProcessFreesItsPidFile(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(10 * time.Second)
-	for {
-		lock, err := daemon.Acquire(pidFile)
-		if err == nil {
-			if got, ok := daemon.Running(pidFile); !ok || got != os.Getpid() {
-				t.Errorf("running %d %v", got, ok)
-			}
-			if err := lock.Release(); err != nil {
-				t.Error(err)
-			}
-			if err := lock.Release(); err != nil {
-				t.Errorf("second release: %v", err)
-			}
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-		time.Sleep(5 * time.Millisecond)
+	var lock *daemon.Lock
+	until.True(t, "the lock", func() bool {
+		var err error
+		lock, err = daemon.Acquire(pidFile)
+		return err == nil
+	})
+	if got, ok := daemon.Running(pidFile); !ok || got != os.Getpid() {
+		t.Errorf("running %d %v", got, ok)
+	}
+	if err := lock.Release(); err != nil {
+		t.Error(err)
+	}
+	if err := lock.Release(); err != nil {
+		t.Errorf("second release: %v", err)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/store/gatedb"
+	"github.com/leydenln/leyden/internal/until"
 )
 
 // runningGate is a gate as `leyden gate start` runs it, but for its node.
@@ -89,7 +90,7 @@ func TestReloadCommand(t *testing.T) {
 			}
 			writeConfig(t, g.Gate, services)
 			g.hangup <- syscall.SIGHUP
-			eventually(t, "SIGHUP reloads", func() bool { return get(t, g.Gate, "/more/x").StatusCode == http.StatusNotFound })
+			until.True(t, "SIGHUP reloads", func() bool { return get(t, g.Gate, "/more/x").StatusCode == http.StatusNotFound })
 		})
 	}
 }
@@ -197,7 +198,7 @@ func TestStatsAndServices(t *testing.T) {
 	g := runGate(t, home, fmt.Sprintf(twoServices, b.addr()))
 	buy(t, g.node, get(t, g.Gate, "/news/1"))
 	get(t, g.Gate, "/dear/1")
-	eventually(t, "the payment is on record", func() bool { _, n := totals(t, g.Gate); return n == 1 })
+	until.True(t, "the payment is on record", func() bool { _, n := totals(t, g.Gate); return n == 1 })
 	s, err := ReadStats(t.Context(), home, "")
 	if err != nil || !s.Running || s.Live == nil || s.Live.OpenInvoices != 1 || len(s.Services) != 2 || len(s.LastDay) != 2 {
 		t.Fatalf("%+v, %v", s, err)

@@ -255,15 +255,3 @@ func buy(t *testing.T, node *fakeNode, resp *http.Response) []string {
 	paid := l402.Credential{Tokens: c.Tokens, Preimage: node.settle(t, c.Invoice, false)}
 	return []string{"Authorization", paid.Authorization(l402.SchemeL402)}
 }
-
-// eventually waits for a condition.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 20s: %s", what)
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
-}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/lightning"
+	"github.com/leydenln/leyden/internal/until"
 	"github.com/leydenln/leyden/l402"
 )
 
@@ -56,7 +57,7 @@ func TestBuyAndUse(t *testing.T) {
 		t.Errorf("invoice %s", c.Invoice)
 	}
 	token := buy(t, node, resp)
-	eventually(t, "the payment is on record", func() bool { _, n := totals(t, g); return n == 1 })
+	until.True(t, "the payment is on record", func() bool { _, n := totals(t, g); return n == 1 })
 	for range 3 {
 		resp := get(t, g, "/news/today?q=1", append(token, "L402-Client", l402.ClientNonce{1}.String(), "Cookie", "a=b")...)
 		if resp.StatusCode != http.StatusOK || text(t, resp) != "goods of /news/today" {
@@ -105,11 +106,11 @@ func TestRestart(t *testing.T) {
 	if resp := get(t, g, "/news/1", token...); resp.StatusCode != http.StatusOK {
 		t.Errorf("a token of before: %d", resp.StatusCode)
 	}
-	eventually(t, "what was paid meanwhile is on record", func() bool {
+	until.True(t, "what was paid meanwhile is on record", func() bool {
 		open, settled := totals(t, g)
 		return open == 1 && settled == 2
 	})
-	eventually(t, "the client is given its challenge again", func() bool {
+	until.True(t, "the client is given its challenge again", func() bool {
 		return challenge(t, get(t, g, "/news/1", "L402-Client", l402.ClientNonce{1}.String())).Invoice == unpaid.Invoice
 	})
 	if err := g.Stop(); err != nil {
@@ -151,17 +152,17 @@ func TestNodeGoesAndComes(t *testing.T) {
 		t.Errorf("%d records of what was never asked for", open)
 	}
 	node.setDown(nil)
-	eventually(t, "the gate sells", func() bool { return get(t, g, "/news/1").StatusCode == http.StatusPaymentRequired })
+	until.True(t, "the gate sells", func() bool { return get(t, g, "/news/1").StatusCode == http.StatusPaymentRequired })
 	token := buy(t, node, get(t, g, "/news/1"))
 	node.setDown(errDown)
-	eventually(t, "the gate knows", func() bool {
+	until.True(t, "the gate knows", func() bool {
 		return get(t, g, "/news/1").StatusCode == http.StatusServiceUnavailable
 	})
 	if resp := get(t, g, "/news/1", token...); resp.StatusCode != http.StatusOK {
 		t.Errorf("a valid token while the node is away: %d", resp.StatusCode)
 	}
 	node.setDown(nil)
-	eventually(t, "the gate sells again", func() bool { return get(t, g, "/news/1").StatusCode == http.StatusPaymentRequired })
+	until.True(t, "the gate sells again", func() bool { return get(t, g, "/news/1").StatusCode == http.StatusPaymentRequired })
 	node.mu.Lock()
 	node.addErr = fault.New(lightning.CodeTimeout, "", "no answer")
 	node.mu.Unlock()
@@ -171,17 +172,17 @@ func TestNodeGoesAndComes(t *testing.T) {
 	node.mu.Lock()
 	node.addErr = nil
 	node.mu.Unlock()
-	eventually(t, "the stream is opened again", func() bool { return get(t, g, "/news/1").StatusCode == http.StatusPaymentRequired })
+	until.True(t, "the stream is opened again", func() bool { return get(t, g, "/news/1").StatusCode == http.StatusPaymentRequired })
 
 	before := node.dials
 	node.setDown(fault.New(lightning.CodeBadCertificate, "", "another certificate"))
-	eventually(t, "certificate and macaroon are read again", func() bool {
+	until.True(t, "certificate and macaroon are read again", func() bool {
 		node.mu.Lock()
 		defer node.mu.Unlock()
 		return node.dials > before
 	})
 	node.setDown(nil)
-	eventually(t, "the gate sells again", func() bool { return get(t, g, "/news/1").StatusCode == http.StatusPaymentRequired })
+	until.True(t, "the gate sells again", func() bool { return get(t, g, "/news/1").StatusCode == http.StatusPaymentRequired })
 }
 
 func TestNodeRefusesAtStart(t *testing.T) {

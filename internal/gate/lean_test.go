@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/leydenln/leyden/internal/until"
 )
 
 // script is a backend that answers each request on a connection with the next
@@ -152,7 +154,7 @@ func TestLeanSpeechUnasked(t *testing.T) {
 		}
 		said <- struct{}{}
 		c := lean.idle[len(lean.idle)-1]
-		eventually(t, "the backend has spoken", func() bool { return !quietConn(c.Conn) })
+		until.True(t, "the backend has spoken", func() bool { return !quietConn(c.Conn) })
 	}
 }
 

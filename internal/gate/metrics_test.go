@@ -12,6 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/leydenln/leyden/l402/l402http"
+
+	"github.com/leydenln/leyden/internal/until"
 )
 
 // metric returns a figure as it is served, "" when there is none.
@@ -54,7 +56,7 @@ services:
 	for range 5 {
 		get(t, g, "/stranger/"+strings.Repeat("x", 5), "Host", "stranger", "User-Agent", "stranger")
 	}
-	eventually(t, "the payment is on record", func() bool {
+	until.True(t, "the payment is on record", func() bool {
 		totals, err := g.db.Totals(t.Context())
 		return err == nil && totals.Settled == 1
 	})
@@ -123,7 +125,7 @@ func TestHealth(t *testing.T) {
 		t.Errorf("%+v", h)
 	}
 	node.setDown(errDown)
-	eventually(t, "the gate notices", func() bool { return g.link.Ready() != nil })
+	until.True(t, "the gate notices", func() bool { return g.link.Ready() != nil })
 	if h := read(http.StatusServiceUnavailable); h.Status != "degraded" || h.Code != "node_unreachable" || !h.PaidPass || h.Reason == "" {
 		t.Errorf("%+v", h)
 	}

@@ -15,6 +15,8 @@ import (
 	"github.com/leydenln/leyden/l402"
 	"github.com/leydenln/leyden/l402/l402http"
 	"github.com/leydenln/leyden/l402/mpp"
+
+	"github.com/leydenln/leyden/internal/until"
 )
 
 const paymentServices = `authenticator: {network: regtest, tlspath: t, macdir: m, enablempp: true}
@@ -261,7 +263,7 @@ func TestPaymentAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	g = openGate(t, dir, node, services)
-	eventually(t, "the client is given its challenge again", func() bool {
+	until.True(t, "the client is given its challenge again", func() bool {
 		again := wantsPayment(t, get(t, g, "/only/x", client...))
 		return again.Request == c.Request && again.Expires == c.Expires
 	})

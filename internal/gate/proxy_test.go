@@ -401,8 +401,10 @@ func TestSlowBody(t *testing.T) {
 	})
 	r, w := io.Pipe()
 	go func() {
+		tick := time.NewTicker(silence / 8) // slow on purpose
+		defer tick.Stop()
 		for range 12 {
-			time.Sleep(silence / 8) // slow on purpose
+			<-tick.C
 			_, _ = io.WriteString(w, "x")
 		}
 		_ = w.Close()
@@ -417,7 +419,10 @@ func TestSlowBody(t *testing.T) {
 func TestLongAnswerAfterABody(t *testing.T) {
 	g := beforeWith(t, "limits: {bodytimeout: 300ms}\n"+freeService, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		time.Sleep(600 * time.Millisecond) // longer than a body may be silent
+		select { // longer than a body may be silent
+		case <-time.After(600 * time.Millisecond):
+		case <-r.Context().Done():
+		}
 		_, _ = io.WriteString(w, "done")
 	})
 	resp := do(t, request(t, http.MethodPost, base(g), strings.NewReader("body")))

@@ -17,6 +17,7 @@ import (
 	"github.com/lightningnetwork/lnd/cert"
 
 	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/until"
 	"github.com/leydenln/leyden/l402"
 )
 
@@ -86,7 +87,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		if resp := get(t, g, "/more/1"); resp.StatusCode != want {
 			t.Fatalf("reload %d: status %d, want %d", i, resp.StatusCode, want)
 		}
-		eventually(t, "clients go on", func() bool { return served.Load() > before })
+		until.True(t, "clients go on", func() bool { return served.Load() > before })
 	}
 	stop.Store(true)
 	clients.Wait()

@@ -26,6 +26,7 @@ import (
 	"github.com/leydenln/leyden/internal/account"
 	"github.com/leydenln/leyden/internal/audit"
 	"github.com/leydenln/leyden/internal/front"
+	"github.com/leydenln/leyden/internal/until"
 )
 
 // journaled returns the journal's entries of the kind, once there are n.
@@ -199,19 +200,7 @@ func TestOperatorKeepsOffOpenPayments(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	awaitTrue(t, func() bool { return !s.operatorPaying(hash) && !s.operatorPaying(free) })
-}
-
-// awaitTrue polls what can only be asked for.
-func awaitTrue(t *testing.T, cond func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	for !cond() {
-		if ctx.Err() != nil {
-			t.Fatal("waited in vain")
-		}
-	}
+	until.True(t, "lnd to end its payments", func() bool { return !s.operatorPaying(hash) && !s.operatorPaying(free) })
 }
 
 func TestOperatorPayingLastsAsLongAsLnd(t *testing.T) {
@@ -231,7 +220,7 @@ func TestOperatorPayingLastsAsLongAsLnd(t *testing.T) {
 	if err := stream.CloseSend(); err != nil {
 		t.Fatal(err)
 	}
-	awaitTrue(t, func() bool { return len(s.lnd.reached()) == 1 })
+	until.True(t, "the call to reach lnd", func() bool { return len(s.lnd.reached()) == 1 })
 	if !s.operatorPaying(hash) {
 		t.Error("not claimed")
 	}
@@ -242,7 +231,7 @@ func TestOperatorPayingLastsAsLongAsLnd(t *testing.T) {
 	}
 	s.stop()
 	_ = s.ended(t)
-	awaitTrue(t, func() bool { return !s.operatorPaying(hash) })
+	until.True(t, "lnd to end its payment", func() bool { return !s.operatorPaying(hash) })
 }
 
 func TestFreeze(t *testing.T) {

@@ -3,6 +3,7 @@ package lnd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/until"
 )
 
 const patience = 20 * time.Second
@@ -278,18 +280,11 @@ func TestNoOrphan(t *testing.T) {
 // awaitHeld waits until a child holds the folder, or none does.
 func awaitHeld(t *testing.T, spec ChildSpec, want bool) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
+	until.True(t, fmt.Sprintf("held=%t", want), func() bool {
 		lock, err := spec.Lock()
 		if err == nil {
 			lock.Close()
 		}
-		if held := errors.Is(err, syscall.EWOULDBLOCK); held == want {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("never held=%t: %v", want, err)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+		return errors.Is(err, syscall.EWOULDBLOCK) == want
+	})
 }

@@ -7,7 +7,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
-	"time"
+
+	"github.com/leydenln/leyden/internal/until"
 )
 
 // childOf finds the lnd that a process of leyden runs on the machine's folder.
@@ -32,13 +33,10 @@ func TestCreateCutShort(t *testing.T) {
 		t.Fatal(err)
 	}
 	wallet := m.lndDir("data", "chain", "bitcoin", "regtest", "wallet.db")
-	deadline := time.Now().Add(patience)
-	for _, err := os.Stat(wallet); err != nil; _, err = os.Stat(wallet) {
-		if time.Now().After(deadline) {
-			t.Fatal("no wallet")
-		}
-		time.Sleep(time.Millisecond)
-	}
+	until.True(t, "a wallet", func() bool {
+		_, err := os.Stat(wallet)
+		return err == nil
+	})
 	child, ok := childOf(m)
 	if !ok {
 		t.Fatal("no child")

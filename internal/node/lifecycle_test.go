@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/lightningnetwork/lnd/lnrpc"
 	"google.golang.org/grpc"
@@ -22,6 +21,7 @@ import (
 	"github.com/leydenln/leyden/internal/devnet/chain"
 	"github.com/leydenln/leyden/internal/lnd"
 	"github.com/leydenln/leyden/internal/node"
+	"github.com/leydenln/leyden/internal/until"
 )
 
 // TestLifecycle takes one node from its wallet to its end.
@@ -177,10 +177,10 @@ func checkAnswersMeanwhile(t *testing.T, conn *grpc.ClientConn, r node.Running) 
 	defer cancel()
 	ctx = metadata.AppendToOutgoingContext(ctx, "macaroon", hex.EncodeToString(raw))
 	told := false
-	for {
+	until.True(t, "lnd to be away and back", func() bool {
 		_, err := lnrpc.NewLightningClient(conn).GetInfo(ctx, &lnrpc.GetInfoRequest{})
 		if err == nil && told {
-			return
+			return true
 		}
 		text := status.Convert(err).Message()
 		told = told || strings.Contains(text, "leyden: lnd_down: ")
@@ -190,6 +190,6 @@ func checkAnswersMeanwhile(t *testing.T, conn *grpc.ClientConn, r node.Running) 
 		if ctx.Err() != nil {
 			t.Fatalf("told %t, then %v", told, err)
 		}
-		time.Sleep(20 * time.Millisecond)
-	}
+		return false
+	})
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/leydenln/leyden/internal/devnet/port"
 	"github.com/leydenln/leyden/internal/node"
 	"github.com/leydenln/leyden/internal/testbin"
+	"github.com/leydenln/leyden/internal/until"
 )
 
 // patience bounds every wait of these tests.
@@ -184,33 +185,21 @@ func (m *machine) parse(out []byte) (r node.Running) {
 // await waits until the status is as wanted.
 func (m *machine) await(what string, want func(node.Running) bool) node.Running {
 	m.t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		r := m.status()
-		if want(r) {
-			return r
-		}
-		if time.Now().After(deadline) {
-			m.t.Fatalf("never %s; now %+v", what, r)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+	var r node.Running
+	until.True(m.t, what, func() bool {
+		r = m.status()
+		return want(r)
+	})
+	return r
 }
 
 // awaitEnd waits until the process has ended: gone, or a zombie nobody reaps.
 func awaitEnd(t *testing.T, pid int) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
+	until.True(t, fmt.Sprintf("process %d to end", pid), func() bool {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil || bytes.Contains(stat, []byte(") Z ")) {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("process %d never ends", pid)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+		return err != nil || bytes.Contains(stat, []byte(") Z "))
+	})
 }
 
 func kill(t *testing.T, pid int) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/leydenln/leyden/internal/devnet/owned"
 	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/until"
 )
 
 // TestMain is also each of the programs that the tests run.
@@ -25,11 +26,11 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	case "wait":
 		fmt.Println("ready")
-		time.Sleep(time.Hour)
+		forever()
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM)
 		fmt.Println("ready")
-		time.Sleep(time.Hour)
+		forever()
 	case "fail":
 		fmt.Println("the disk is\nmade of cheese")
 		os.Exit(3)
@@ -39,8 +40,15 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		fmt.Println(p.Pid())
-		time.Sleep(time.Hour)
+		forever()
 	}
+}
+
+// forever waits for a signal that nobody sends; the usual ones end the program.
+func forever() {
+	never := make(chan os.Signal, 1)
+	signal.Notify(never, syscall.SIGUSR1)
+	<-never
 }
 
 func command(role, log string) owned.Command {
@@ -59,18 +67,6 @@ func start(t *testing.T, role string) (*owned.Process, string) {
 	return p, log
 }
 
-// await polls cond: there is nothing to wait on for another process's log or end.
-func await(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for !cond() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
 func said(log, words string) func() bool {
 	return func() bool {
 		data, err := os.ReadFile(log)
@@ -80,7 +76,7 @@ func said(log, words string) func() bool {
 
 func TestStop(t *testing.T) {
 	p, log := start(t, "wait")
-	await(t, "its first words", said(log, "ready"))
+	until.True(t, "its first words", said(log, "ready"))
 	if !p.Running() {
 		t.Fatal("not running")
 	}
@@ -97,7 +93,7 @@ func TestStop(t *testing.T) {
 
 func TestStopKillsTheStubborn(t *testing.T) {
 	p, log := start(t, "stubborn")
-	await(t, "its first words", said(log, "ready"))
+	until.True(t, "its first words", said(log, "ready"))
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := p.Stop(ctx); fault.Code(err) != "stop_timeout" {
@@ -146,7 +142,7 @@ func TestDiesWithItsOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = owner.Wait()
-	await(t, "the owned program's end", func() bool { return gone(pid) })
+	until.True(t, "the owned program's end", func() bool { return gone(pid) })
 }
 
 // gone says whether the process has ended; a zombie that no init reaps has.
