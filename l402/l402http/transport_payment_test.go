@@ -219,17 +219,23 @@ func TestCredentialAnsweredWithAnErrorOfTheBuyer(t *testing.T) {
 	}
 }
 
-func TestPaymentsAtOnce(t *testing.T) {
-	_, m := newTill(t)
+// getAtOnce has that many requests answered at the same time.
+func (m *market) getAtOnce(t *testing.T, n int, path string) {
+	t.Helper()
 	var buyers sync.WaitGroup
-	for range 8 {
+	for range n {
 		buyers.Go(func() {
-			if status, text, err := m.get(t, "/a"); err != nil || status != 200 {
+			if status, text, err := m.get(t, path); err != nil || status != 200 {
 				t.Errorf("%d %q, %v", status, text, err)
 			}
 		})
 	}
 	buyers.Wait()
+}
+
+func TestPaymentsAtOnce(t *testing.T) {
+	_, m := newTill(t)
+	m.getAtOnce(t, 8, "/a")
 	m.wantPayments(t, 8)
 }
 
@@ -275,15 +281,7 @@ func TestKeptCredentialServesOne(t *testing.T) {
 	}
 	s.Deliver = good
 	s.Restore()
-	var buyers sync.WaitGroup
-	for range 8 {
-		buyers.Go(func() {
-			if status, text, err := m.get(t, "/a"); err != nil || status != 200 {
-				t.Errorf("%d %q, %v", status, text, err)
-			}
-		})
-	}
-	buyers.Wait()
+	m.getAtOnce(t, 8, "/a")
 	m.wantPayments(t, 8)
 }
 
