@@ -34,6 +34,7 @@ type gateBench struct {
 	shop          *shop.Gate
 	addr          string
 	keys          *l402.Keyring
+	opened        int // gates so far
 }
 
 // benchGate measures the gate's own speed: requests that are paid for beside a
@@ -51,7 +52,11 @@ func benchGate(ctx context.Context, w *world, rounds int) (err error) {
 	if err := b.openGate(ctx); err != nil {
 		return err
 	}
-	defer func() { _ = b.shop.Stop(context.WithoutCancel(ctx)) }()
+	defer func() {
+		if b.shop != nil {
+			_ = b.shop.Stop(context.WithoutCancel(ctx))
+		}
+	}()
 	if err := b.printMemory("started", "at most 60 MB"); err != nil {
 		return err
 	}
@@ -64,9 +69,16 @@ func benchGate(ctx context.Context, w *world, rounds int) (err error) {
 	return b.challenges(ctx, rounds)
 }
 
-// openGate starts a gate of its own on the seller's node.
+// openGate starts a gate of its own on the seller's node, in the place of the
+// one before: it has seen no token yet.
 func (b *gateBench) openGate(ctx context.Context) (err error) {
-	home := config.Home(filepath.Join(b.home, "loaded"))
+	if b.shop != nil {
+		if err := b.shop.Stop(ctx); err != nil {
+			return err
+		}
+	}
+	b.opened++
+	home := config.Home(filepath.Join(b.home, fmt.Sprintf("loaded-%d", b.opened)))
 	b.shop, err = shop.OpenGate(ctx, shop.GateOptions{
 		Node: b.seller(), Home: home, Leyden: filepath.Join(b.bin, "leyden"), MaxOpen: gateOpen,
 		Services: []shop.Service{{Name: "data", PathRegexp: "^/data$", Address: b.backend.addr,

@@ -20,6 +20,9 @@ type paidRound struct {
 func (b *gateBench) authenticated(ctx context.Context, rounds int) error {
 	var all []paidRound
 	for range rounds {
+		if err := b.openGate(ctx); err != nil {
+			return err
+		}
 		r, err := b.paidRound(ctx)
 		if err != nil {
 			return err
@@ -59,14 +62,8 @@ func (b *gateBench) paidRound(ctx context.Context) (r paidRound, err error) {
 	if err != nil {
 		return r, err
 	}
-	one := load{conns: gateConns, status: http.StatusOK,
-		request: func(_ int, buf []byte) []byte { return append(buf, requests[0]...) }}
-	every := func() load {
-		var next atomic.Int64
-		return load{addr: b.addr, conns: gateConns, status: http.StatusOK, request: func(_ int, buf []byte) []byte {
-			return append(buf, requests[int(next.Add(1)-1)%len(requests)]...)
-		}}
-	}
+	one, every := inTurn(slices.Repeat(requests[:1], gateTokens)), inTurn(requests)
+	every.addr = b.addr
 	var ratios, tails [2]float64
 	var rates [2]float64
 	for half := range 2 {
@@ -86,11 +83,11 @@ func (b *gateBench) paidRound(ctx context.Context) (r paidRound, err error) {
 		if half == 1 {
 			break
 		}
-		first, err := every().count(ctx, gateTokens)
+		first, err := every.count(ctx, gateTokens)
 		if err != nil {
 			return r, err
 		}
-		second, err := every().count(ctx, gateTokens)
+		second, err := every.count(ctx, gateTokens)
 		if err != nil {
 			return r, err
 		}
@@ -100,6 +97,18 @@ func (b *gateBench) paidRound(ctx context.Context) (r paidRound, err error) {
 	single := (rates[0] + rates[1]) / 2
 	r.first, r.second = r.first/single, r.second/single
 	return r, nil
+}
+
+// inTurn sends the requests one after the other. Each is a copy, so that
+// reading many costs the sender the same whether they differ or not.
+func inTurn(requests [][]byte) load {
+	for i := range requests {
+		requests[i] = slices.Clone(requests[i])
+	}
+	var next atomic.Int64
+	return load{conns: gateConns, status: http.StatusOK, request: func(_ int, buf []byte) []byte {
+		return append(buf, requests[int(next.Add(1)-1)%len(requests)]...)
+	}}
 }
 
 // costed also returns what a request cost a process, in microseconds of

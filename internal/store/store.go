@@ -40,6 +40,10 @@ type Schema struct {
 	// Migrations holds files "NNNN_what.sql", numbered from 0001 without
 	// gaps. Each is applied once, in a transaction of its own.
 	Migrations fs.FS
+
+	// Pace is the least time from one commit to the next, zero for none. A
+	// write after a pause goes at once; many at a time share commits.
+	Pace time.Duration
 }
 
 // DB is an open database. Safe for concurrent use.
@@ -47,6 +51,7 @@ type DB struct {
 	path   string
 	write  *sql.DB // nil: of View
 	read   *sql.DB
+	pace   time.Duration
 	queue  chan *job
 	closed chan struct{}
 	done   chan struct{}
@@ -61,7 +66,7 @@ func Open(ctx context.Context, path string, schema Schema) (*DB, error) {
 	if err := create(path); err != nil {
 		return nil, err
 	}
-	db := &DB{path: path, queue: make(chan *job), closed: make(chan struct{}), done: make(chan struct{})}
+	db := &DB{path: path, pace: schema.Pace, queue: make(chan *job), closed: make(chan struct{}), done: make(chan struct{})}
 	var err error
 	if db.read, err = dial(path, "rw", readers, "query_only(1)"); err != nil {
 		return nil, db.explain(err)

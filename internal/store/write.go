@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/leydenln/leyden/internal/fault"
 )
@@ -41,11 +42,14 @@ func (db *DB) Write(ctx context.Context, fn func(*sql.Tx) error) error {
 // commitLoop is the only writer. It ends when the database is closed.
 func (db *DB) commitLoop() {
 	defer close(db.done)
+	var last time.Time
 	for {
 		select {
 		case <-db.closed:
 			return
 		case first := <-db.queue:
+			time.Sleep(db.pace - time.Since(last))
+			last = time.Now()
 			db.commit(db.gather(first))
 		}
 	}

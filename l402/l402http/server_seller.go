@@ -20,7 +20,7 @@ import (
 const (
 	DefaultMaxOpen       = 1000
 	DefaultInvoiceExpiry = time.Hour
-	DefaultRemember      = 100_000
+	DefaultRemember      = 1 << 17
 )
 
 // Invoicer makes invoices on the seller's node.
@@ -112,7 +112,7 @@ type SellerConfig struct {
 	SameAddress bool
 
 	// Remember is how many verified credentials are remembered. Default
-	// 100,000, at about 0.6 kB each once used.
+	// 131,072, at about 0.6 kB each once used.
 	Remember int
 
 	// Redemptions remembers what the Payment scheme has sold; needed for it.

@@ -31,7 +31,6 @@ func (db *DB) Records(ctx context.Context, f Filter) ([]Record, error) {
 	var (
 		where []string
 		args  []any
-		all   []Record
 	)
 	choose := func(clause string, arg any) { where, args = append(where, clause), append(args, arg) }
 	if f.Service != "" {
@@ -51,22 +50,31 @@ func (db *DB) Records(ctx context.Context, f Filter) ([]Record, error) {
 	if f.Limit > 0 {
 		query += fmt.Sprintf(" LIMIT %d", f.Limit)
 	}
+	return db.records(ctx, query, args...)
+}
+
+// Find returns the transactions whose token id or payment hash it is. Those
+// that were paid are found at once, others perhaps only by reading everything.
+func (db *DB) Find(ctx context.Context, id [32]byte) ([]Record, error) {
+	for _, where := range []string{
+		" WHERE t.payment_hash = ?1 OR (t.state = 'settled' AND t.token_id = ?1)",
+		" WHERE t.token_id = ?1",
+	} {
+		all, err := db.records(ctx, selectRecord+where, id[:])
+		if len(all) > 0 || err != nil {
+			return all, err
+		}
+	}
+	return nil, nil
+}
+
+func (db *DB) records(ctx context.Context, query string, args ...any) ([]Record, error) {
+	var all []Record
 	err := db.each(ctx, query, func(rows *sql.Rows) error {
 		r, err := scanRecord(rows)
 		all = append(all, r)
 		return err
 	}, args...)
-	return all, err
-}
-
-// Find returns the transactions whose token id or payment hash it is.
-func (db *DB) Find(ctx context.Context, id [32]byte) ([]Record, error) {
-	var all []Record
-	err := db.each(ctx, selectRecord+" WHERE t.token_id = ?1 OR t.payment_hash = ?1", func(rows *sql.Rows) error {
-		r, err := scanRecord(rows)
-		all = append(all, r)
-		return err
-	}, id[:])
 	return all, err
 }
 
