@@ -118,7 +118,8 @@ func decodeOffer(d demand, network string) (Offer, error) {
 
 // Payable says why an offer must not be paid from a wallet of the network, if
 // so: over maxCost (msat, part of a sat in the price counts as a whole one),
-// for another network, expired, or without an amount.
+// for another network, expired, without an amount, or for a token that is over
+// before it is bought.
 func (o Offer) Payable(maxCost lnwire.MilliSatoshi, network string, now time.Time) error {
 	switch {
 	case o.Network != network:
@@ -131,6 +132,9 @@ func (o Offer) Payable(maxCost lnwire.MilliSatoshi, network string, now time.Tim
 	case !o.Due.IsZero() && !now.Before(o.Due):
 		return fail(CodeInvoiceExpired, "check this machine's clock, then try again",
 			"the challenge expired at %s", o.Due.UTC().Format(time.RFC3339))
+	case over(o.Challenge.Tokens, now):
+		return fail(CodeBadChallenge, "check this machine's clock, then ask the seller",
+			"the token of the challenge says that its time is over")
 	}
 	if sat := Sat(o.Amount); sat > uint64(maxCost)/1000 {
 		err := fail(CodeOverMaxCost, "raise the limit if it is worth that",

@@ -159,8 +159,10 @@ func (p Purchase) SingleUse() bool { return p.Payment != nil }
 
 // Expired reports whether the token itself says that its time is over, for
 // every service that it names.
-func (p Purchase) Expired(now time.Time) bool {
-	services, until := p.terms()
+func (p Purchase) Expired(now time.Time) bool { return over(p.Credential.Tokens, now) }
+
+func over(tokens []l402.Token, now time.Time) bool {
+	services, until := terms(tokens)
 	if len(services) == 0 {
 		return false
 	}

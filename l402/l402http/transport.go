@@ -170,6 +170,7 @@ type exchange struct {
 	bare   bool           // asked without a token since one was refused
 	tried  []lntypes.Hash // purchases whose token was refused by this request
 	passed []lntypes.Hash // purchases whose token is not tried any more
+	bought *Purchase      // what this request paid for
 	unlock func()         // not nil while this request alone may buy from the origin
 }
 

@@ -310,3 +310,59 @@ type holding struct{ *fetchtest.Wallet }
 func (holding) Track(ctx context.Context, _ lntypes.Hash) (l402http.Receipt, error) {
 	return slow{}.Track(ctx, lntypes.Hash{})
 }
+
+// TestTokenThatIsOverBeforeItIsBought: a seller whose tokens say that they are
+// over, or are by the time they are refused, is paid once at most for a request.
+func TestTokenThatIsOverBeforeItIsBought(t *testing.T) {
+	t.Run("fail/over in the challenge", func(t *testing.T) {
+		m := newMarket(t)
+		m.ValidFor = -time.Hour
+		_, _, err := m.get(t, "/a")
+		wantCode(t, err, l402http.CodeBadChallenge)
+		m.wantPayments(t, 0)
+	})
+	t.Run("fail/over when it is refused", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			ledger := fetchtest.Ledger(t.TempDir())
+			m := &market{Seller: fetchtest.NewSeller(ledger), store: &l402http.MemoryStore{}, url: "http://shop"}
+			m.ValidFor = 3 * time.Second
+			m.Refuse = func(*http.Request) bool { time.Sleep(5 * time.Second); return true }
+			m.buyer = &l402http.Transport{Base: tripper{m.Seller}, Wallet: &fetchtest.Wallet{Ledger: ledger},
+				Store: m.store, Network: "regtest", MaxCost: 1000_000}
+			_, _, err := m.get(t, "/a")
+			wantCode(t, err, l402http.CodeTokenRefused)
+			m.wantPayments(t, 1)
+		})
+	})
+	t.Run("fail/left open until it was over", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			ledger := fetchtest.Ledger(t.TempDir())
+			m := &market{Seller: fetchtest.NewSeller(ledger), store: &l402http.MemoryStore{}, url: "http://shop"}
+			m.ValidFor = time.Minute
+			wallet := &fetchtest.Wallet{Ledger: ledger, Before: func(context.Context) error { return errBroken }}
+			m.buyer = &l402http.Transport{Base: tripper{m.Seller}, Wallet: wallet, Store: m.store, Network: "regtest", MaxCost: 1000_000}
+			_, _, err := m.get(t, "/a")
+			wantCode(t, err, l402http.CodePaymentUnresolved)
+			wallet.Before = nil
+			time.Sleep(2 * time.Minute)
+			_, _, err = m.get(t, "/a")
+			wantCode(t, err, l402http.CodeBadChallenge)
+			m.wantPayments(t, 0)
+		})
+	})
+}
+
+// TestApprovalThatTakesTooLong: what has expired while the user thought about it
+// is not paid.
+func TestApprovalThatTakesTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ledger := fetchtest.Ledger(t.TempDir())
+		m := &market{Seller: fetchtest.NewSeller(ledger), store: &l402http.MemoryStore{}, url: "http://shop"}
+		m.buyer = &l402http.Transport{Base: tripper{m.Seller}, Wallet: &fetchtest.Wallet{Ledger: ledger},
+			Store: m.store, Network: "regtest", MaxCost: 1000_000,
+			Approve: func(context.Context, l402http.Offer) error { time.Sleep(2 * time.Hour); return nil }}
+		_, _, err := m.get(t, "/a")
+		wantCode(t, err, l402http.CodeInvoiceExpired)
+		m.wantPayments(t, 0)
+	})
+}

@@ -67,27 +67,34 @@ func (x *exchange) obtainAlone(ctx context.Context, demands []demand) (*Purchase
 	if err := x.mayBuy(held, c); err != nil {
 		return nil, err
 	}
-	p, err := x.buy(ctx, c)
-	if err == nil {
+	if x.bought, err = x.buy(ctx, c); err == nil {
 		x.setAside(held, c)
 	}
-	return p, err
+	return x.bought, err
 }
 
 // mayBuy stops a purchase after a token that was paid for and never once
-// accepted, since the next would fare alike, and after too many attempts.
+// accepted, since the next would fare alike, after one that this very request
+// bought, whatever it says of itself, and after too many attempts.
 func (x *exchange) mayBuy(held []Purchase, c demand) error {
+	if x.bought != nil {
+		return x.refusesPaid(*x.bought)
+	}
 	for _, p := range held {
 		if p.State == StatePaid && slices.Contains(x.tried, p.Hash) && !p.Used && !p.Expired(time.Now()) &&
 			(p.Path == x.path || x.sameThing(p, c)) {
-			return fail(CodeTokenRefused, "ask the seller; remove the token to buy again",
-				"%s refuses the token that was bought from it for %d sat", x.origin, Sat(p.Amount))
+			return x.refusesPaid(p)
 		}
 	}
 	if x.sent > maxAttempts {
 		return fail(CodeTokenRefused, "", "%s refused %d tokens", x.origin, len(x.tried))
 	}
 	return nil
+}
+
+func (x *exchange) refusesPaid(p Purchase) error {
+	return fail(CodeTokenRefused, "ask the seller; remove the token to buy again",
+		"%s refuses the token that was bought from it for %d sat", x.origin, Sat(p.Amount))
 }
 
 // setAside retires the tokens that a new one has replaced, and not before: the
@@ -140,7 +147,8 @@ func (x *exchange) buy(ctx context.Context, c demand) (*Purchase, error) {
 	return &p, nil
 }
 
-// check reads the offer and says whether it may be paid at that time.
+// check reads the offer and says whether it may be paid at that time, and after
+// the approval, which may take its own, still.
 func (x *exchange) check(ctx context.Context, c demand, now time.Time) (Offer, error) {
 	offer, err := decodeOffer(c, x.t.network())
 	if err != nil {
@@ -150,10 +158,14 @@ func (x *exchange) check(ctx context.Context, c demand, now time.Time) (Offer, e
 	if err := offer.Payable(x.t.MaxCost, x.t.network(), now); err != nil {
 		return Offer{}, err
 	}
-	if x.t.Approve != nil {
-		return offer, x.t.Approve(ctx, offer)
+	if x.t.Approve == nil {
+		return offer, nil
 	}
-	return offer, nil
+	start := time.Now()
+	if err := x.t.Approve(ctx, offer); err != nil {
+		return Offer{}, err
+	}
+	return offer, offer.Payable(x.t.MaxCost, x.t.network(), now.Add(time.Since(start)))
 }
 
 // pay pays a journalled purchase and records the outcome in p and the store.
