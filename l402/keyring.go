@@ -38,6 +38,12 @@ func NewKeyring(current MasterKey, older ...MasterKey) (*Keyring, error) {
 // Current returns the id of the key that mints.
 func (r *Keyring) Current() KeyID { return r.current.ID() }
 
+// Has reports whether the keyring holds the key.
+func (r *Keyring) Has(id KeyID) bool {
+	_, ok := r.byID[id]
+	return ok
+}
+
 // holds reports whether every key of the other keyring is in this one.
 func (r *Keyring) holds(other *Keyring) bool {
 	for id, key := range other.byID {

@@ -31,6 +31,7 @@ type book struct {
 	journal  Journal
 	rand     io.Reader
 	log      *slog.Logger
+	revoked  func(l402.TokenID) bool // nil: none is
 	rules    atomic.Pointer[rules]
 
 	mu       sync.Mutex
@@ -48,6 +49,8 @@ type book struct {
 // be read once done is closed.
 type entry struct {
 	OpenChallenge
+	id   l402.TokenID // by which it is revoked: the payment hash where there is no token
+	key  l402.KeyID   // of the token, or that which made the first Payment challenge
 	done chan struct{}
 	err  error
 
@@ -124,13 +127,12 @@ func (b *book) prepare(sale Sale, client who, now time.Time) (*entry, lntypes.Pr
 			return nil, preimage, err
 		}
 	}
-	return &entry{
-		OpenChallenge: OpenChallenge{
-			Hash: preimage.Hash(), Token: token, Service: sale.Service, Price: sale.Price,
-			Client: client.key, Prefix: client.prefix, Created: now, Expires: now.Add(expiry),
-		},
-		done: make(chan struct{}), busy: true,
-	}, preimage, nil
+	e := b.newEntry(OpenChallenge{
+		Hash: preimage.Hash(), Token: token, Service: sale.Service, Price: sale.Price,
+		Client: client.key, Prefix: client.prefix, Created: now, Expires: now.Add(expiry),
+	})
+	e.busy = true
+	return e, preimage, nil
 }
 
 // mint records an inserted challenge, has the node make its invoice, and lets
@@ -156,6 +158,10 @@ func (b *book) mint(ctx context.Context, e *entry, inv NewInvoice) {
 func (b *book) finish(e *entry, bolt11 string, err error, doomed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.settle(e, bolt11, err, doomed)
+}
+
+func (b *book) settle(e *entry, bolt11 string, err error, doomed bool) {
 	e.Invoice, e.err, e.busy, e.doomed = bolt11, err, false, doomed
 	switch {
 	case doomed:
@@ -167,13 +173,17 @@ func (b *book) finish(e *entry, bolt11 string, err error, doomed bool) {
 }
 
 // giveBack undoes the exchange of a victim, whose invoice could not be
-// cancelled, for e.
+// cancelled, for e. Nobody is given the victim's challenge again.
 func (b *book) giveBack(victim, e *entry, err error) {
-	b.finish(e, "", err, false)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	victim.Client = nil
-	b.insert(victim)
+	if b.byHash[victim.Hash] == nil {
+		open := victim.OpenChallenge // who was given it may be reading that
+		open.Client = nil
+		back := &entry{OpenChallenge: open, id: victim.id, key: victim.key, done: victim.done, doomed: victim.doomed}
+		b.insert(back)
+	}
+	b.settle(e, "", err, false)
 }
 
 // cancel makes sure that an invoice cannot be paid any more, and records it.
@@ -201,14 +211,14 @@ func (e *entry) wait(ctx context.Context) (OpenChallenge, error) {
 	}
 }
 
-// reusable returns the client's challenge when it may be given out again: not
-// near expiry, that is, with a quarter of its life left.
+// reusable returns the client's challenge when it may be given out again: worth
+// paying, and not near expiry, that is, with a quarter of its life left.
 func (b *book) reusable(key *[32]byte, now time.Time) *entry {
 	if key == nil {
 		return nil
 	}
 	e := b.byClient[*key]
-	if e == nil || e.Expires.Sub(now) < e.Expires.Sub(e.Created)/4 {
+	if e == nil || e.Expires.Sub(now) < e.Expires.Sub(e.Created)/4 || b.worthless(e) {
 		return nil
 	}
 	return e
@@ -271,7 +281,7 @@ func (b *book) restore(open []OpenChallenge) {
 			}
 			b.remove(old)
 		}
-		e := &entry{OpenChallenge: c, done: make(chan struct{})}
+		e := b.newEntry(c)
 		close(e.done)
 		b.insert(e)
 	}

@@ -195,7 +195,7 @@ func NewSeller(cfg SellerConfig) (*Seller, error) {
 		redemptions: cfg.Redemptions,
 		network:     cfg.Network,
 		book: &book{
-			invoicer: cfg.Invoicer, journal: cfg.Journal, rand: rand.Reader, log: cfg.Log,
+			invoicer: cfg.Invoicer, journal: cfg.Journal, rand: rand.Reader, log: cfg.Log, revoked: cfg.Revoked,
 			byHash: map[lntypes.Hash]*entry{}, byClient: map[[32]byte]*entry{}, byPrefix: map[netip.Prefix]int{},
 			ripeAt: map[netip.Prefix]time.Time{},
 		},
@@ -206,7 +206,7 @@ func NewSeller(cfg SellerConfig) (*Seller, error) {
 
 // Update changes how the Seller sells from now on: Keys, MaxOpen,
 // InvoiceExpiry, SameAddress and Realm. The rest of the configuration stays. What has
-// been minted is not touched.
+// been minted is not touched; see Withdraw.
 func (s *Seller) Update(cfg SellerConfig) error {
 	if err := cfg.takeDefaults(); err != nil {
 		return err
