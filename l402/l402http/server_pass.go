@@ -85,7 +85,7 @@ func (a *watched) settle(status int) {
 	h := a.Header()
 	delete(h, l402.HeaderCharged) // only the seller may say so
 	delete(h, mpp.HeaderReceipt)
-	if failedAnswer(status, h) {
+	if failedAnswer(a.request, status, h) {
 		a.giveBack()
 		return
 	}
@@ -120,8 +120,9 @@ func (a *watched) end() {
 }
 
 // failedAnswer reports whether an answer is the handler's failure: a 5xx, or a
-// gRPC status that stands for one, where the answer has nothing but trailers.
-func failedAnswer(status int, h http.Header) bool {
+// gRPC status that stands for one, where the answer has nothing but trailers. A
+// deadline that the client has set is its own doing.
+func failedAnswer(r *http.Request, status int, h http.Header) bool {
 	if status >= http.StatusInternalServerError {
 		return true
 	}
@@ -134,8 +135,10 @@ func failedAnswer(status int, h http.Header) bool {
 		return true
 	}
 	switch n {
-	case 2, 4, 12, 13, 14, 15: // unknown, deadline, unimplemented, internal, unavailable, data loss
+	case 2, 12, 13, 14, 15: // unknown, unimplemented, internal, unavailable, data loss
 		return true
+	case 4: // deadline
+		return r.Header.Get("Grpc-Timeout") == ""
 	}
 	return false
 }

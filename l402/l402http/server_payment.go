@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/lightningnetwork/lnd/lntypes"
@@ -93,9 +94,25 @@ func fits(sold mpp.Sold, sale Sale, now time.Time) error {
 	return nil
 }
 
-// realmOf is the realm of a request's challenges.
+// realmOf is the realm of a request's challenges. All spellings of one host are
+// one realm, since buyers keep what they paid for by the origin.
 func (r *rules) realmOf(req *http.Request, sale Sale) string {
-	return cmp.Or(r.realm, req.Host, sale.Service)
+	return cmp.Or(r.realm, plainHost(req.Host), sale.Service)
+}
+
+// plainHost is a host in lower case, without the dot that may end a name and
+// the port that http and https have by themselves.
+func plainHost(host string) string {
+	host = strings.ToLower(host)
+	name, port := host, ""
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+		name, port = host[:i], host[i:]
+	}
+	switch port {
+	case ":", ":80", ":443":
+		port = ""
+	}
+	return strings.TrimSuffix(name, ".") + port
 }
 
 // writePayment adds the Payment challenge for the invoice to h.

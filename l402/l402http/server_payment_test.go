@@ -474,3 +474,66 @@ func TestWatchingDoesNotHideTheConnection(t *testing.T) {
 		t.Errorf("%d %v", resp.StatusCode, resp.Header)
 	}
 }
+
+// TestPaymentRealmIsTheHost in whatever spelling the buyer names it.
+func TestPaymentRealmIsTheHost(t *testing.T) {
+	s := newShop(t, l402http.SellerConfig{Redemptions: newUsed()})
+	h := s.offers(t, both("weather", 100_000))
+	from := func(host string, headers ...string) *http.Response {
+		r := httptest.NewRequest(http.MethodGet, "/x", nil)
+		r.Host, r.RemoteAddr = host, alice
+		for i := 0; i+1 < len(headers); i += 2 {
+			r.Header.Add(headers[i], headers[i+1])
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w.Result()
+	}
+	for name, c := range map[string]struct {
+		bought, used string
+		status       int
+	}{
+		"ok/case":          {"Shop.Example", "shop.example", http.StatusOK},
+		"ok/dot":           {"shop.example.", "shop.example", http.StatusOK},
+		"ok/https port":    {"shop.example:443", "shop.example", http.StatusOK},
+		"ok/http port":     {"shop.example", "shop.example.:80", http.StatusOK},
+		"ok/IPv6":          {"[2001:DB8::80]", "[2001:db8::80]:443", http.StatusOK},
+		"fail/other port":  {"shop.example:8080", "shop.example", http.StatusPaymentRequired},
+		"fail/other host":  {"shop.example", "shop.example.org", http.StatusPaymentRequired},
+		"fail/end of IPv6": {"[2001:db8::80]", "[2001:db8:]", http.StatusPaymentRequired},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c2 := s.payPayment(t, from(c.bought))
+			if got := from(c.used, payment(t, c2)...).StatusCode; got != c.status {
+				t.Errorf("bought at %s, used at %s: %d, want %d", c.bought, c.used, got, c.status)
+			}
+		})
+	}
+}
+
+// TestDeadlineOfTheClient: a call that ends by the client's own deadline has
+// been answered; one that ends by the backend's has not.
+func TestDeadlineOfTheClient(t *testing.T) {
+	for name, c := range map[string]struct {
+		timeout string
+		charged bool
+	}{"ok/backend's": {"", false}, "fail/client's": {"1m", true}} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := paymentShop(t)
+			h, err := s.seller.Handler(both("weather", 100_000), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Grpc-Status", "4")
+			}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			paid := s.payPayment(t, ask(h, alice))
+			headers := payment(t, paid)
+			if c.timeout != "" {
+				headers = append(headers, "Grpc-Timeout", c.timeout)
+			}
+			if resp := ask(h, alice, headers...); (resp.Header.Get(l402.HeaderCharged) != "no") != c.charged {
+				t.Errorf("%v", resp.Header)
+			}
+		})
+	}
+}
