@@ -17,6 +17,7 @@ import (
 	"github.com/lightningnetwork/lnd/cert"
 
 	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/lightning"
 	"github.com/leydenln/leyden/internal/until"
 	"github.com/leydenln/leyden/l402"
 )
@@ -222,6 +223,44 @@ func TestReloadReadsKeys(t *testing.T) {
 	if err := g.Reload(t.Context()); fault.Code(err) != "key_missing" {
 		t.Errorf("no key file: %v", err)
 	}
+}
+
+// TestDroppedKeySellsNothing: what a dropped key minted and nobody has paid is
+// neither given again, also by a gate that starts, nor payable for long.
+func TestDroppedKeySellsNothing(t *testing.T) {
+	node, b, dir := newFakeNode(), newBackend(t), t.TempDir()
+	services := fmt.Sprintf(twoServices, b.addr())
+	client := []string{"L402-Client", l402.ClientNonce{1}.String()}
+	dropped := func(t *testing.T, g *Gate, old l402.Challenge) l402.Challenge {
+		t.Helper()
+		next := challenge(t, get(t, g, "/news/1", client...))
+		if next.Invoice == old.Invoice {
+			t.Fatal("the buyer is to pay for a token of a dropped key")
+		}
+		g.watcher.tidy(t.Context())
+		if inv, err := node.LookupInvoice(t.Context(), identifierOf(t, old.Tokens[0]).PaymentHash); err != nil ||
+			inv.State != lightning.InvoiceCanceled {
+			t.Errorf("the old invoice is %s, %v", inv.State, err)
+		}
+		return next
+	}
+	g := openGate(t, dir, node, services)
+	first := challenge(t, get(t, g, "/news/1", client...))
+	if _, err := g.rotate(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	second := dropped(t, g, first)
+	if err := g.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rotateKeys(filepath.Join(dir, keyFile), true); err != nil {
+		t.Fatal(err)
+	}
+	g = openGate(t, dir, node, services)
+	if err := g.watcher.reconcile(t.Context(), time.Time{}); err != nil { // gives the invoices back to the seller
+		t.Fatal(err)
+	}
+	dropped(t, g, second)
 }
 
 func identifierOf(t *testing.T, token l402.Token) l402.Identifier {

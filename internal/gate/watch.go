@@ -135,25 +135,33 @@ func (w *watcher) listen(parent context.Context, node Node) error {
 	return err
 }
 
-// sweep looks at intervals for open invoices that have expired, for new
-// revocations and for old records, until ctx ends.
+// sweep looks at intervals for open invoices that have expired or buy nothing
+// any more, for new revocations and for old records, until ctx ends.
 func (w *watcher) sweep(ctx context.Context) {
 	for pause(ctx, sweepInterval); ctx.Err() == nil; pause(ctx, sweepInterval) {
-		if err := w.loadRevocations(ctx); err != nil && ctx.Err() == nil {
-			w.log.Error("read revocations", "err", err)
-		}
-		if _, err := w.db.Prune(ctx, time.Now().Add(-keepUnpaid), maxUnpaid); err != nil && ctx.Err() == nil {
-			w.log.Error("forget old records", "err", err)
-		}
-		if _, err := w.db.PruneRedemptions(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			w.log.Error("forget old redemptions", "err", err)
-		}
-		if w.link == nil || w.link.Ready() != nil {
-			continue
-		}
-		if err := w.reconcile(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			w.log.Warn("look up expired invoices", "err", err)
-		}
+		w.tidy(ctx)
+	}
+}
+
+// tidy is one sweep.
+func (w *watcher) tidy(ctx context.Context) {
+	if err := w.loadRevocations(ctx); err != nil && ctx.Err() == nil {
+		w.log.Error("read revocations", "err", err)
+	}
+	if _, err := w.db.Prune(ctx, time.Now().Add(-keepUnpaid), maxUnpaid); err != nil && ctx.Err() == nil {
+		w.log.Error("forget old records", "err", err)
+	}
+	if _, err := w.db.PruneRedemptions(ctx, time.Now()); err != nil && ctx.Err() == nil {
+		w.log.Error("forget old redemptions", "err", err)
+	}
+	if w.link == nil || w.link.Ready() != nil {
+		return
+	}
+	if err := w.reconcile(ctx, time.Now()); err != nil && ctx.Err() == nil {
+		w.log.Warn("look up expired invoices", "err", err)
+	}
+	if err := w.seller.Withdraw(ctx); err != nil && ctx.Err() == nil {
+		w.log.Warn("cancel invoices that buy nothing any more", "err", err)
 	}
 }
 
