@@ -22,6 +22,8 @@ type patientBody struct {
 	// armed is when the connection gives up, in nanoseconds since 1970, 0 once
 	// the body has been read.
 	armed atomic.Int64
+	// broken is why the body cannot be read on, nil for no reason.
+	broken atomic.Pointer[error]
 }
 
 // patientKey is the key of a context's *patientBody.
@@ -55,6 +57,17 @@ func fellSilent(r *http.Request) bool {
 	return armed != 0 && time.Now().UnixNano() >= armed
 }
 
+// sentBroken reports whether an error is that of a body that the client sent
+// in a form that cannot be read.
+func sentBroken(r *http.Request, err error) bool {
+	b, ok := r.Context().Value(patientKey{}).(*patientBody)
+	if !ok {
+		return false
+	}
+	why := b.broken.Load()
+	return why != nil && errors.Is(err, *why)
+}
+
 // arm makes sure that the next read waits for no less than the silence, and
 // for no more than a quarter longer.
 func (b *patientBody) arm() {
@@ -78,9 +91,12 @@ func (b *patientBody) set(deadline time.Time) {
 func (b *patientBody) Read(p []byte) (int, error) {
 	b.arm()
 	n, err := b.ReadCloser.Read(p)
-	if errors.Is(err, io.EOF) {
+	switch {
+	case errors.Is(err, io.EOF):
 		b.armed.Store(0)
 		b.set(time.Time{})
+	case err != nil && !errors.Is(err, http.ErrBodyReadAfterClose):
+		b.broken.Store(&err)
 	}
 	return n, err
 }

@@ -3,6 +3,8 @@ package gate
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -235,6 +237,35 @@ func TestPaymentAndCrash(t *testing.T) {
 			t.Errorf("%s: %d", name, resp.StatusCode)
 		}
 	}
+}
+
+// TestPaymentAndBrokenBody: a client that sends a body nobody can read gets
+// nothing back for that, though the backend did not answer.
+func TestPaymentAndBrokenBody(t *testing.T) {
+	node := newFakeNode()
+	began := make(chan struct{}, 1)
+	b := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began <- struct{}{} // the work is done before the body is read
+		_, _ = io.Copy(io.Discard, r.Body)
+	}))
+	defer b.Close()
+	g := openGate(t, t.TempDir(), node, fmt.Sprintf(paymentServices, strings.TrimPrefix(b.URL, "http://")))
+	paid := presents(t, payFor(t, node, wantsPayment(t, get(t, g, "/cheap/x"))))
+	head := "POST /cheap/x HTTP/1.1\r\nHost: " + g.Addr().String() + "\r\n" + paid[0] + ": " + paid[1] +
+		"\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
+	conn, err := net.Dial("tcp", g.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, head); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, began, "the backend has the request")
+	if answer := converse(conn, "nonsense\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 400") || !strings.Contains(answer, "bad_body") {
+		t.Errorf("%.200q", answer)
+	}
+	refusedWith(t, get(t, g, "/cheap/x", paid...), "payment_used")
 }
 
 func TestPaymentAlone(t *testing.T) {

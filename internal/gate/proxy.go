@@ -89,6 +89,9 @@ func (p *proxies) failed(w http.ResponseWriter, r *http.Request, s *Service, err
 		writeError(w, http.StatusRequestTimeout, "body_timeout", "the request's body stopped arriving")
 	case r.Context().Err() != nil || errors.Is(err, context.Canceled):
 		w.WriteHeader(statusClientGone) // for the log
+	case sentBroken(r, err):
+		w.Header().Set("Connection", "close")
+		writeError(w, http.StatusBadRequest, "bad_body", "the request's body cannot be read")
 	default:
 		p.log.Warn("backend failed", "service", s.Name, "backend", s.Address, "err", err)
 		writeError(w, http.StatusBadGateway, "backend_unreachable",
