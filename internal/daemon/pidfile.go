@@ -22,6 +22,12 @@ import (
 // pollInterval is how often a stop looks whether the process has ended.
 const pollInterval = 20 * time.Millisecond
 
+// How often, and with which pauses, a lock is tried that somebody holds.
+const (
+	lockTries = 10
+	lockPause = 2 * time.Millisecond
+)
+
 // Lock is a pid file held by this process. The lock, not the number in the
 // file, says that the process lives: the kernel drops it whatever kills us.
 type Lock struct {
@@ -38,7 +44,7 @@ func Acquire(path string) (*Lock, error) {
 	if err != nil {
 		return nil, fault.New("write_failed", "check the folder's owner and mode", "pid file: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := lock(f); err != nil {
 		pid := readPid(f)
 		f.Close()
 		return nil, fault.New("already_running", "stop it first",
@@ -49,6 +55,18 @@ func Acquire(path string) (*Lock, error) {
 		return nil, fault.New("write_failed", "free some space, then try again", "pid file: %w", err)
 	}
 	return &Lock{file: f}, nil
+}
+
+// lock locks the file. Running, in another process, holds it for a moment too,
+// so one refusal says nothing.
+func lock(f *os.File) error {
+	for tries := 1; ; tries++ {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) || tries == lockTries {
+			return err
+		}
+		time.Sleep(lockPause)
+	}
 }
 
 // Release empties the pid file and lets go of it. The file stays, so that two
