@@ -44,7 +44,13 @@ func gateInitCmd(app *App) *cobra.Command {
 		Use:   "init",
 		Short: "Write a gate.yaml that is connected to the local node",
 		Args:  voice.Args(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.Price < 1 {
+				return voice.UsageError(cmd, fmt.Errorf("--price %d: want 1 or more; what is free has auth: off in gate.yaml", o.Price))
+			}
+			if o.Port < 1 || o.Port > 65535 {
+				return voice.UsageError(cmd, fmt.Errorf("--port %d: want 1 to 65535", o.Port))
+			}
 			if o.LndDir == "" {
 				o.LndDir = app.Home.Node()
 				app.fillFromNode(&o)

@@ -3,6 +3,7 @@ package leyden
 import (
 	"bytes"
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -110,5 +111,21 @@ func TestStatsTable(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in %s", want, out.String())
 		}
+	}
+}
+
+// TestGateInitRefuses: a zero that somebody typed is not the default.
+func TestGateInitRefuses(t *testing.T) {
+	for _, args := range [][]string{{"--price", "0"}, {"--price", "-5"}, {"--port", "0"}, {"--port", "99999"}} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			home := t.TempDir()
+			app := &App{Out: new(bytes.Buffer), Err: new(bytes.Buffer)}
+			if status := Run(t.Context(), app, append([]string{"--home", home, "gate", "init", "--network", "regtest"}, args...)); status != 2 {
+				t.Errorf("status %d", status)
+			}
+			if entries, err := os.ReadDir(home); err != nil || len(entries) != 0 {
+				t.Errorf("%v, %v", entries, err)
+			}
+		})
 	}
 }
