@@ -2,11 +2,14 @@ package gate
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
+	"time"
 
 	"github.com/leydenln/leyden/internal/fault"
 )
@@ -18,6 +21,9 @@ const (
 	// mostLines how many may wait.
 	enoughLines = 64 << 10
 	mostLines   = 4 << 20
+
+	// writePatience is how long a pipe that nobody empties is waited for.
+	writePatience = time.Second
 )
 
 // accessLog is a file with a line for each request. Lines wait in memory until
@@ -44,7 +50,7 @@ func newAccessLog(log *slog.Logger) *accessLog {
 }
 
 // openAccessLog opens the file of a configuration for appending; nil for none.
-// Code bad_config.
+// It waits for nobody: a named pipe must have its reader. Code bad_config.
 func (c *Config) openAccessLog() (*os.File, error) {
 	switch c.AccessLog {
 	case "":
@@ -52,8 +58,11 @@ func (c *Config) openAccessLog() (*os.File, error) {
 	case "-":
 		return os.Stderr, nil
 	}
-	f, err := os.OpenFile(c.AccessLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, accessMode)
-	if err != nil {
+	f, err := os.OpenFile(c.AccessLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY|syscall.O_NONBLOCK, accessMode)
+	switch {
+	case errors.Is(err, syscall.ENXIO):
+		return nil, fault.New(CodeBadConfig, "start what reads it first", "accesslog: nobody reads the pipe %s", c.AccessLog)
+	case err != nil:
 		return nil, fault.New(CodeBadConfig, "correct gate.yaml", "accesslog: %w", err)
 	}
 	return f, nil
@@ -111,6 +120,7 @@ func (a *accessLog) flush() {
 	if len(lines) == 0 || a.file == nil {
 		return
 	}
+	_ = a.file.SetWriteDeadline(time.Now().Add(writePatience)) // only a pipe has one
 	if a.torn {
 		if _, err := a.file.WriteString("\n"); err != nil {
 			a.fail(lines, err)

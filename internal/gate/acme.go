@@ -43,7 +43,7 @@ type authority struct {
 	roots *x509.CertPool
 	log   *slog.Logger
 
-	// Made by begin, nil before.
+	// Made by prepare and manage, nil before.
 	cache  *certmagic.Cache
 	config *certmagic.Config
 	issuer *certmagic.ACMEIssuer
@@ -79,6 +79,14 @@ func (t acmeTerms) roots() (*x509.CertPool, error) {
 // the authority, tries again until it has one, and keeps it new. addr is where
 // the gate listens already. To be called once, before the first handshake.
 func (a *authority) begin(addr net.Addr) error {
+	if err := a.prepare(addr); err != nil {
+		return err
+	}
+	return a.manage()
+}
+
+// prepare makes what gets certificates.
+func (a *authority) prepare(addr net.Addr) error {
 	logger := zap.New(slogCore{log: a.log})
 	a.cache = certmagic.NewCache(certmagic.CacheOptions{
 		GetConfigForCert: func(certmagic.Certificate) (*certmagic.Config, error) { return a.config, nil },
@@ -101,6 +109,11 @@ func (a *authority) begin(addr net.Addr) error {
 		ListenHost: host, AltHTTPPort: number, AltTLSALPNPort: number, Logger: logger,
 	})
 	a.config.Issuers = []certmagic.Issuer{a.issuer}
+	return nil
+}
+
+// manage loads the certificate that is there, and has one got and renewed.
+func (a *authority) manage() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	a.cancel = cancel
 	return a.config.ManageAsync(ctx, []string{a.terms.name})

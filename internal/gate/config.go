@@ -116,6 +116,7 @@ type Config struct {
 	later `yaml:",inline"`
 
 	path   string // of the file, "" for none
+	dir    string // the gate's folder where the file names none
 	places places
 }
 
@@ -132,7 +133,7 @@ func Load(path, dir string) (*Config, error) {
 
 // Parse is Load for bytes already read.
 func Parse(path string, data []byte, dir string) (*Config, error) {
-	c := &Config{path: path, places: findPlaces(data)}
+	c := &Config{path: path, dir: dir, places: findPlaces(data)}
 	if err := config.ParseStrictYAML(path, data, c); err != nil {
 		return nil, c.places.name(err)
 	}

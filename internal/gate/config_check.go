@@ -84,6 +84,9 @@ func (c *Config) check() error {
 		return at("tlscertpath", "and insecure: true exclude each other")
 	case c.ServeStatic && c.StaticRoot == "":
 		return at("servestatic", "needs staticroot")
+	case c.ServeStatic && c.holdsSecrets(c.StaticRoot):
+		return at("staticroot", "%q holds files of the gate that are nobody's business, its keys above all: want a folder of its own",
+			c.StaticRoot)
 	case c.Challenges.Expiry < duration(time.Second) || c.Challenges.Expiry > duration(365*24*time.Hour):
 		return at("challenges.expiry", "%v: want 1s to 8760h", time.Duration(c.Challenges.Expiry))
 	case c.Limits.MaxHeaderBytes < 1<<10 || c.Limits.MaxHeaderBytes > 16<<20:
@@ -102,6 +105,16 @@ func (c *Config) check() error {
 		return err
 	}
 	return c.checkServices()
+}
+
+// holdsSecrets reports whether what the gate keeps for itself is in a folder.
+func (c *Config) holdsSecrets(folder string) bool {
+	file, err := c.expand(filepath.Base(c.path))
+	own := []string{file, c.BaseDir, c.SQLite.DBFile, c.TLSKeyPath, c.Authenticator.MacDir}
+	return err != nil || slices.ContainsFunc(own, func(path string) bool {
+		way, err := filepath.Rel(folder, path)
+		return path != "" && (err != nil || filepath.IsLocal(way))
+	})
 }
 
 func (c *Config) checkAutoCert() error {

@@ -76,6 +76,7 @@ var mistakes = map[string]string{
 	"ratelimit_without_per":      `line 7: service "api": ratelimits.per is missing`,
 	"ratelimit_without_requests": `line 2: ratelimits.requests is missing`,
 	"same_name":                  `line 2: service "a" is there twice: tokens of one would open the other`,
+	"static_of_all":              `line 2: staticroot "`,
 	"static_without_root":        "line 1: servestatic needs staticroot",
 	"tls_cert_of_http":           `line 5: service "api": tlscertpath needs protocol: https`,
 	"two_dbfiles":                "line 1: sqlite.databasefilename and sqlite.dbfile differ: keep one",

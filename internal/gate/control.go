@@ -27,6 +27,9 @@ const (
 	controlServices    = "GET /services"
 )
 
+// restartHint is for a gate that runs and does not answer.
+const restartHint = "see its log; leyden gate stop, then leyden gate start"
+
 // controlTimeout bounds one call.
 const controlTimeout = 20 * time.Second
 
@@ -140,13 +143,13 @@ func callControl(ctx context.Context, home config.Home, call string, into any) e
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return fault.New("no_control", "leyden gate status", "the running gate does not answer at %s: %w", socketFile(home), err)
+		return fault.New("no_control", restartHint, "the running gate does not answer at %s: %w", socketFile(home), err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		var refusal controlError
 		if err := json.NewDecoder(resp.Body).Decode(&refusal); err != nil || refusal.Error == nil {
-			return fault.New("no_control", "leyden gate status", "the running gate answers with status %s", resp.Status)
+			return fault.New("no_control", restartHint, "the running gate answers with status %s", resp.Status)
 		}
 		return fault.New(refusal.Error.Code, refusal.Error.Hint, "%s", refusal.Error.Message)
 	}

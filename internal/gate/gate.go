@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/leydenln/leyden/internal/daemon"
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/files"
 	"github.com/leydenln/leyden/internal/lightning"
@@ -22,15 +23,20 @@ import (
 
 const shutdownTimeout = 10 * time.Second
 
+// lockFile is the file in the gate's folder that a running gate holds.
+const lockFile = "gate.lock"
+
 // Gate is one running gate. What a reload replaces is in its generation.
 type Gate struct {
 	log         *slog.Logger
 	level       *slog.LevelVar // of log; nil when it is none of ours
+	lock        *daemon.Lock
 	db          *gatedb.DB
 	link        *link
 	watcher     *watcher
 	seller      *l402http.Seller // nil when nobody is charged
 	redemptions *redemptions
+	journal     *journal // of seller
 	server      *http.Server
 	listener    net.Listener
 	upgrades    *upgrades
@@ -47,9 +53,9 @@ type Gate struct {
 }
 
 // Start opens everything and serves. A node that does not answer now is fine:
-// tokens sold earlier pass. Errors: bad_config, insecure_file, key_missing,
-// bad_key_file, bad_tls, port_in_use, those of the database, and of a node
-// that answers but refuses our certificate or macaroon.
+// tokens sold earlier pass. Errors: already_running, bad_config,
+// insecure_file, key_missing, bad_key_file, bad_tls, port_in_use, those of the
+// database, and of a node that answers but refuses our certificate or macaroon.
 func Start(ctx context.Context, cfg *Config, log *slog.Logger) (*Gate, error) {
 	return start(ctx, cfg, log, func() (Node, error) { return dialLnd(cfg.Authenticator) })
 }
@@ -67,6 +73,9 @@ func start(ctx context.Context, cfg *Config, log *slog.Logger, dial func() (Node
 func (g *Gate) open(ctx context.Context, cfg *Config, dial func() (Node, error)) error {
 	err := files.MkdirPrivate(cfg.BaseDir)
 	if err != nil {
+		return err
+	}
+	if g.lock, err = cfg.lock(); err != nil {
 		return err
 	}
 	if g.db, err = gatedb.Open(ctx, cfg.SQLite.DBFile); err != nil {
@@ -109,6 +118,18 @@ func (g *Gate) open(ctx context.Context, cfg *Config, dial func() (Node, error))
 	return nil
 }
 
+// lock makes this the one process that uses the gate's folder: a second gate,
+// of another home, would restore the payments that the first is about to
+// answer. Code already_running.
+func (c *Config) lock() (*daemon.Lock, error) {
+	lock, err := daemon.Acquire(filepath.Join(c.BaseDir, lockFile))
+	if fault.Code(err) == "already_running" {
+		return nil, fault.New("already_running", "leyden gate stop, with the --home that it was started with",
+			"another gate uses the folder %s: %w", c.BaseDir, err)
+	}
+	return lock, err
+}
+
 // openSeller makes the part that charges, if anybody is charged.
 func (g *Gate) openSeller(ctx context.Context, cfg *Config, dial func() (Node, error)) error {
 	keys, err := g.openKeys(ctx, cfg)
@@ -122,6 +143,7 @@ func (g *Gate) openSeller(ctx context.Context, cfg *Config, dial func() (Node, e
 	g.link = &link{dial: dial, network: cfg.Authenticator.Network, settled: g.watcher.settle, log: g.log,
 		broken: make(chan error, 1)}
 	g.watcher.link = g.link
+	g.journal = &journal{db: g.db}
 	if g.redemptions, err = openRedemptions(ctx, g.db, g.log); err != nil {
 		return err
 	}
@@ -155,7 +177,7 @@ func (g *Gate) openKeys(ctx context.Context, cfg *Config) (*l402.Keyring, error)
 // sellerConfig says how the gate sells.
 func (g *Gate) sellerConfig(cfg *Config, keys *l402.Keyring) l402http.SellerConfig {
 	return l402http.SellerConfig{
-		Keys: keys, Invoicer: g.link, Revoked: g.watcher.isRevoked, Journal: journal{g.db},
+		Keys: keys, Invoicer: g.link, Revoked: g.watcher.isRevoked, Journal: g.journal,
 		MaxOpen: int(cfg.Challenges.MaxOpen), InvoiceExpiry: time.Duration(cfg.Challenges.Expiry),
 		SameAddress: cfg.Challenges.SameAddress, Body: answerBody, Log: g.log,
 		Redemptions: g.redemptions, Realm: cfg.Authenticator.MPPRealm, Network: cfg.Authenticator.Network.payment(),
@@ -239,6 +261,9 @@ func (g *Gate) close() error {
 	if g.db != nil {
 		errs = append(errs, g.db.Close())
 	}
+	if g.lock != nil {
+		errs = append(errs, g.lock.Release())
+	}
 	return errors.Join(errs...)
 }
 
@@ -249,6 +274,9 @@ func (g *Gate) listen(ctx context.Context, cfg *Config) (net.Listener, error) {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fault.New("port_in_use", "stop what listens there, or change listenaddr",
 			"address %s is in use", cfg.ListenAddr)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fault.New("listen_failed", "a port below 1024 needs CAP_NET_BIND_SERVICE: setcap, or systemd's AmbientCapabilities",
+			"listen on %s: %w", cfg.ListenAddr, err)
 	case err != nil:
 		return nil, fault.New("listen_failed", "change listenaddr", "listen on %s: %w", cfg.ListenAddr, err)
 	}

@@ -51,6 +51,7 @@ func (g *Gate) doorParts(next *generation) doorParts {
 func (g *Gate) install(next *generation) {
 	g.observer.counts.know(next.cfg.Services)
 	g.now.Store(next)
+	next.warnOfExpiry(g.log)
 }
 
 // ServeHTTP serves a request with the generation of this moment.
@@ -90,8 +91,14 @@ func (g *Gate) begin(next, last *generation) error {
 func (g *Gate) replace(next, last *generation) {
 	g.install(next)
 	last.retire()
-	if last.authority != nil && last.authority != next.authority {
-		last.authority.end()
+	last.endUnlike(next)
+}
+
+// endUnlike ends what a generation does by itself and another one, which goes
+// on, does not.
+func (n *generation) endUnlike(other *generation) {
+	if n.authority != nil && n.authority != other.authority {
+		n.authority.end()
 	}
 }
 

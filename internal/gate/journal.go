@@ -2,6 +2,8 @@ package gate
 
 import (
 	"context"
+	"sync"
+	"time"
 
 	"github.com/lightningnetwork/lnd/lntypes"
 
@@ -10,10 +12,40 @@ import (
 	"github.com/leydenln/leyden/l402/l402http"
 )
 
-// journal keeps the seller's open challenges in the database.
-type journal struct{ db *gatedb.DB }
+// troubleLasts is for how long a record that could not be written counts as
+// trouble: the next try says more, and nobody tries when health turns buyers
+// away.
+const troubleLasts = 30 * time.Second
 
-func (j journal) Minted(ctx context.Context, c l402http.OpenChallenge) error {
+// journal keeps the seller's open challenges in the database.
+type journal struct {
+	db *gatedb.DB
+
+	mu     sync.Mutex
+	failed error // the last record; nil when it was written
+	at     time.Time
+}
+
+// trouble returns why no challenge can be recorded, and so none be made; nil
+// when one can, or nobody has tried of late.
+func (j *journal) trouble() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if time.Since(j.at) > troubleLasts {
+		return nil
+	}
+	return j.failed
+}
+
+func (j *journal) Minted(ctx context.Context, c l402http.OpenChallenge) error {
+	err := j.record(ctx, c)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.failed, j.at = err, time.Now()
+	return err
+}
+
+func (j *journal) record(ctx context.Context, c l402http.OpenChallenge) error {
 	id := l402.TokenID(c.Hash)
 	if !c.Token.IsZero() {
 		minted, err := c.Token.Identifier()
@@ -32,7 +64,9 @@ func (j journal) Minted(ctx context.Context, c l402http.OpenChallenge) error {
 	return j.db.Mint(ctx, t)
 }
 
-func (j journal) Dropped(ctx context.Context, hash lntypes.Hash) error { return j.db.Cancel(ctx, hash) }
+func (j *journal) Dropped(ctx context.Context, hash lntypes.Hash) error {
+	return j.db.Cancel(ctx, hash)
+}
 
 // openChallenge is what the journal kept, with the invoice as the node knows
 // it, "" for not.

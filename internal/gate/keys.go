@@ -79,8 +79,7 @@ func openKeys(path string, known []l402.KeyID) (*l402.Keyring, error) {
 	keys, err := loadKeys(path)
 	if errors.Is(err, os.ErrNotExist) {
 		if len(known) > 0 {
-			return nil, fault.New("key_missing", "restore it from a backup, or move the gate's database away to begin anew",
-				"the master key file %s is gone: without it every token sold so far is worthless", path)
+			return nil, keyMissing(path)
 		}
 		if _, err := rotateKeys(path, false); err != nil {
 			return nil, err
@@ -95,6 +94,21 @@ func openKeys(path string, known []l402.KeyID) (*l402.Keyring, error) {
 		return nil, badKeyFile("%s: %w", path, err)
 	}
 	return ring, nil
+}
+
+// replaceKeys is rotateKeys for a gate that has sold with the known keys: when
+// their file is gone it makes no new one beside which they would be forgotten,
+// unless that is what is asked for.
+func replaceKeys(path string, known []l402.KeyID, dropOld bool) (Rotation, error) {
+	if len(known) > 0 && !dropOld && missing(path) {
+		return Rotation{}, keyMissing(path)
+	}
+	return rotateKeys(path, dropOld)
+}
+
+func keyMissing(path string) error {
+	return fault.New("key_missing", "restore it from a backup; to begin anew: leyden gate rotate-key --drop-old",
+		"the master key file %s is gone: without it every token sold so far is worthless", path)
 }
 
 func badKeyFile(format string, args ...any) error {

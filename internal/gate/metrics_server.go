@@ -37,6 +37,9 @@ func (g *Gate) health() Health {
 		if err := g.link.Ready(); err != nil {
 			return Health{"degraded", "the node cannot be used: " + err.Error(), fault.Code(err), true}
 		}
+		if err := g.journal.trouble(); err != nil {
+			return Health{"degraded", "nothing can be recorded: " + err.Error(), fault.Code(err), true}
+		}
 	}
 	return Health{Status: "ok", PaidPass: true}
 }

@@ -29,6 +29,7 @@ type stateCollector struct {
 var (
 	openInvoices = newDesc("leyden_gate_open_invoices", "Unpaid invoices on the node.")
 	nodeUp       = newDesc("leyden_gate_node_up", "1 when the node answers, so that tokens can be sold.")
+	certExpiry   = newDesc("leyden_gate_certificate_expiry_seconds", "When the certificate that is served ends, in Unix time.")
 	logLost      = newDesc("leyden_gate_accesslog_lost_total", "Lines of the access log that could not be written.")
 	settledCount = newDesc("leyden_gate_settled_total", "Invoices that were paid, since the records began.", "service")
 	settledMsat  = newDesc("leyden_gate_settled_msat_total", "What was paid, in msat, since the records began.", "service")
@@ -42,7 +43,7 @@ func newDesc(name, help string, labels ...string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (c *stateCollector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{openInvoices, nodeUp, logLost, settledCount, settledMsat, shadowCount, shadowMsat} {
+	for _, d := range []*prometheus.Desc{openInvoices, nodeUp, certExpiry, logLost, settledCount, settledMsat, shadowCount, shadowMsat} {
 		to <- d
 	}
 }
@@ -59,6 +60,9 @@ func (c *stateCollector) Collect(to chan<- prometheus.Metric) {
 		}
 		to <- prometheus.MustNewConstMetric(nodeUp, prometheus.GaugeValue, up)
 		to <- prometheus.MustNewConstMetric(openInvoices, prometheus.GaugeValue, float64(c.gate.seller.OpenInvoices()))
+	}
+	if cert := c.gate.now.Load().certificate(); cert != nil {
+		to <- prometheus.MustNewConstMetric(certExpiry, prometheus.GaugeValue, float64(cert.Expires.Unix()))
 	}
 	counter(logLost, c.gate.observer.access.lost.Load())
 	for _, t := range c.sums() {

@@ -30,7 +30,7 @@ func (g *Gate) Reload(ctx context.Context) error {
 }
 
 func (g *Gate) reload(ctx context.Context, old *generation) error {
-	cfg, err := Load(old.cfg.path, old.cfg.BaseDir)
+	cfg, err := Load(old.cfg.path, old.cfg.dir)
 	if err != nil {
 		return err
 	}
@@ -50,6 +50,7 @@ func (g *Gate) reload(ctx context.Context, old *generation) error {
 		return err
 	}
 	if err := g.takeOver(next, old, keys); err != nil {
+		next.endUnlike(old)
 		return errors.Join(err, closeLog(lines))
 	}
 	if err := g.observer.access.use(lines); err != nil {

@@ -6,7 +6,9 @@ import (
 	"path/filepath"
 
 	"github.com/leydenln/leyden/internal/config"
-	"github.com/leydenln/leyden/internal/daemon"
+	"github.com/leydenln/leyden/internal/files"
+	"github.com/leydenln/leyden/internal/store/gatedb"
+	"github.com/leydenln/leyden/l402"
 )
 
 // Rotation is what became of the master keys.
@@ -35,12 +37,32 @@ func RotateKey(ctx context.Context, home config.Home, configFlag string, dropOld
 		err := callControl(ctx, home, call, &r)
 		return r, err
 	}
-	lock, err := daemon.Acquire(pidFile(home)) // no gate may start meanwhile
+	if err := files.MkdirPrivate(f.cfg.BaseDir); err != nil {
+		return r, err
+	}
+	lock, err := f.cfg.lock() // no gate may start meanwhile
 	if err != nil {
 		return r, err
 	}
-	r, err = rotateKeys(filepath.Join(f.cfg.BaseDir, keyFile), dropOld)
+	known, err := f.cfg.knownKeys(ctx)
+	if err == nil {
+		r, err = replaceKeys(filepath.Join(f.cfg.BaseDir, keyFile), known, dropOld)
+	}
 	return r, errors.Join(err, lock.Release())
+}
+
+// knownKeys returns the keys that have minted before, by the records, if there
+// are any.
+func (c *Config) knownKeys(ctx context.Context) ([]l402.KeyID, error) {
+	if missing(c.SQLite.DBFile) {
+		return nil, nil
+	}
+	db, err := gatedb.Open(ctx, c.SQLite.DBFile)
+	if err != nil {
+		return nil, err
+	}
+	known, err := db.Keys(ctx)
+	return known, errors.Join(err, db.Close())
 }
 
 // rotate makes a new master key and mints with it at once.
@@ -48,7 +70,11 @@ func (g *Gate) rotate(ctx context.Context, dropOld bool) (Rotation, error) {
 	g.reloading.Lock()
 	defer g.reloading.Unlock()
 	cfg := g.now.Load().cfg
-	r, err := rotateKeys(filepath.Join(cfg.BaseDir, keyFile), dropOld)
+	known, err := g.db.Keys(ctx)
+	if err != nil {
+		return Rotation{}, err
+	}
+	r, err := replaceKeys(filepath.Join(cfg.BaseDir, keyFile), known, dropOld)
 	if err != nil {
 		return r, err
 	}

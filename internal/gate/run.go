@@ -55,6 +55,9 @@ func run(ctx context.Context, home config.Home, configFlag string, logTo io.Writ
 		return err
 	}
 	lock, err := daemon.Acquire(pidFile(home))
+	if fault.Code(err) == "already_running" {
+		return fault.New("already_running", "leyden gate stop; after a change of gate.yaml: leyden gate reload", "%w", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -116,7 +119,7 @@ func (g *Gate) wait(ctx context.Context, hangup <-chan os.Signal) error {
 func newLogger(w io.Writer, cfg *Config) (*slog.Logger, *slog.LevelVar) {
 	level := new(slog.LevelVar)
 	level.Set(cfg.level())
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})), level
+	return slog.New(newCalmHandler(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))), level
 }
 
 // Stop ends the running gate in order, within ctx. Code not_running.

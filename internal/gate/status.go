@@ -78,11 +78,17 @@ func findGate(home config.Home, configFlag string) (found, error) {
 	if err != nil {
 		return found{}, err
 	}
-	if on && record.Config == path {
+	if on && sameFile(record.Config, path) {
 		return found{nil, record, true, true}, nil
 	}
 	cfg, err := Load(path, home.Gate())
 	return found{cfg, record, on, false}, err
+}
+
+func sameFile(a, b string) bool {
+	one, errOne := os.Stat(a)
+	other, errOther := os.Stat(b)
+	return a == b || errOne == nil && errOther == nil && os.SameFile(one, other)
 }
 
 // database is the file of the records.
@@ -131,6 +137,10 @@ func (g *Gate) statusNow(ctx context.Context) (Status, error) {
 	s.Certificate = g.now.Load().certificate()
 	totals, err := g.db.Totals(ctx)
 	s.set(totals)
+	if g.link != nil && g.link.Ready() != nil {
+		s.Node.set(g.link.Ready()) // that no token is sold counts, whatever the node answers
+		return s, err
+	}
 	s.probe(ctx, cfg)
 	return s, err
 }
