@@ -48,6 +48,23 @@ func (s *Service) sale() (l402http.Sale, error) {
 	return sale, nil
 }
 
+// honours reports whether paying for an open challenge still buys what it was
+// for: since it was made the service may have gone, become free, changed its
+// schemes, or cost more than a Payment credential was sold for.
+func (g *Gate) honours(c l402http.OpenChallenge) bool {
+	for _, s := range g.now.Load().cfg.Services {
+		if string(s.Name) != c.Service {
+			continue
+		}
+		token, payment := s.AuthScheme.l402(), s.AuthScheme.payment()
+		if s.Auth.off || c.Token.IsZero() && !payment || !c.Token.IsZero() && !token {
+			return false
+		}
+		return !payment || c.Price >= s.Price.msat()
+	}
+	return false
+}
+
 // capabilityOf returns the capabilities that a request needs: all whose paths
 // match, also where only a backend that drops a path's parameters would see
 // it.

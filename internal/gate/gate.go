@@ -136,7 +136,7 @@ func (g *Gate) openSeller(ctx context.Context, cfg *Config, dial func() (Node, e
 	if err != nil {
 		return err
 	}
-	g.watcher = &watcher{db: g.db, log: g.log, started: time.Now()}
+	g.watcher = &watcher{db: g.db, log: g.log, started: time.Now(), honours: g.honours}
 	if err := g.watcher.loadRevocations(ctx); err != nil || cfg.Authenticator.Disable {
 		return err
 	}

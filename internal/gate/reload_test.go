@@ -263,6 +263,54 @@ func TestDroppedKeySellsNothing(t *testing.T) {
 	dropped(t, g, second)
 }
 
+// TestReloadWithdrawsWhatIsNoLongerSold: an invoice whose payment would open
+// nothing after a change of its service can soon not be paid any more.
+func TestReloadWithdrawsWhatIsNoLongerSold(t *testing.T) {
+	const head = "authenticator: {network: regtest, tlspath: t, macdir: m, enablempp: true}\ninsecure: true\nlistenaddr: 127.0.0.1:0\nservices:\n"
+	service := func(what string) string { return head + "  - {address: 'localhost:1', " + what + "}\n" }
+	for name, c := range map[string]struct {
+		was, is string
+		open    bool
+	}{
+		"ok/as before":                   {"name: a, price: 5", "name: a, price: 5", true},
+		"ok/cheaper":                     {"name: a, price: 5", "name: a, price: 4", true},
+		"ok/dearer, a token is a token":  {"name: a, price: 5, authscheme: l402", "name: a, price: 6, authscheme: l402", true},
+		"ok/Payment besides":             {"name: a, price: 5, authscheme: l402", "name: a, price: 5", true},
+		"ok/Payment, and tokens besides": {"name: a, price: 5, authscheme: mpp", "name: a, price: 5", true},
+		"fail/dearer":                    {"name: a, price: 5", "name: a, price: 6", false},
+		"fail/dearer, Payment alone":     {"name: a, price: 5, authscheme: mpp", "name: a, price: 6, authscheme: mpp", false},
+		"fail/other name":                {"name: a, price: 5", "name: b, price: 5", false},
+		"fail/free":                      {"name: a, price: 5", "name: a, auth: off", false},
+		"fail/no tokens any more":        {"name: a, price: 5", "name: a, price: 5, authscheme: mpp", false},
+		"fail/no Payment any more":       {"name: a, price: 5, authscheme: mpp", "name: a, price: 5, authscheme: l402", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			node := newFakeNode()
+			g := openGate(t, t.TempDir(), node, strings.Replace(service(c.was), "listenaddr: 127.0.0.1:0\n", "", 1))
+			if resp := get(t, g, "/x"); resp.StatusCode != http.StatusPaymentRequired {
+				t.Fatal(resp.StatusCode)
+			}
+			if err := os.WriteFile(g.now.Load().cfg.path, []byte(service(c.is)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := g.Reload(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			g.watcher.tidy(t.Context())
+			node.mu.Lock()
+			defer node.mu.Unlock()
+			for _, inv := range node.invoices {
+				if open := inv.State == lightning.InvoiceOpen; open != c.open {
+					t.Errorf("the invoice is %s", inv.State)
+				}
+			}
+			if len(node.invoices) != 1 {
+				t.Errorf("%d invoices", len(node.invoices))
+			}
+		})
+	}
+}
+
 func identifierOf(t *testing.T, token l402.Token) l402.Identifier {
 	t.Helper()
 	id, err := token.Identifier()

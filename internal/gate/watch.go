@@ -39,6 +39,8 @@ type watcher struct {
 	log     *slog.Logger
 	started time.Time
 	revoked atomic.Pointer[map[l402.TokenID]struct{}]
+	// honours reports whether what is paid for now is still sold like that.
+	honours func(l402http.OpenChallenge) bool
 }
 
 // isRevoked answers from memory.
@@ -160,7 +162,7 @@ func (w *watcher) tidy(ctx context.Context) {
 	if err := w.reconcile(ctx, time.Now()); err != nil && ctx.Err() == nil {
 		w.log.Warn("look up expired invoices", "err", err)
 	}
-	if err := w.seller.Withdraw(ctx); err != nil && ctx.Err() == nil {
+	if err := w.seller.Withdraw(ctx, w.honours); err != nil && ctx.Err() == nil {
 		w.log.Warn("cancel invoices that buy nothing any more", "err", err)
 	}
 }

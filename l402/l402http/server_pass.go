@@ -1,6 +1,8 @@
 package l402http
 
 import (
+	"bufio"
+	"net"
 	"net/http"
 	"strconv"
 
@@ -74,6 +76,16 @@ func (a *watched) Write(b []byte) (int, error) {
 func (a *watched) Flush() {
 	a.settle(http.StatusOK)
 	_ = http.NewResponseController(a.ResponseWriter).Flush()
+}
+
+// Hijack gives the connection away, which answers: what a WebSocket has begun is
+// not given back when it ends.
+func (a *watched) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffered, err := http.NewResponseController(a.ResponseWriter).Hijack()
+	if err == nil {
+		a.settle(http.StatusSwitchingProtocols)
+	}
+	return conn, buffered, err
 }
 
 // settle decides by the status of the answer whether it is one.

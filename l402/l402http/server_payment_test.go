@@ -537,3 +537,38 @@ func TestDeadlineOfTheClient(t *testing.T) {
 		})
 	}
 }
+
+// TestUpgradeIsAnAnswer: what a WebSocket was paid with is used up as it begins,
+// and not when it ends, which may be when the gate is cut short.
+func TestUpgradeIsAnAnswer(t *testing.T) {
+	s, u := paymentShop(t)
+	answered := make(chan bool, 1)
+	h, err := s.seller.Handler(both("weather", 100_000), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		answered <- len(u.answered) == 1
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(h)
+	defer server.Close()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	credential := payment(t, s.payPayment(t, ask(h, alice)))
+	req.Header.Set(credential[0], credential[1])
+	if resp, err := http.DefaultClient.Do(req); err == nil {
+		_ = resp.Body.Close()
+	}
+	if !<-answered {
+		t.Error("not used up while the connection lives")
+	}
+}

@@ -24,16 +24,19 @@ func (b *book) worthless(e *entry) bool {
 	return !b.rules.Load().keys.Has(e.key) || b.revoked != nil && b.revoked(e.id)
 }
 
-// Withdraw cancels the open invoices whose payment would buy nothing any more,
-// since a key has been retired or a token revoked. To be called after either,
-// and again after an error.
-func (s *Seller) Withdraw(ctx context.Context) error { return s.book.withdraw(ctx) }
+// Withdraw cancels the open invoices whose payment would buy nothing any more:
+// since a key has been retired, a token revoked, or the sale is not what it was,
+// which honours says; nil: every sale is. To be called after either, and again
+// after an error.
+func (s *Seller) Withdraw(ctx context.Context, honours func(OpenChallenge) bool) error {
+	return s.book.withdraw(ctx, honours)
+}
 
-func (b *book) withdraw(ctx context.Context) error {
+func (b *book) withdraw(ctx context.Context, honours func(OpenChallenge) bool) error {
 	var found []*entry
 	b.mu.Lock()
 	for _, e := range b.byHash {
-		if !e.busy && b.worthless(e) {
+		if !e.busy && (b.worthless(e) || honours != nil && !honours(e.OpenChallenge)) {
 			found = append(found, e)
 		}
 	}

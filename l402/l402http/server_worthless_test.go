@@ -89,12 +89,12 @@ func TestNobodyPaysForAWorthlessToken(t *testing.T) {
 				t.Errorf("given %s after %s", again, invoice)
 			}
 			s.node.cancelErr = errNode
-			if err := s.seller.Withdraw(t.Context()); (err != nil) != c.worthless {
+			if err := s.seller.Withdraw(t.Context(), nil); (err != nil) != c.worthless {
 				t.Errorf("without a node: %v", err)
 			}
 			s.node.cancelErr = nil
 			open := s.seller.OpenInvoices()
-			if err := s.seller.Withdraw(t.Context()); err != nil {
+			if err := s.seller.Withdraw(t.Context(), nil); err != nil {
 				t.Fatal(err)
 			}
 			if c.worthless {
