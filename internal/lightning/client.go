@@ -11,6 +11,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
+	"io"
 	"os"
 	"time"
 
@@ -102,7 +104,7 @@ func (c *Client) stream(ctx context.Context, method string, req proto.Message) (
 	if err == nil {
 		err = s.CloseSend()
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, io.EOF) { // at the end of a stream, RecvMsg says why
 		return nil, c.explain(method, err)
 	}
 	return s, nil
