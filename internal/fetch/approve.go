@@ -88,7 +88,7 @@ func (c *Client) trace(e l402http.Event) {
 	case e.Step == "store" && e.Err != nil:
 		c.warn("the token is not stored yet: %v", e.Err)
 	case e.Step == "request" && e.Err == nil:
-		c.run.Token = true
+		c.run.Token, c.run.SingleUse = true, e.Purchase.SingleUse()
 	case e.Step == "payment" && e.Err == nil:
 		c.run.Paid = true
 		c.run.Amount += e.Purchase.Amount

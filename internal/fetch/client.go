@@ -116,13 +116,14 @@ func clientKey(path string) ([]byte, error) {
 // are sent.
 func newBase(c HTTPConfig, proxy func(*http.Request) (*url.URL, error)) *http.Transport {
 	return &http.Transport{
-		Proxy:                 proxy,
-		DialContext:           newDialer(c.Timeout).DialContext,
-		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: c.AllowInsecure},
-		TLSHandshakeTimeout:   c.Timeout,
-		ResponseHeaderTimeout: c.Timeout,
-		IdleConnTimeout:       time.Minute,
-		DisableCompression:    true,
+		Proxy:                  proxy,
+		OnProxyConnectResponse: proxyAnswered,
+		DialContext:            newDialer(c.Timeout).DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: c.AllowInsecure},
+		TLSHandshakeTimeout:    c.Timeout,
+		ResponseHeaderTimeout:  c.Timeout,
+		IdleConnTimeout:        time.Minute,
+		DisableCompression:     true,
 		// Four challenges of the longest invoices there are.
 		MaxResponseHeaderBytes: 256 << 10,
 		ForceAttemptHTTP2:      true,

@@ -16,7 +16,6 @@ import (
 // hints are lnget's words for what the library leaves to its user.
 var hints = map[string]string{
 	l402http.CodeWrongNetwork:      "set ln.lnd.network, and use a node of that network: lnget config init",
-	l402http.CodeTokenRefused:      "ask the seller; `lnget tokens remove DOMAIN` lets it be bought again",
 	l402http.CodePaymentUnresolved: "lnget payments recover, or the same command again: it is not paid twice",
 }
 
@@ -69,6 +68,9 @@ func explainPayment(pay *l402http.Error) error {
 	if pay.Code == l402http.CodeOverMaxCost {
 		hint = fmt.Sprintf("pass --max-cost %d if it is worth that", l402http.Sat(pay.Price))
 	}
+	if pay.Refused != nil {
+		hint = hintRefused(pay)
+	}
 	if hint == "" {
 		hint = pay.Hint
 	}
@@ -87,6 +89,18 @@ func explainPayment(pay *l402http.Error) error {
 	return fault.New(code, hint, "%w", pay)
 }
 
+// hintRefused says how to buy what a refused token does not open.
+func hintRefused(pay *l402http.Error) string {
+	remove := "lnget tokens remove " + pay.Refused.String()
+	switch pay.Other {
+	case "":
+		return "ask the seller; `" + remove + "` lets it be bought again"
+	case l402http.SchemeOfPayment:
+		return remove + ", then the same with --prefer-scheme " + PreferPayment + ", which the seller offers too"
+	}
+	return remove + ", then the same with --prefer-scheme " + PreferL402 + ", which the seller offers too"
+}
+
 // needsMacaroon reports whether trying again is no use with the same macaroon.
 func needsMacaroon(code string) bool {
 	return code == lightning.CodePermissionDenied || code == lightning.CodeBadMacaroon
@@ -101,7 +115,7 @@ func explainNetwork(err *url.Error) error {
 	case strings.Contains(text, "server gave HTTP response to HTTPS client"):
 		hint = "use http:// instead of https://"
 	case viaProxy(err.Err):
-		hint = "check the proxy that http_proxy, https_proxy or all_proxy name"
+		hint = hintProxy
 	case err.Timeout():
 		hint = "try again, or raise http.timeout"
 	}

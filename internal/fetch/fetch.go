@@ -8,10 +8,12 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/lightningnetwork/lnd/lnwire"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/l402"
@@ -47,6 +49,12 @@ type Request struct {
 	// Progress, if set, hears how many bytes of how many (-1: not known) have
 	// come, a few times a second.
 	Progress func(done, total int64)
+
+	// NoBody leaves the body of an answer unread, and Output alone.
+	NoBody bool
+
+	// Answered, if set, hears of the answer before its body is read.
+	Answered func(*Result)
 }
 
 // Result is what became of a fetch.
@@ -58,10 +66,11 @@ type Result struct {
 	Resumed     int64 // bytes of it that were there before
 	Output      string
 
-	// Token says that a token was presented, Paid that one was bought:
-	// Amount is its price, Fee what was spent on top, in msat.
-	Token, Paid bool
-	Amount, Fee lnwire.MilliSatoshi
+	// Token says that a token was presented, SingleUse that it was good for this
+	// answer only, Paid that one was bought: Amount is its price, Fee what was
+	// spent on top, in msat.
+	Token, SingleUse, Paid bool
+	Amount, Fee            lnwire.MilliSatoshi
 
 	// Offer is what the seller asks for, when the answer is an unpaid 402.
 	Offer *Offer
@@ -92,6 +101,8 @@ const (
 	CodePaymentRequired = "payment_required"
 	CodeNetwork         = "network_error"
 	CodeOutput          = "write_failed"
+
+	codeUsage = "usage"
 )
 
 // Do fetches. A status of 400 or more is an error with the code http_error
@@ -106,6 +117,9 @@ func (c *Client) Do(ctx context.Context, r Request) (*Result, error) {
 	source := ""
 	if r.Continue {
 		source = req.URL.String()
+	}
+	if r.NoBody {
+		r.Output, r.Out, source = "", io.Discard, ""
 	}
 	out, err := openOutput(r.Output, r.Out, source)
 	if err != nil {
@@ -130,7 +144,7 @@ func (c *Client) Do(ctx context.Context, r Request) (*Result, error) {
 	} else {
 		defer resp.Body.Close()
 		at = resp.Request.URL
-		err = c.finish(res, resp, out, r.Progress)
+		err = c.finish(res, resp, out, r)
 	}
 	c.remember(res, l402http.OriginOf(at), err)
 	c.begin(nil, nil)
@@ -158,14 +172,18 @@ func (c *Client) warn(format string, args ...any) {
 }
 
 // finish reads the answer.
-func (c *Client) finish(res *Result, resp *http.Response, out *output, progress func(done, total int64)) error {
+func (c *Client) finish(res *Result, resp *http.Response, out *output, r Request) error {
 	res.URL, res.Status = resp.Request.URL.Redacted(), resp.StatusCode
 	res.ContentType = resp.Header.Get("Content-Type")
-	switch {
-	case resp.StatusCode == http.StatusPaymentRequired:
-		return c.unpaid(res, resp)
-	case resp.StatusCode < 200:
+	if resp.StatusCode < 200 {
 		return fault.New(CodeNetwork, "ask without Upgrade", "%s: the server wants to speak something else than HTTP", res.URL)
+	}
+	bad, all := c.badStatus(res, resp)
+	if all {
+		return bad
+	}
+	if r.Answered != nil {
+		r.Answered(res)
 	}
 	if out.part != nil && resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
 		if !out.part.finished(resp) {
@@ -174,10 +192,13 @@ func (c *Client) finish(res *Result, resp *http.Response, out *output, progress 
 		res.Size, res.Resumed = out.part.have, out.part.have
 		return out.keep()
 	}
-	if resp.StatusCode >= 400 && out.file != nil {
+	if bad != nil && out.file != nil {
 		out.discard()
 		res.Output = ""
-		return httpError(resp)
+		return bad
+	}
+	if r.NoBody {
+		return bad
 	}
 	if out.part != nil {
 		if err := out.part.accept(resp); err != nil {
@@ -185,9 +206,8 @@ func (c *Client) finish(res *Result, resp *http.Response, out *output, progress 
 		}
 		res.Resumed = out.part.have
 	}
-	body := newWatched(resp, c.cfg.HTTP.Timeout, res.Resumed, progress)
+	body := newWatched(resp, c.cfg.HTTP.Timeout, res.Resumed, r.Progress)
 	n, err := io.Copy(out, body)
-	body.stop()
 	res.Size = res.Resumed + n
 	if err != nil {
 		return out.explain(body.err(err), resp)
@@ -195,30 +215,36 @@ func (c *Client) finish(res *Result, resp *http.Response, out *output, progress 
 	if err := out.keep(); err != nil {
 		return err
 	}
-	if resp.StatusCode >= 400 {
-		return httpError(resp)
-	}
-	return nil
+	return bad
 }
 
-func httpError(resp *http.Response) error {
+// badStatus is the error of an answer with a status of 400 or more; all says that
+// the body is not worth printing beside it.
+func (c *Client) badStatus(res *Result, resp *http.Response) (err error, all bool) {
 	hint := ""
+	switch {
+	case resp.StatusCode < 400:
+		return nil, false
+	case resp.StatusCode == http.StatusPaymentRequired:
+		return c.unpaid(res, resp)
+	}
 	if resp.Header.Get(l402.HeaderCharged) == l402.ChargedNo {
 		hint = "nothing was used up: the same command again costs nothing"
 	}
 	return fault.New(CodeHTTPError, hint, "%s: the server answers %d %s",
-		resp.Request.URL.Redacted(), resp.StatusCode, http.StatusText(resp.StatusCode)) // its own words may hold anything
+		resp.Request.URL.Redacted(), resp.StatusCode, http.StatusText(resp.StatusCode)), false // its own words may hold anything
 }
 
-// unpaid reads what a 402 that was not paid asks for.
-func (c *Client) unpaid(res *Result, resp *http.Response) error {
+// unpaid reads what a 402 that was not paid asks for; all says that it could be
+// read, or should have been.
+func (c *Client) unpaid(res *Result, resp *http.Response) (err error, all bool) {
 	offer, ok, err := c.transport.ReadOffer(resp, "")
 	if err != nil {
-		return Explain(err)
+		return Explain(err), true
 	}
 	if !ok {
 		return fault.New(CodePaymentRequired, "ask the seller how to pay",
-			"%s asks for a payment that is neither L402 nor Payment", res.URL)
+			"%s asks for a payment that is neither L402 nor Payment", res.URL), false
 	}
 	c.look(offer)
 	res.Offer = &Offer{Offer: offer,
@@ -231,7 +257,7 @@ func (c *Client) unpaid(res *Result, resp *http.Response) error {
 		hint = "ask for this URL itself if a token may be sent to it in the clear"
 	}
 	return fault.New(CodePaymentRequired, hint, "%s asks for %d sat, and paying is off",
-		res.URL, l402http.Sat(offer.Amount))
+		res.URL, l402http.Sat(offer.Amount)), true
 }
 
 // ownAuthorization marks the context of a request that the user authorizes. It
@@ -250,13 +276,13 @@ const hintAuthorization = "leave the Authorization header to lnget"
 // request makes the HTTP request: http:// is assumed, as curl does.
 func (c *Client) request(ctx context.Context, r Request) (*http.Request, error) {
 	text := r.URL
-	if !strings.Contains(text, "://") {
+	if before, _, ok := strings.Cut(text, "://"); !ok || strings.ContainsAny(before, "/?#") {
 		text = "http://" + text
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fault.New(CodeBadURL, "give a URL such as https://api.example.com/data.json",
-			"%q is no http or https URL", r.URL)
+			"%q is no http or https URL", withoutUser(r.URL))
 	}
 	method := r.Method
 	if method == "" {
@@ -271,7 +297,12 @@ func (c *Client) request(ctx context.Context, r Request) (*http.Request, error) 
 	}
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
 	if err != nil {
-		return nil, fault.New("usage", "lnget --help", "%w", err)
+		return nil, fault.New(codeUsage, "lnget --help", "%w", err)
+	}
+	for name, values := range r.Header {
+		if !httpguts.ValidHeaderFieldName(name) || slices.ContainsFunc(values, func(v string) bool { return !httpguts.ValidHeaderFieldValue(v) }) {
+			return nil, fault.New(codeUsage, "lnget --help", "header %q: HTTP does not allow its name or its value", name)
+		}
 	}
 	if r.Header != nil {
 		req.Header = r.Header.Clone()
@@ -293,6 +324,26 @@ func (c *Client) request(ctx context.Context, r Request) (*http.Request, error) 
 		req.Header.Set("Accept", "*/*")
 	}
 	return req, nil
+}
+
+// withoutUser leaves user and password out of what may be no URL at all.
+func withoutUser(text string) string {
+	scheme, rest, ok := strings.Cut(text, "://")
+	if !ok {
+		scheme, rest = "", text
+	}
+	end := len(rest)
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		end = i
+	}
+	at := strings.LastIndexByte(rest[:end], '@')
+	if at < 0 {
+		return text
+	}
+	if ok {
+		scheme += "://"
+	}
+	return scheme + rest[at+1:]
 }
 
 // String describes a step, for -v.

@@ -174,6 +174,69 @@ func TestOutputKeepsWhatItReplaces(t *testing.T) {
 	}
 }
 
+// TestOutputThatCannotBeNamed: what came, and may have been paid for, stays.
+func TestOutputThatCannotBeNamed(t *testing.T) {
+	for _, source := range []string{"", "http://a/"} {
+		path := filepath.Join(t.TempDir(), "file")
+		o, err := openOutput(path, nil, source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := o.Write([]byte("bought")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(filepath.Join(path, "in the way"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		err = o.keep()
+		o.discard()
+		where := strings.TrimPrefix(fault.Hint(err), "all of it is in ")
+		if text, readErr := os.ReadFile(where); fault.Code(err) != CodeOutput || string(text) != "bought" {
+			t.Errorf("%v, hint %q: %q, %v", err, fault.Hint(err), text, readErr)
+		}
+	}
+}
+
+// TestPartIsLockedUntilItIsNamed: nobody else gets hold of a part that is whole.
+func TestPartIsLockedUntilItIsNamed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	for range 100 {
+		first, err := openOutput(path, nil, "http://a/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop, done := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(done)
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				second, err := openOutput(path, nil, "http://a/")
+				if err != nil {
+					continue
+				}
+				if named, err := os.Stat(path); err == nil {
+					if info, _ := second.file.Stat(); os.SameFile(info, named) {
+						t.Error("two write the file")
+					}
+				}
+				second.discard()
+			}
+		}()
+		if _, err := first.Write([]byte("whole")); err != nil {
+			t.Error(err)
+		}
+		if err := first.keep(); err != nil {
+			t.Error(err)
+		}
+		close(stop)
+		<-done
+	}
+}
+
 // TestHintWithoutTracking: to try again is no use where the macaroon is too weak.
 func TestHintWithoutTracking(t *testing.T) {
 	node, _, _, _ := newNode(t)

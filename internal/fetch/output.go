@@ -94,17 +94,28 @@ func (o *output) keep() error {
 	}
 	f := o.file
 	o.file = nil
-	err := f.Close()
-	if err == nil && o.path != "" {
-		err = os.Rename(f.Name(), o.path)
+	if o.part != nil {
+		return o.part.become(o.path)
 	}
-	switch {
-	case o.part != nil && err == nil:
-		_ = os.Remove(o.part.notePath())
-	case err != nil && o.path != "" && o.part == nil:
-		_ = os.Remove(f.Name())
+	if err := f.Close(); err != nil {
+		if o.path != "" {
+			_ = os.Remove(f.Name())
+		}
+		return outputFault(f.Name(), err)
 	}
-	return outputFault(f.Name(), err)
+	if o.path == "" {
+		return nil
+	}
+	if err := os.Rename(f.Name(), o.path); err != nil {
+		return unnamed(f.Name(), o.path, err)
+	}
+	return nil
+}
+
+// unnamed is the error of a file that is whole and cannot take its name. It stays:
+// it may have been paid for.
+func unnamed(file, name string, err error) error {
+	return fault.New(CodeOutput, "all of it is in "+file, "write output %q: %w", name, err)
 }
 
 // discard drops the file, unless it was kept or can be continued.

@@ -139,19 +139,22 @@ func (p *part) ask(h http.Header) {
 }
 
 // accept makes the part fit the answer: it goes on with a 206 of the same
-// file, and begins anew with a 200.
+// file, and begins anew with a 200. A redirect that is not followed is no file.
 func (p *part) accept(resp *http.Response) error {
 	note := partNote{Version: partVersion, Source: p.note.Source, ETag: strongTag(resp.Header),
 		LastModified: strongDate(resp.Header), Total: resp.ContentLength}
 	switch {
 	case resp.StatusCode == http.StatusPartialContent && p.have > 0:
-		total, err := p.follows(resp, note)
+		total, err := p.follows(resp)
 		if err != nil {
 			return p.spoilt(resp, err)
 		}
 		note.ETag, note.LastModified, note.Total = p.note.ETag, p.note.LastModified, total
 	case resp.StatusCode == http.StatusPartialContent:
 		return p.spoilt(resp, errors.New("a part that nobody asked for"))
+	case resp.StatusCode >= 300:
+		return fault.New(CodeBadRange, "leave out --location=false, or -c",
+			"%s: the server answers %d, which is no part of a file", resp.Request.URL.Redacted(), resp.StatusCode)
 	default:
 		if err := p.empty(); err != nil {
 			return err
@@ -166,7 +169,7 @@ func (p *part) accept(resp *http.Response) error {
 }
 
 // follows checks that a 206 goes on where the part ends, in the same file.
-func (p *part) follows(resp *http.Response, note partNote) (total int64, err error) {
+func (p *part) follows(resp *http.Response) (total int64, err error) {
 	text := resp.Header.Get("Content-Range")
 	from, to, total, err := parseContentRange(text)
 	switch {
@@ -180,7 +183,7 @@ func (p *part) follows(resp *http.Response, note partNote) (total int64, err err
 		return 0, errors.New("it does not say how long the file is")
 	case resp.ContentLength >= 0 && resp.ContentLength != to-from+1:
 		return 0, fmt.Errorf("it has %d bytes, not %d", resp.ContentLength, to-from+1)
-	case note.ETag != "" && p.note.ETag != "" && note.ETag != p.note.ETag:
+	case p.note.differs(resp.Header):
 		return 0, errors.New("the file has changed")
 	}
 	return max(total, p.note.Total), nil
@@ -219,11 +222,22 @@ func position(s string) (int64, error) {
 	return int64(n), err
 }
 
+// differs reports whether the answer's ETag or date is another than the note's:
+// not every server heeds If-Range.
+func (n partNote) differs(h http.Header) bool {
+	if tag := strongTag(h); tag != "" && n.ETag != "" {
+		return tag != n.ETag
+	}
+	date := h.Get("Last-Modified")
+	return date != "" && n.LastModified != "" && date != n.LastModified
+}
+
 // finished reports whether a 416 says that nothing is missing.
 func (p *part) finished(resp *http.Response) bool {
 	size, ok := strings.CutPrefix(resp.Header.Get("Content-Range"), "bytes */")
 	total, err := position(size)
-	return ok && err == nil && p.have > 0 && total == p.have && (p.note.Total < 0 || p.note.Total == total)
+	return ok && err == nil && p.have > 0 && total == p.have && (p.note.Total < 0 || p.note.Total == total) &&
+		!p.note.differs(resp.Header)
 }
 
 // spoilt forgets of what the part is one, so that the next run begins anew.
@@ -246,6 +260,20 @@ func (p *part) complete() error {
 	if p.note.Total >= 0 && info.Size() != p.note.Total {
 		return fault.New(CodeNetwork, hintContinue, "%q has %d of %d bytes", p.file.Name(), info.Size(), p.note.Total)
 	}
+	return nil
+}
+
+// become gives the whole part its name. It is locked until it has it: nobody else
+// writes to what has become the file.
+func (p *part) become(name string) error {
+	defer p.file.Close()
+	if err := p.file.Sync(); err != nil {
+		return outputFault(p.file.Name(), err)
+	}
+	if err := os.Rename(p.file.Name(), name); err != nil {
+		return unnamed(p.file.Name(), name, err)
+	}
+	_ = os.Remove(p.notePath())
 	return nil
 }
 

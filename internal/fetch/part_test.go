@@ -96,6 +96,13 @@ func TestContinue(t *testing.T) {
 				return answer(w, 206, "bytes 4000-9999/10000", string(content[4000:]))
 			}
 		}, []string{"bytes=4000-"}, CodeBadRange},
+		"fail/another date": {mirror{modified: old}, func(m *mirror) {
+			m.answer = func(w http.ResponseWriter, r *http.Request) bool {
+				w.Header().Set("Last-Modified", old.Add(time.Minute).UTC().Format(http.TimeFormat))
+				return answer(w, 206, "bytes 4000-9999/10000", string(content[4000:]))
+			}
+		}, []string{"bytes=4000-"}, CodeBadRange},
+		"fail/a redirect":            {mirror{etag: `"v1"`}, answers(302, "", "moved"), []string{"bytes=4000-"}, CodeBadRange},
 		"fail/it has become shorter": {mirror{etag: `"v1"`}, answers(416, "bytes */10", ""), []string{"bytes=4000-"}, CodeBadRange},
 		"fail/it is gone":            {mirror{etag: `"v1"`}, answers(404, "", "no"), []string{"bytes=4000-"}, CodeHTTPError},
 	}
@@ -177,6 +184,27 @@ func TestContinueWhatIsWhole(t *testing.T) {
 	res, err := resumeTo(t, server.URL, file)
 	if err != nil || res.Size != 10 || res.Resumed != 10 || m.ranges[1] != "bytes=10-" {
 		t.Errorf("%+v, %v, asked for %q", res, err, m.ranges)
+	}
+}
+
+// TestContinueWhatIsAnother: as many bytes of another file are not the whole.
+func TestContinueWhatIsAnother(t *testing.T) {
+	m := mirror{content: []byte("0123456789"), etag: `"v1"`, cut: 5}
+	server := httptest.NewServer(&m)
+	defer server.Close()
+	file := filepath.Join(t.TempDir(), "file")
+	if _, err := resumeTo(t, server.URL, file); err == nil {
+		t.Fatal("it was not cut")
+	}
+	if err := os.WriteFile(file+partSuffix, m.content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m.answer = func(w http.ResponseWriter, _ *http.Request) bool { // it does not heed If-Range
+		w.Header().Set("ETag", `"v2"`)
+		return answer(w, 416, "bytes */10", "")
+	}
+	if _, err := resumeTo(t, server.URL, file); fault.Code(err) != CodeBadRange {
+		t.Errorf("%v", err)
 	}
 }
 

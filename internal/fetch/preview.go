@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/l402/l402http"
 )
 
@@ -51,9 +52,12 @@ func (c *Client) Preview(ctx context.Context, r Request) (*Preview, error) {
 		at = resp.Request.URL
 		p.URL, p.Status, p.ContentType = at.Redacted(), resp.StatusCode, resp.Header.Get("Content-Type")
 		if resp.StatusCode == http.StatusPaymentRequired {
-			if err = c.unpaid(&p.Result, resp); p.Offer != nil {
+			if err, _ = c.unpaid(&p.Result, resp); p.Offer != nil {
 				err = nil
 			}
+		} else if p.Status >= 400 {
+			err = fault.New(CodeHTTPError, "lnget --no-pay sends the request itself, and pays nothing",
+				"%s: a HEAD request is answered %d %s: what it costs is not known", p.URL, p.Status, http.StatusText(p.Status))
 		}
 	}
 	if err != nil {

@@ -87,6 +87,17 @@ func newDialer(timeout time.Duration) *dialer {
 	return &dialer{net.Dialer{Timeout: timeout}}
 }
 
+// proxyAnswered is the error of a proxy that does not connect.
+func proxyAnswered(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	return fault.New(CodeNetwork, hintProxy, "the proxy %s does not connect: %d %s", proxy.Host, resp.StatusCode,
+		http.StatusText(resp.StatusCode))
+}
+
+const hintProxy = "check the proxy that http_proxy, https_proxy or all_proxy name"
+
 // viaProxy reports whether err came about on the way to a proxy or in it.
 func viaProxy(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)

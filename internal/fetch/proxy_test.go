@@ -177,3 +177,18 @@ func TestProxyThatIsDown(t *testing.T) {
 		}
 	}
 }
+
+// TestProxyThatRefuses: who says no is the proxy, not the server.
+func TestProxyThatRefuses(t *testing.T) {
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusProxyAuthRequired)
+	}))
+	defer proxy.Close()
+	t.Setenv("ALL_PROXY", strings.Replace(proxy.URL, "://", "://user:secret@", 1))
+	c, _ := newClient(t, nil)
+	_, err := c.Do(t.Context(), Request{URL: "https://shop.example/", Out: io.Discard})
+	if fault.Code(err) != CodeNetwork || !strings.Contains(err.Error(), "the proxy 127.0.0.1") || !strings.Contains(err.Error(), "407") ||
+		!strings.Contains(fault.Hint(err), "proxy") || strings.Contains(err.Error(), "secret") {
+		t.Errorf("%v, hint %q", err, fault.Hint(err))
+	}
+}

@@ -71,7 +71,19 @@ func (w *wallet) Warm() {
 
 // Node implements [l402http.Namer]: the node's public key, or, with a macaroon
 // that does not allow GetInfo, its certificate. The node is asked once.
-func (w *wallet) Node(context.Context) (string, error) { return w.node() }
+func (w *wallet) Node(ctx context.Context) (string, error) {
+	asked := make(chan struct{})
+	go func() {
+		_, _ = w.node()
+		close(asked)
+	}()
+	select {
+	case <-asked:
+		return w.node()
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
 
 func (w *wallet) askNode() (string, error) {
 	c, err := w.dial()

@@ -153,3 +153,16 @@ func TestWalletClosedBeforeItWarms(t *testing.T) {
 		t.Errorf("pay: %v", err)
 	}
 }
+
+// TestInterruptWhileTheNodeIsSilent: Ctrl-C does not wait for it.
+func TestInterruptWhileTheNodeIsSilent(t *testing.T) {
+	answer := make(chan struct{})
+	defer close(answer)
+	w := newWallet(LNDConfig{})
+	w.node = func() (string, error) { <-answer; return "", nil }
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := w.Node(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}

@@ -11,8 +11,9 @@ import (
 // progressEvery is how often progress is told.
 const progressEvery = 200 * time.Millisecond
 
-// watched is a body of which some has come before; it tells its progress, and fails when it stays silent
-// for too long.
+// watched is a body of which some has come before; it tells its progress, and
+// fails when it is waited for too long. Who takes what has come may take as long
+// as they like.
 type watched struct {
 	body  io.ReadCloser
 	limit time.Duration
@@ -33,13 +34,15 @@ func newWatched(resp *http.Response, limit time.Duration, before int64, progress
 		w.late.Store(true)
 		resp.Body.Close()
 	})
+	w.timer.Stop()
 	return w
 }
 
 // Read implements [io.Reader].
 func (w *watched) Read(b []byte) (int, error) {
-	n, err := w.body.Read(b)
 	w.timer.Reset(w.limit)
+	n, err := w.body.Read(b)
+	w.timer.Stop()
 	w.done += int64(n)
 	if w.progress != nil && time.Since(w.told) > progressEvery {
 		w.progress(w.done, w.total)
@@ -47,8 +50,6 @@ func (w *watched) Read(b []byte) (int, error) {
 	}
 	return n, err
 }
-
-func (w *watched) stop() { w.timer.Stop() }
 
 func (w *watched) err(err error) error {
 	if w.late.Load() {

@@ -55,7 +55,6 @@ func TestSilenceIsBounded(t *testing.T) {
 				resp := &http.Response{Body: newDrip(c.pauses...), ContentLength: 3}
 				w := newWatched(resp, 10*time.Second, 0, func(done, total int64) { told = append(told, done, total) })
 				_, err := io.Copy(io.Discard, w)
-				w.stop()
 				if c.want == "" {
 					if err != nil || len(told) != 6 || told[4] != 3 || told[5] != 3 {
 						t.Errorf("%v, told %v", err, told)
@@ -68,4 +67,21 @@ func TestSilenceIsBounded(t *testing.T) {
 			})
 		})
 	}
+}
+
+// pager takes its time with everything.
+type pager struct{}
+
+func (pager) Write(b []byte) (int, error) { time.Sleep(time.Hour); return len(b), nil }
+
+// TestSlowReader: a pager that is looked at for an hour is not the server's
+// silence.
+func TestSlowReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		resp := &http.Response{Body: newDrip(time.Second, time.Second), ContentLength: 2}
+		w := newWatched(resp, 10*time.Second, 0, nil)
+		if n, err := io.Copy(pager{}, w); err != nil || n != 2 {
+			t.Errorf("%d bytes, %v", n, w.err(err))
+		}
+	})
 }

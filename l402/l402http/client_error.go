@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/lightningnetwork/lnd/lntypes"
 	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/leydenln/leyden/l402"
 )
 
 // The codes of [Error]. They keep their meaning.
@@ -50,6 +53,12 @@ type Error struct {
 
 	// Price is what was asked for, in msat, with CodeOverMaxCost.
 	Price lnwire.MilliSatoshi
+
+	// Refused is the payment hash of the token that is refused, with
+	// CodeTokenRefused; nil when there are several. Other is a scheme of another
+	// kind that the seller offers too, "" for none.
+	Refused *lntypes.Hash
+	Other   l402.Scheme
 
 	err error
 }

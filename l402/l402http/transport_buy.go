@@ -64,7 +64,7 @@ func (x *exchange) obtainAlone(ctx context.Context, demands []demand) (*Purchase
 	if p := x.pickAny(held, demands); p != nil {
 		return p, nil
 	}
-	if err := x.mayBuy(held, c); err != nil {
+	if err := x.mayBuy(held, demands); err != nil {
 		return nil, err
 	}
 	if x.bought, err = x.buy(ctx, c); err == nil {
@@ -76,14 +76,14 @@ func (x *exchange) obtainAlone(ctx context.Context, demands []demand) (*Purchase
 // mayBuy stops a purchase after a token that was paid for and never once
 // accepted, since the next would fare alike, after one that this very request
 // bought, whatever it says of itself, and after too many attempts.
-func (x *exchange) mayBuy(held []Purchase, c demand) error {
+func (x *exchange) mayBuy(held []Purchase, demands []demand) error {
 	if x.bought != nil {
-		return x.refusesPaid(*x.bought)
+		return x.refusesPaid(*x.bought, demands)
 	}
 	for _, p := range held {
 		if p.State == StatePaid && slices.Contains(x.tried, p.Hash) && !p.Used && !p.Expired(time.Now()) &&
-			(p.Path == x.path || x.sameThing(p, c)) {
-			return x.refusesPaid(p)
+			(p.Path == x.path || x.sameThing(p, demands[0])) {
+			return x.refusesPaid(p, demands)
 		}
 	}
 	if x.sent > maxAttempts {
@@ -92,9 +92,16 @@ func (x *exchange) mayBuy(held []Purchase, c demand) error {
 	return nil
 }
 
-func (x *exchange) refusesPaid(p Purchase) error {
-	return fail(CodeTokenRefused, "ask the seller; remove the token to buy again",
+func (x *exchange) refusesPaid(p Purchase, demands []demand) error {
+	err := fail(CodeTokenRefused, "ask the seller; remove the token to buy again",
 		"%s refuses the token that was bought from it for %d sat", x.origin, Sat(p.Amount))
+	err.Refused = &p.Hash
+	for _, d := range demands {
+		if (d.payment != nil) != p.SingleUse() {
+			err.Other = d.Scheme
+		}
+	}
+	return err
 }
 
 // setAside retires the tokens that a new one has replaced, and not before: the
