@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -34,16 +35,52 @@ type App struct {
 // Run parses args (without the program's name), runs the command and returns
 // the exit status.
 func Run(ctx context.Context, app *App, args []string) int {
+	printed := &sink{Writer: app.Out}
+	app.Out = printed
 	root := Command(app)
 	root.SetArgs(args)
 	root.SetIn(app.In)
 	root.SetOut(app.Out)
 	root.SetErr(app.Err)
 	err := root.ExecuteContext(ctx)
+	if err == nil && printed.err != nil {
+		err = fault.New(fetch.CodeOutput, "", "write standard output: %w", printed.err)
+	}
 	if err != nil && !errors.Is(err, voice.ErrSilent) {
 		voice.Print(app.Err, "lnget", app.json, err)
 	}
 	return status(err)
+}
+
+// sink remembers that standard output could not be written to, instead of each
+// of those who print to it.
+type sink struct {
+	io.Writer
+	err error
+}
+
+// Write implements [io.Writer].
+func (s *sink) Write(p []byte) (int, error) {
+	if _, err := s.Writer.Write(p); s.err == nil {
+		s.err = err
+	}
+	return len(p), nil
+}
+
+// Fd is the file that it is, if any (see [voice.IsTerminal]).
+func (s *sink) Fd() uintptr {
+	if f, ok := s.Writer.(*os.File); ok {
+		return f.Fd()
+	}
+	return ^uintptr(0)
+}
+
+// stdout is where a body goes, whose errors end the fetch.
+func (app *App) stdout() io.Writer {
+	if s, ok := app.Out.(*sink); ok {
+		return s.Writer
+	}
+	return app.Out
 }
 
 // status is the exit status of an error.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,7 +101,7 @@ const maxKey = 256
 func (f *fetchFlags) check(cmd *cobra.Command, header http.Header) error {
 	given := cmd.Flags().Changed
 	var why string
-	switch toFile := f.output != "" && f.output != "-"; {
+	switch {
 	case given("wait-approval"):
 		return fault.New("not_available", "ask the account's operator to raise its limits: leyden accounts limits ACCOUNT",
 			"--wait-approval comes with approvals, which this version does not have: a payment over a limit is refused at once")
@@ -108,7 +109,7 @@ func (f *fetchFlags) check(cmd *cobra.Command, header http.Header) error {
 		why = "--idempotency-key wants 1 to 256 printable characters of ASCII"
 	case given("idempotency-key") && header.Get("Idempotency-Key") != "":
 		why = "the header Idempotency-Key is given twice"
-	case f.resume && !toFile:
+	case f.resume && !f.toFile():
 		why = "--continue wants a file to go on with: -o FILE"
 	case f.resume && (f.method != "" && f.method != http.MethodGet || f.data != nil || f.body != nil):
 		why = "--continue is for GET"
@@ -123,6 +124,9 @@ func (f *fetchFlags) check(cmd *cobra.Command, header http.Header) error {
 	return voice.UsageError(cmd, errors.New(why))
 }
 
+// toFile reports whether the body goes to a file.
+func (f *fetchFlags) toFile() bool { return f.output != "" && f.output != "-" }
+
 func printable(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
 }
@@ -130,7 +134,7 @@ func printable(s string) bool {
 // request makes the request of the flags.
 func (f *fetchFlags) request(cmd *cobra.Command, url string, app *App) (fetch.Request, error) {
 	req := fetch.Request{URL: url, Method: f.method, Header: http.Header{}, Follow: f.location,
-		Output: f.output, Out: app.Out, Continue: f.resume, IdempotencyKey: f.idempotencyKey, Body: f.body}
+		Output: f.output, Out: app.stdout(), Continue: f.resume, IdempotencyKey: f.idempotencyKey, Body: f.body}
 	for _, h := range f.headers {
 		name, value, ok := strings.Cut(h, ":")
 		if name = strings.TrimSpace(name); !ok || name == "" || strings.ContainsAny(h, "\r\n") {
@@ -174,12 +178,7 @@ func readData(values []string, stdin io.Reader) ([]byte, error) {
 		if err != nil {
 			return nil, fault.New(voice.CodeUsage, "check the file after @", "read --data: %w", err)
 		}
-		parts = append(parts, bytes.Map(func(r rune) rune {
-			if r == '\r' || r == '\n' || r == 0 {
-				return -1
-			}
-			return r
-		}, data))
+		parts = append(parts, slices.DeleteFunc(data, func(b byte) bool { return b == '\r' || b == '\n' || b == 0 }))
 	}
 	return bytes.Join(parts, []byte("&")), nil
 }

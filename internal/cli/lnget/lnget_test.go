@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/leydenln/leyden/internal/cli/lnget"
 	"github.com/leydenln/leyden/internal/fetch/fetchtest"
+	"github.com/leydenln/leyden/l402"
 )
 
 func TestMain(m *testing.M) {
@@ -67,7 +69,7 @@ func setup(env *testscript.Env) error {
 		return err
 	}
 	w.node = node
-	plain := httptest.NewServer(pages(w.seller))
+	plain := httptest.NewServer(w.tills(pages(w.seller)))
 	secure := httptest.NewTLSServer(pages(w.seller))
 	other := httptest.NewServer(pages(fetchtest.NewSeller(w.ledger)))
 	env.Defer(func() { plain.Close(); secure.Close(); other.Close(); node.Stop() })
@@ -82,12 +84,49 @@ func setup(env *testscript.Env) error {
 	return nil
 }
 
+// tills adds what is paid for each time: /till/ is large, and /both/ offers a
+// token besides, which it does not take.
+func (w *world) tills(others http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", others)
+	once, both := fetchtest.NewTill(w.ledger), fetchtest.NewTill(w.ledger)
+	once.Deliver = func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(strings.Repeat("goods ", 1<<19))) }
+	both.Besides = func(h http.Header) {
+		token, invoice, err := w.seller.Mint(httptest.NewRequest(http.MethodGet, "/both/a", nil),
+			fetchtest.Invoice{Amount: 100_000, Preimage: fetchtest.NewPreimage()})
+		if err == nil {
+			err = l402.WriteChallenge(h, token, invoice)
+		}
+		if err != nil {
+			panic(err)
+		}
+	}
+	mux.Handle("/till/", once)
+	mux.Handle("/both/", both)
+	return mux
+}
+
 // pages adds to the seller's goods what every web server has.
 func pages(seller http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", seller)
 	mux.HandleFunc("/missing", func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "no such page", http.StatusNotFound)
+	})
+	mux.HandleFunc("/posted", func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			w.WriteHeader(http.StatusMethodNotAllowed)
+			return
+		}
+		io.Copy(w, r.Body)
+	})
+	mux.HandleFunc("/fee", func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "your card was declined", http.StatusPaymentRequired)
+	})
+	mux.HandleFunc("/forever", func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			_, _ = w.Write(make([]byte, 64<<10))
+		}
 	})
 	mux.HandleFunc("/to", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, r.URL.Query().Get("url"), http.StatusFound)

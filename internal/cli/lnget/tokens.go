@@ -3,6 +3,7 @@ package lnget
 import (
 	"fmt"
 	"io"
+	"net/url"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -31,10 +32,10 @@ func newTokensCmd(app *App) *cobra.Command {
 	cmd.AddCommand(
 		&cobra.Command{Use: "list", Short: "List the tokens and what they cost", Args: voice.Args(cobra.NoArgs),
 			RunE: func(*cobra.Command, []string) error { return app.tokensList("") }},
-		&cobra.Command{Use: "show DOMAIN", Short: "Show the tokens of a domain", Args: voice.Args(cobra.ExactArgs(1)),
+		&cobra.Command{Use: "show DOMAIN|HASH", Short: "Show the tokens of a domain, or one by its payment hash", Args: voice.Args(cobra.ExactArgs(1)),
 			ValidArgsFunction: app.domains,
 			RunE:              func(_ *cobra.Command, args []string) error { return app.tokensList(args[0]) }},
-		&cobra.Command{Use: "remove DOMAIN", Short: "Remove the tokens of a domain, so that it is paid again",
+		&cobra.Command{Use: "remove DOMAIN|HASH", Short: "Remove the tokens of a domain, or one by its payment hash, so that it is paid again",
 			Args: voice.Args(cobra.ExactArgs(1)), ValidArgsFunction: app.domains,
 			RunE: func(_ *cobra.Command, args []string) error { return app.tokensRemove(args[0]) }},
 		clear)
@@ -103,11 +104,15 @@ func (app *App) selected(domain string, keep func(l402http.Purchase) bool) ([]l4
 	return all, cfg, nil
 }
 
-// matches says whether domain is the purchase's host, host:port or origin.
+// matches says whether domain is the purchase's host, host:port or origin, a URL
+// there, or its payment hash.
 func matches(p l402http.Purchase, domain string) bool {
+	if u, err := url.Parse(domain); err == nil && u.Host != "" {
+		return l402http.OriginOf(u) == p.Origin
+	}
 	domain = strings.ToLower(domain)
 	_, hostPort, _ := strings.Cut(string(p.Origin), "://")
-	return domain == "" || domain == p.Origin.Host() || domain == hostPort || domain == string(p.Origin)
+	return domain == "" || domain == p.Origin.Host() || domain == hostPort || domain == p.Hash.String()
 }
 
 func isToken(p l402http.Purchase) bool {

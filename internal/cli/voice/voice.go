@@ -129,7 +129,7 @@ func Group(cmd *cobra.Command) {
 
 // IsTerminal says whether w is a terminal.
 func IsTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+	f, ok := w.(interface{ Fd() uintptr })
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
