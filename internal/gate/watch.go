@@ -162,7 +162,9 @@ func (w *watcher) tidy(ctx context.Context) {
 	if err := w.reconcile(ctx, time.Now()); err != nil && ctx.Err() == nil {
 		w.log.Warn("look up expired invoices", "err", err)
 	}
-	if err := w.seller.Withdraw(ctx, w.honours); err != nil && ctx.Err() == nil {
+	bounded, cancel := context.WithTimeout(ctx, sweepInterval) // a node that hangs must not keep revocations waiting
+	defer cancel()
+	if err := w.seller.Withdraw(bounded, w.honours); err != nil && ctx.Err() == nil {
 		w.log.Warn("cancel invoices that buy nothing any more", "err", err)
 	}
 }

@@ -27,7 +27,7 @@ func (b *book) worthless(e *entry) bool {
 // Withdraw cancels the open invoices whose payment would buy nothing any more:
 // since a key has been retired, a token revoked, or the sale is not what it was,
 // which honours says; nil: every sale is. To be called after either, and again
-// after an error.
+// after an error or when ctx ended first.
 func (s *Seller) Withdraw(ctx context.Context, honours func(OpenChallenge) bool) error {
 	return s.book.withdraw(ctx, honours)
 }
@@ -43,6 +43,9 @@ func (b *book) withdraw(ctx context.Context, honours func(OpenChallenge) bool) e
 	b.mu.Unlock()
 	var errs []error
 	for _, e := range found {
+		if ctx.Err() != nil {
+			break
+		}
 		if err := b.cancel(ctx, e.Hash); err != nil {
 			errs = append(errs, err)
 			continue
