@@ -141,7 +141,7 @@ func Parse(path string, data []byte, dir string) (*Config, error) {
 		return nil, fault.New(CodeBadConfig, "remove the key, or set it to its default", "%s: %w", path, err)
 	}
 	if err := c.complete(dir); err != nil {
-		return nil, fault.New(CodeBadConfig, "leyden gate init writes an example", "%s: %w", path, c.places.locate(err))
+		return nil, fault.New(CodeBadConfig, "correct it: docs/gate.md describes every key", "%s: %w", path, c.places.locate(err))
 	}
 	return c, nil
 }

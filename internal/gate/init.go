@@ -73,6 +73,11 @@ func (o *InitOptions) complete() error {
 	if o.LndHost == "" {
 		o.LndHost = "localhost:10009"
 	}
+	for flag, address := range map[string]string{"--backend": o.Backend, "--lndhost": o.LndHost} {
+		if err := checkHostPort(address, false); err != nil {
+			return fault.New(CodeBadConfig, "host and port alone, without http:// and path", "%s %q: %v", flag, address, err)
+		}
+	}
 	if o.Network == "" {
 		found, err := networkOf(o.LndDir)
 		if err != nil {

@@ -95,7 +95,7 @@ func TestStatusOfAGateThatCannotSell(t *testing.T) {
 		t.Fatalf("status %d", resp.StatusCode)
 	}
 	s, err := ReadStatus(t.Context(), home, "")
-	if err != nil || s.Node.Reachable || s.Node.Code != "wrong_network" {
+	if err != nil || s.Node.Reachable || s.Node.Code != "wrong_network" || s.Health == nil || s.Health.Status != "degraded" {
 		t.Errorf("%+v, %v", s.Node, err)
 	}
 }

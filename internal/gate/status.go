@@ -35,6 +35,9 @@ type Status struct {
 
 	Node NodeStatus `json:"node"`
 
+	// Health is what a gate that runs says of itself.
+	Health *Health `json:"health,omitempty"`
+
 	// Certificate is what a gate that runs serves; nil for plain HTTP.
 	Certificate *CertificateStatus `json:"certificate,omitempty"`
 }
@@ -133,8 +136,8 @@ func (s *Status) probe(ctx context.Context, cfg *Config) {
 // statusNow is what ReadStatus says of a gate that runs.
 func (g *Gate) statusNow(ctx context.Context) (Status, error) {
 	cfg := g.now.Load().cfg
-	s := describe(cfg)
-	s.Certificate = g.now.Load().certificate()
+	s, health := describe(cfg), g.health()
+	s.Certificate, s.Health = g.now.Load().certificate(), &health
 	totals, err := g.db.Totals(ctx)
 	s.set(totals)
 	if g.link != nil && g.link.Ready() != nil {

@@ -252,4 +252,7 @@ func (app *App) printGate(s gate.Status) {
 	default:
 		fmt.Fprintf(app.Out, "node:     %s: %s\n", s.Node.Host, s.Node.Error)
 	}
+	if s.Health != nil && s.Health.Reason != "" {
+		fmt.Fprintf(app.Out, "health:   %s, %s\n", s.Health.Status, s.Health.Reason)
+	}
 }

@@ -95,6 +95,9 @@ func (app *App) printStats(s gate.Stats) {
 		return
 	}
 	fmt.Fprintf(app.Out, "\nnow: %s, %d requests, %d open invoices\n", s.Live.Health.Status, s.Live.RequestsNow, s.Live.OpenInvoices)
+	if s.Live.Health.Reason != "" {
+		fmt.Fprintln(app.Out, s.Live.Health.Reason)
+	}
 	for _, service := range slices.Sorted(maps.Keys(s.Live.Requests)) {
 		outcomes := s.Live.Requests[service]
 		var parts []string

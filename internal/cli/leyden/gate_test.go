@@ -105,9 +105,10 @@ func TestStatsTable(t *testing.T) {
 	}
 	out.Reset()
 	app.printStats(gate.Stats{Running: true, Services: []gatedb.ServiceTotals{total}, Live: &gate.Live{OpenInvoices: 3,
+		Health:   gate.Health{Status: "degraded", Reason: "the disk is full"},
 		Requests: map[string]map[string]uint64{"news": {"paid": 5, "challenged": 4}, "": {"rejected": 1}},
 		Shadow:   []gate.ShadowTotals{{Service: "trial", Requests: 6, Clients: 2, RequestsMsat: 7000}}}})
-	for _, want := range []string{"3 open invoices", "news: 4 challenged, 5 paid", "for no service: 1 rejected", "trial: 6 requests of 2 clients, worth 7 sat"} {
+	for _, want := range []string{"degraded", "the disk is full", "3 open invoices", "news: 4 challenged, 5 paid", "for no service: 1 rejected", "trial: 6 requests of 2 clients, worth 7 sat"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in %s", want, out.String())
 		}
