@@ -346,8 +346,11 @@ func TestTokenThatIsOverBeforeItIsBought(t *testing.T) {
 			wallet.Before = nil
 			time.Sleep(2 * time.Minute)
 			_, _, err = m.get(t, "/a")
-			wantCode(t, err, l402http.CodeBadChallenge)
+			wantCode(t, err, l402http.CodePaymentUnresolved)
 			m.wantPayments(t, 0)
+			time.Sleep(2 * time.Hour)
+			m.mustGet(t, "/a")
+			m.wantPayments(t, 1)
 		})
 	})
 }

@@ -214,7 +214,12 @@ func (x *exchange) resolve(ctx context.Context, p *Purchase, c demand) error {
 	if err != nil {
 		return err
 	}
-	if time.Now().Before(offer.Expires) {
+	if now := time.Now(); now.Before(offer.Expires) {
+		if !offer.Due.IsZero() && !now.Before(offer.Due) || over(p.Credential.Tokens, now) {
+			return fail(CodePaymentUnresolved, "try again after that: nothing is bought in its place before",
+				"payment of %d sat to %s buys nothing any more, but may be under way until its invoice expires at %s",
+				Sat(p.Amount), p.Origin, offer.Expires.UTC().Format(time.RFC3339))
+		}
 		if _, err := x.check(ctx, old, time.Now()); err != nil {
 			return err
 		}

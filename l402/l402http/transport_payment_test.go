@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/lightningnetwork/lnd/lntypes"
@@ -332,4 +333,27 @@ func TestReceiptForAnotherPayment(t *testing.T) {
 		t.Errorf("receipts: %v", receipts)
 	}
 	m.wantPayments(t, 1)
+}
+
+// TestPaymentLeftOpenTooLong: a challenge that has expired before its invoice is
+// not paid, and nothing in its place as long as it may be.
+func TestPaymentLeftOpenTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ledger := fetchtest.Ledger(t.TempDir())
+		till := fetchtest.NewTill(ledger)
+		m := &market{Seller: fetchtest.NewSeller(ledger), store: &l402http.MemoryStore{}, url: "http://shop"}
+		wallet := &fetchtest.Wallet{Ledger: ledger, Before: func(context.Context) error { return errBroken }}
+		m.buyer = &l402http.Transport{Base: tripper{till}, Wallet: wallet, Store: m.store, Network: "regtest", MaxCost: 1000_000}
+		till.Lie = func(c *mpp.Challenge) { c.Expires = time.Now().Add(time.Minute).UTC().Format(time.RFC3339) }
+		_, _, err := m.get(t, "/a")
+		wantCode(t, err, l402http.CodePaymentUnresolved)
+		wallet.Before, till.Lie = nil, nil
+		time.Sleep(2 * time.Minute)
+		_, _, err = m.get(t, "/a")
+		wantCode(t, err, l402http.CodePaymentUnresolved)
+		m.wantPayments(t, 0)
+		time.Sleep(2 * time.Hour)
+		m.mustGet(t, "/a")
+		m.wantPayments(t, 1)
+	})
 }
