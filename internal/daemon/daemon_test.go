@@ -6,8 +6,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -123,31 +121,4 @@ func TestDetachFailures(t *testing.T) {
 	if fault.Code(err) != "start_timeout" {
 		t.Errorf("hang: %v", err)
 	}
-}
-
-// TestLookingDoesNotLock: who asks whether something runs does not keep it from
-// starting.
-func TestLookingDoesNotLock(t *testing.T) {
-	pidFile := filepath.Join(t.TempDir(), "x.pid")
-	var stop atomic.Bool
-	var looking sync.WaitGroup
-	for range 2 {
-		looking.Go(func() {
-			for !stop.Load() {
-				daemon.Running(pidFile)
-			}
-		})
-	}
-	for i := range 200 {
-		lock, err := daemon.Acquire(pidFile)
-		if err != nil {
-			t.Errorf("start %d: %v", i, err)
-			break
-		}
-		if err := lock.Release(); err != nil {
-			t.Error(err)
-		}
-	}
-	stop.Store(true)
-	looking.Wait()
 }

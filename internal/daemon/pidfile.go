@@ -44,7 +44,7 @@ func Acquire(path string) (*Lock, error) {
 	if err != nil {
 		return nil, fault.New("write_failed", "check the folder's owner and mode", "pid file: %w", err)
 	}
-	if err := lock(f); err != nil {
+	if err := lock(f, func() { time.Sleep(lockPause) }); err != nil {
 		pid := readPid(f)
 		f.Close()
 		return nil, fault.New("already_running", "stop it first",
@@ -59,13 +59,13 @@ func Acquire(path string) (*Lock, error) {
 
 // lock locks the file. Running, in another process, holds it for a moment too,
 // so one refusal says nothing.
-func lock(f *os.File) error {
+func lock(f *os.File, pause func()) error {
 	for tries := 1; ; tries++ {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if !errors.Is(err, syscall.EWOULDBLOCK) || tries == lockTries {
 			return err
 		}
-		time.Sleep(lockPause)
+		pause()
 	}
 }
 
