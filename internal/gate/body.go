@@ -11,50 +11,54 @@ import (
 )
 
 // patientBody is a request's body that may take as long as it likes, but not
-// stop: each read waits for silence at most.
+// stop: a read waits for the silence at most. The goroutine that reads it, the
+// transport's, may go on for a while when the handler has returned.
 type patientBody struct {
 	io.ReadCloser
-	control *http.ResponseController
-	silence time.Duration
+	clock bodyClock
 
-	// until is when everything must have been read, zero for no such time.
-	until time.Time
-	// armed is when the connection gives up, in nanoseconds since 1970, 0 once
-	// the body has been read.
-	armed atomic.Int64
 	// broken is why the body cannot be read on, nil for no reason.
 	broken atomic.Pointer[error]
+}
+
+// bodyClock bounds how long the reads of a body wait.
+type bodyClock interface {
+	begin()        // a read begins
+	end(last bool) // it has ended, and with last the body
+	ranOut() bool  // the client has been silent for too long
+
+	// stop is called as the handler returns. What the server's
+	// http.ResponseController acts on is another request's from then on, or
+	// none's, and must not be touched.
+	stop()
 }
 
 // patientKey is the key of a context's *patientBody.
 type patientKey struct{}
 
 // bePatient bounds the silences within a request's body, and what of it is
-// still read when nobody wants it. The deadline must go as the body ends: from
-// then on a read on the connection waits for the client to go away.
-func bePatient(w http.ResponseWriter, r *http.Request, silence, readTimeout time.Duration) *http.Request {
+// still read when nobody wants it. Call leave as the handler returns.
+func bePatient(w http.ResponseWriter, r *http.Request, silence, readTimeout time.Duration) (_ *http.Request, leave func()) {
 	if r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody {
-		return r
+		return r, func() {}
 	}
-	b := &patientBody{ReadCloser: r.Body, control: http.NewResponseController(w), silence: silence}
-	if readTimeout > 0 {
-		b.until = time.Now().Add(readTimeout)
+	b := &patientBody{ReadCloser: r.Body}
+	control := http.NewResponseController(w)
+	if r.ProtoMajor == 2 {
+		b.clock = newStreamClock(control, silence)
+	} else {
+		b.clock = newConnClock(control, silence, readTimeout)
 	}
-	b.arm()
 	r = r.WithContext(context.WithValue(r.Context(), patientKey{}, b))
 	r.Body = b
-	return r
+	return r, b.clock.stop
 }
 
 // fellSilent reports whether it is for the silence of its body that a request
 // has been cancelled: the server cancels it, as when the client has gone.
 func fellSilent(r *http.Request) bool {
 	b, ok := r.Context().Value(patientKey{}).(*patientBody)
-	if !ok {
-		return false
-	}
-	armed := b.armed.Load()
-	return armed != 0 && time.Now().UnixNano() >= armed
+	return ok && b.clock.ranOut()
 }
 
 // sentBroken reports whether an error is that of a body that the client sent
@@ -68,34 +72,11 @@ func sentBroken(r *http.Request, err error) bool {
 	return why != nil && errors.Is(err, *why)
 }
 
-// arm makes sure that the next read waits for no less than the silence, and
-// for no more than a quarter longer.
-func (b *patientBody) arm() {
-	now := time.Now()
-	if b.armed.Load()-now.UnixNano() >= int64(b.silence) {
-		return
-	}
-	deadline := now.Add(b.silence + b.silence/4)
-	b.armed.Store(deadline.UnixNano())
-	b.set(deadline)
-}
-
-func (b *patientBody) set(deadline time.Time) {
-	if !b.until.IsZero() && (deadline.IsZero() || deadline.After(b.until)) {
-		deadline = b.until
-	}
-	// A connection without deadlines is one of a test.
-	_ = b.control.SetReadDeadline(deadline)
-}
-
 func (b *patientBody) Read(p []byte) (int, error) {
-	b.arm()
+	b.clock.begin()
 	n, err := b.ReadCloser.Read(p)
-	switch {
-	case errors.Is(err, io.EOF):
-		b.armed.Store(0)
-		b.set(time.Time{})
-	case err != nil && !errors.Is(err, http.ErrBodyReadAfterClose):
+	b.clock.end(errors.Is(err, io.EOF))
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, http.ErrBodyReadAfterClose) {
 		b.broken.Store(&err)
 	}
 	return n, err

@@ -3,7 +3,6 @@ package gate
 import (
 	"net"
 	"net/http"
-	"sync/atomic"
 	"time"
 )
 
@@ -63,10 +62,11 @@ func (p *patience) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusRequestHeaderFieldsTooLarge, "header_too_large", "the request's header has too many lines")
 		return
 	}
-	r = bePatient(w, r, p.silence, p.readTimeout)
+	r, leave := bePatient(w, r, p.silence, p.readTimeout)
+	defer leave()
 	if r.ProtoMajor == 2 {
 		watched := watchWrites(w, p.silence)
-		defer watched.done()
+		defer watched.stop()
 		w = watched
 	}
 	p.next.ServeHTTP(w, r)
@@ -87,42 +87,29 @@ func lines(h http.Header) int {
 type watchedWriter struct {
 	http.ResponseWriter
 	control *http.ResponseController
-	silence time.Duration
-	timer   *time.Timer
-	began   atomic.Int64 // when the write under way began, 0 for none
+	*watch
 }
 
 func watchWrites(w http.ResponseWriter, silence time.Duration) *watchedWriter {
-	watched := &watchedWriter{ResponseWriter: w, control: http.NewResponseController(w), silence: silence}
-	watched.timer = time.AfterFunc(silence, watched.look)
-	return watched
+	control := http.NewResponseController(w)
+	return &watchedWriter{w, control, newWatch(silence, func(now time.Time) {
+		// A stream without deadlines is one of a test.
+		_ = control.SetWriteDeadline(now)
+	})}
 }
-
-// look runs each time that the silence has passed.
-func (w *watchedWriter) look() {
-	now := time.Now()
-	if began := w.began.Load(); began != 0 && now.UnixNano()-began >= int64(w.silence) {
-		// Nothing is left to be done about a stream that has ended meanwhile.
-		_ = w.control.SetWriteDeadline(now)
-		return
-	}
-	w.timer.Reset(w.silence)
-}
-
-func (w *watchedWriter) done() { w.timer.Stop() }
 
 // Unwrap is for http.ResponseController.
 func (w *watchedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *watchedWriter) Write(p []byte) (int, error) {
-	w.began.Store(time.Now().UnixNano())
-	defer w.began.Store(0)
+	w.begin()
+	defer w.end()
 	return w.ResponseWriter.Write(p)
 }
 
 // FlushError is for http.ResponseController.
 func (w *watchedWriter) FlushError() error {
-	w.began.Store(time.Now().UnixNano())
-	defer w.began.Store(0)
+	w.begin()
+	defer w.end()
 	return w.control.Flush()
 }
