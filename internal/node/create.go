@@ -2,18 +2,15 @@ package node
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
-	"io/fs"
 	"log/slog"
 	"path/filepath"
-	"strings"
 
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/daemon"
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/files"
 	"github.com/leydenln/leyden/internal/lnd"
+	"github.com/leydenln/leyden/internal/wallet"
 )
 
 // NewNode says what node to create.
@@ -64,7 +61,8 @@ func Create(ctx context.Context, home config.Home, n NewNode, log *slog.Logger) 
 		return nil, err
 	}
 	kept.Network = built.Network()
-	if err := noWallet(home, kept.Network); err != nil {
+	folder := walletFolder(home, kept.Network)
+	if err := folder.None(); err != nil {
 		return nil, err
 	}
 	lock, err := daemon.Acquire(pidFile(home))
@@ -72,47 +70,30 @@ func Create(ctx context.Context, home config.Home, n NewNode, log *slog.Logger) 
 		return nil, err
 	}
 	defer lock.Release()
-	if err := noWallet(home, kept.Network); err != nil { // another create may have ended since
+	if err := folder.None(); err != nil { // another create may have ended since
 		return nil, err
 	}
 	if err := files.MkdirPrivate(home.Node()); err != nil {
 		return nil, err
 	}
-	wallet, err := n.wallet(home, &kept)
+	secrets, prepared, err := n.prepare(home, folder, &kept)
 	if err != nil {
 		return nil, err
 	}
 	if err := kept.save(home); err != nil {
 		return nil, err
 	}
-	err = createWallet(ctx, home, built, wallet, log)
-	if fault.Code(err) == "bad_seed" {
-		err = errors.Join(err, finish(home, kept.Network)) // lnd looks at the words before it makes anything
-	}
+	r, err := newRunner(home, built, log)
 	if err != nil {
 		return nil, err
 	}
-	if err := finish(home, kept.Network); err != nil {
+	if err := folder.Make(ctx, r, prepared); err != nil {
 		return nil, err
 	}
 	return &Created{
-		Network: kept.Network, Dir: home.Node(), PasswordFile: kept.passwordFile(home), SeedFile: n.SeedFile,
-		Macaroon: filepath.Join(networkDir(home, kept.Network), "admin.macaroon"),
+		Network: kept.Network, Dir: home.Node(), PasswordFile: kept.passwordFile(home), SeedFile: secrets.SeedFile,
+		Macaroon: filepath.Join(folder.NetworkDir(), "admin.macaroon"),
 	}, nil
-}
-
-func createWallet(ctx context.Context, home config.Home, built *lnd.Config, w lnd.NewWallet, log *slog.Logger) error {
-	r, err := newRunner(home, built, log)
-	if err != nil {
-		return err
-	}
-	if err := r.AwaitFree(ctx); err != nil {
-		return err
-	}
-	if err := discard(home, built.Network()); err != nil {
-		return err
-	}
-	return lnd.CreateWallet(ctx, r, w)
 }
 
 func checkMode(mode string) error {
@@ -127,96 +108,26 @@ func checkMode(mode string) error {
 	}
 }
 
-// wallet reads the secrets that were given and makes those that were not.
-func (n *NewNode) wallet(home config.Home, kept *remembered) (w lnd.NewWallet, err error) {
+// prepare reads the secrets that were given and makes those that were not.
+func (n *NewNode) prepare(home config.Home, folder wallet.Folder, kept *remembered) (wallet.Secrets, lnd.NewWallet, error) {
+	secrets := wallet.Secrets{
+		PasswordFile: n.PasswordFile, MadePasswordFile: passwordFile(home),
+		RestoreFile: n.RestoreFile, SeedFile: n.SeedFile, Show: n.ShowSeed,
+	}
 	if n.RestoreFile != "" {
-		if w.Seed, err = readSeed(n.RestoreFile); err != nil {
-			return w, err
-		}
-		n.SeedFile = ""
 		kept.RecoveryWindow = lnd.RecoveryWindow
 	}
-	if n.PasswordFile != "" {
-		if kept.PasswordFile, err = filepath.Abs(n.PasswordFile); err != nil {
-			return w, err
-		}
-		w.Password, err = ReadPassword(kept.PasswordFile)
-	} else {
-		w.Password, err = madePassword(passwordFile(home))
-	}
-	if err != nil {
-		return w, err
-	}
-	if n.SeedFile != "" {
-		if n.SeedFile, err = filepath.Abs(n.SeedFile); err != nil {
-			return w, err
-		}
-	}
-	resumed := n.SeedFile != "" && begunWith(home, kept.Network) == n.SeedFile && exists(n.SeedFile)
-	w.Keep = func(words []string) error {
-		if err := begin(home, kept.Network, n.SeedFile); err != nil || n.RestoreFile != "" || resumed {
-			return err
-		}
-		return n.keep(words)
-	}
-	if resumed {
-		w.Seed, err = readSeed(n.SeedFile)
-		return w, err
-	}
-	if n.SeedFile != "" && exists(n.SeedFile) {
-		return w, fault.New("seed_file_exists", "move it to a safe place first",
-			"seed file %q exists already", n.SeedFile)
-	}
-	return w, nil
+	prepared, err := folder.Prepare(&secrets)
+	kept.PasswordFile = secrets.PasswordFile
+	return secrets, prepared, err
 }
 
-// keep makes the words safe before there is a wallet.
-func (n *NewNode) keep(words []string) error {
-	if n.SeedFile != "" {
-		if err := files.Write(n.SeedFile, []byte(strings.Join(words, " ")+"\n"), 0o600); err != nil {
-			return err
-		}
+// walletFolder is where the node's wallet is.
+func walletFolder(h config.Home, network string) wallet.Folder {
+	return wallet.Folder{
+		Dir: h.Node(), Network: network,
+		CreateCommand: "leyden node create --network " + network, StartCommand: "leyden node start",
 	}
-	if n.ShowSeed != nil {
-		return n.ShowSeed(words)
-	}
-	if n.SeedFile == "" {
-		return fault.New("seed_unsafe", "pass --seed-file FILE", "the seed would be lost")
-	}
-	return nil
-}
-
-// madePassword returns the password in the file, making it at first. The file
-// stays when creating the wallet fails: it may have failed half-way.
-func madePassword(path string) ([]byte, error) {
-	password, err := ReadPassword(path)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return password, err
-	}
-	password = []byte(rand.Text())
-	return password, files.Write(path, append(password, '\n'), 0o600)
-}
-
-// readSeed reads 24 words between any white space.
-func readSeed(path string) ([]string, error) {
-	data, err := files.ReadSecret(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.New("no_seed_file", "check the path", "seed file: %w", err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	words := strings.Fields(string(data))
-	if len(words) != lnd.SeedWords {
-		return nil, fault.New("bad_seed", "write the 24 words to it, separated by spaces",
-			"seed file %q has %d words, not %d", path, len(words), lnd.SeedWords)
-	}
-	return words, nil
-}
-
-// networkDir holds the wallet and the macaroons.
-func networkDir(h config.Home, network string) string {
-	return filepath.Join(h.Node(), "data", "chain", "bitcoin", network)
 }
 
 // DefaultSeedFile is where words go that nobody watches.

@@ -22,6 +22,7 @@ import (
 	"github.com/leydenln/leyden/internal/front"
 	"github.com/leydenln/leyden/internal/guardpost"
 	"github.com/leydenln/leyden/internal/lnd"
+	"github.com/leydenln/leyden/internal/wallet"
 )
 
 // Default addresses of the front.
@@ -175,7 +176,7 @@ func (n *Node) Run(ctx context.Context, ready func(Running)) error {
 	case <-n.stopped:
 	case failed = <-n.failed:
 	case failed = <-lndDone:
-		failed, ended = cutShort(n.home, failed), true
+		failed, ended = wallet.CutShort(passwordFile(n.home), "leyden node change-password", failed), true
 	case err := <-n.front.Failed():
 		failed = fault.New("listener_failed", "leyden node start", "the front's port broke: %w", err)
 	case err := <-n.api.Failed():

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"bytes"
 	"crypto/tls"
 	"errors"
 	"io/fs"
@@ -12,10 +11,10 @@ import (
 
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/fault"
-	"github.com/leydenln/leyden/internal/files"
 	"github.com/leydenln/leyden/internal/front"
 	"github.com/leydenln/leyden/internal/front/rest"
 	"github.com/leydenln/leyden/internal/lnd"
+	"github.com/leydenln/leyden/internal/wallet"
 )
 
 // plan is a start with everything resolved and checked.
@@ -41,7 +40,7 @@ func makePlan(home config.Home, opts Options) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := finished(home, built.Network()); err != nil {
+	if err := walletFolder(home, built.Network()).Finished(); err != nil {
 		return nil, err
 	}
 	p := &plan{home: home, config: built, recoveryWindow: kept.RecoveryWindow}
@@ -58,7 +57,7 @@ func makePlan(home config.Home, opts Options) (*plan, error) {
 	if file == "" {
 		file, must = kept.passwordFile(home), false
 	}
-	p.password, err = passwordFrom(file, must)
+	p.password, err = wallet.PasswordFrom(file, must)
 	return p, err
 }
 
@@ -112,37 +111,6 @@ func firstOf(lists ...[]string) []string {
 		}
 	}
 	return nil
-}
-
-// passwordFrom returns the reader of a password file, checked once now. A file
-// that need not be there and is not gives nil.
-func passwordFrom(path string, must bool) (func() ([]byte, error), error) {
-	read := func() ([]byte, error) { return ReadPassword(path) }
-	_, err := read()
-	if errors.Is(err, fs.ErrNotExist) && !must {
-		return nil, nil
-	}
-	return read, err
-}
-
-// ReadPassword reads a password file: the first line, without its end. Codes:
-// insecure_file, no_password_file, short_password.
-func ReadPassword(path string) ([]byte, error) {
-	data, err := files.ReadSecret(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.New("no_password_file", "write the wallet's password to it, mode 0600",
-			"password file: %w", err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	line, _, _ := bytes.Cut(data, []byte("\n"))
-	line = bytes.TrimSuffix(line, []byte("\r"))
-	if len(line) < lnd.MinPassword {
-		return nil, fault.New("short_password", "write the wallet's password to it",
-			"password file %q: the first line has less than %d characters", path, lnd.MinPassword)
-	}
-	return line, nil
 }
 
 // open listens on the front's addresses.
@@ -212,8 +180,3 @@ func keptFile(h config.Home) string     { return filepath.Join(h.Node(), "leyden
 // LogFile is where a node in the background writes its own log; lnd's is in
 // the logs folder beside it.
 func LogFile(h config.Home) string { return filepath.Join(h.Node(), "logs", "leyden-node.log") }
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}

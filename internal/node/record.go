@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/leydenln/leyden/internal/config"
@@ -60,7 +61,7 @@ func newRecorder(home config.Home, p *plan, open ports, e lnd.Endpoint, log *slo
 		Network: p.config.Network(), Backend: p.config.Backend(),
 		State: lnd.Down.String(),
 		RPC:   addrs(open.rpc), REST: addrs(open.rest), P2P: p.config.PeerAddrs(), API: open.api.Addr().String(),
-		Dir: home.Node(), TLSCert: certFile(home), Macaroon: networkDir(home, p.config.Network()) + "/admin.macaroon",
+		Dir: home.Node(), TLSCert: certFile(home), Macaroon: filepath.Join(walletFolder(home, p.config.Network()).NetworkDir(), "admin.macaroon"),
 		Socket: e.Socket, SocketCert: e.CertPath,
 	}, log)}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/leydenln/leyden/internal/cli/voice"
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/node"
+	"github.com/leydenln/leyden/internal/wallet"
 )
 
 const (
@@ -114,7 +115,7 @@ func nodeChangePasswordCmd(app *App) *cobra.Command {
 // walletPassword reads the file, or asks without echo.
 func (app *App) walletPassword(file string) ([]byte, error) {
 	if file != "" {
-		return node.ReadPassword(file)
+		return wallet.ReadPassword(file)
 	}
 	in, ok := app.In.(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {
