@@ -30,8 +30,17 @@ type NewWallet struct {
 	Seed []string
 
 	// Keep is called with the 24 words before the wallet exists, so that no
-	// wallet exists whose seed is not safe. Its error ends the creation.
+	// wallet exists whose seed is not safe. Its error ends the creation. The words
+	// of a watch-only wallet are nil.
 	Keep func(seed []string) error
+
+	// WatchOnly makes a wallet of a remote signer's public keys in place of a
+	// seed's. The configuration must have a Signer, which is not asked.
+	WatchOnly *lnrpc.WatchOnly
+
+	// RecoveryWindow is the number of unused addresses in a row to search of a
+	// watch-only wallet whose keys were used before; else 0.
+	RecoveryWindow int32
 }
 
 // CreateWallet makes the wallet for the given configuration in a child that
@@ -47,6 +56,9 @@ func CreateWallet(ctx context.Context, r Runner, w NewWallet) error {
 			return fault.New("wallet_exists", "leyden node start", "there is a wallet already in %q", r.Dir)
 		}
 		client := lnrpc.NewWalletUnlockerClient(conn)
+		if w.WatchOnly != nil {
+			return w.initWatchOnly(ctx, client)
+		}
 		seed := slices.Clone(w.Seed)
 		if len(seed) == 0 {
 			resp, err := client.GenSeed(ctx, &lnrpc.GenSeedRequest{})
@@ -68,6 +80,16 @@ func CreateWallet(ctx context.Context, r Runner, w NewWallet) error {
 		}
 		return err
 	})
+}
+
+func (w NewWallet) initWatchOnly(ctx context.Context, client lnrpc.WalletUnlockerClient) error {
+	if err := w.Keep(nil); err != nil {
+		return err
+	}
+	_, err := client.InitWallet(ctx, &lnrpc.InitWalletRequest{
+		WalletPassword: w.Password, WatchOnly: w.WatchOnly, RecoveryWindow: w.RecoveryWindow,
+	})
+	return walletError(err)
 }
 
 // ChangePassword gives the wallet another password. The node must not run.

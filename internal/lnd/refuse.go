@@ -41,29 +41,37 @@ type FrontOptions struct {
 	WSPingInterval, WSPongWait time.Duration
 }
 
+const useBundle = importHint + ", then leyden node start --signer-host HOST:" + DefaultSignerPort
+
 // refused are options that would undo the front or what we rely on, each with
 // what to do instead.
 var refused = map[string]string{
-	"no-macaroons":                "macaroons are always on: remove it",
-	"noseedbackup":                "make the wallet with: leyden node create",
-	"lnddir":                      "choose the folder with --home",
-	"configfile":                  "put the options in lnd.conf in the node's folder",
-	"datadir":                     "choose the folder with --home",
-	"tlscertpath":                 "the certificate is tls.cert in the node's folder: remove it",
-	"tlskeypath":                  "the key is tls.key in the node's folder: remove it",
-	"tlsencryptkey":               "the key lies in a private folder, mode 0600: remove it",
-	"adminmacaroonpath":           "macaroons are where lncli looks for them: remove it",
-	"readonlymacaroonpath":        "macaroons are where lncli looks for them: remove it",
-	"invoicemacaroonpath":         "macaroons are where lncli looks for them: remove it",
-	"letsencryptdir":              "put a TLS proxy before the REST port instead",
-	"letsencryptlisten":           "put a TLS proxy before the REST port instead",
-	"letsencryptdomain":           "put a TLS proxy before the REST port instead",
-	"wallet-unlock-password-file": "pass --password-file, or use wallet-password.txt in the node's folder",
-	"wallet-unlock-allow-create":  "make the wallet with: leyden node create",
-	"rpcmiddleware.enable":        "it is always on: remove it",
-	"rpcmiddleware.addmandatory":  "no middleware can register past the front: remove it",
-	"version":                     "leyden --version",
-	"bitcoin.chaindir":            "choose the folder with --home",
+	"no-macaroons":                              "macaroons are always on: remove it",
+	"noseedbackup":                              "make the wallet with: leyden node create",
+	"lnddir":                                    "choose the folder with --home",
+	"configfile":                                "put the options in lnd.conf in the node's folder",
+	"datadir":                                   "choose the folder with --home",
+	"tlscertpath":                               "the certificate is tls.cert in the node's folder: remove it",
+	"tlskeypath":                                "the key is tls.key in the node's folder: remove it",
+	"tlsencryptkey":                             "the key lies in a private folder, mode 0600: remove it",
+	"adminmacaroonpath":                         "macaroons are where lncli looks for them: remove it",
+	"readonlymacaroonpath":                      "macaroons are where lncli looks for them: remove it",
+	"invoicemacaroonpath":                       "macaroons are where lncli looks for them: remove it",
+	"letsencryptdir":                            "put a TLS proxy before the REST port instead",
+	"letsencryptlisten":                         "put a TLS proxy before the REST port instead",
+	"letsencryptdomain":                         "put a TLS proxy before the REST port instead",
+	"wallet-unlock-password-file":               "pass --password-file, or use wallet-password.txt in the node's folder",
+	"wallet-unlock-allow-create":                "make the wallet with: leyden node create",
+	"rpcmiddleware.enable":                      "it is always on: remove it",
+	"rpcmiddleware.addmandatory":                "no middleware can register past the front: remove it",
+	"remotesigner.enable":                       useBundle,
+	"remotesigner.rpchost":                      useBundle,
+	"remotesigner.tlscertpath":                  useBundle,
+	"remotesigner.macaroonpath":                 useBundle,
+	"remotesigner.migrate-wallet-to-watch-only": "leyden node migrate --signer-host HOST:10012",
+	"healthcheck.remotesigner.attempts":         "leyden itself watches the signer: remove it",
+	"version":                                   "leyden --version",
+	"bitcoin.chaindir":                          "choose the folder with --home",
 }
 
 // refuse checks the options that are left for lnd itself.

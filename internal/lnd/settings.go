@@ -48,6 +48,10 @@ type Settings struct {
 	// Conf is lnd.conf, Args what was given on the command line: the later
 	// wins, and both win over the profiles.
 	Conf, Args []Option
+
+	// Signer makes lnd a watch-only one, whose keys are there. Nil: lnd has its
+	// own.
+	Signer *RemoteSigner
 }
 
 // Config is what Build makes of Settings.
@@ -57,6 +61,7 @@ type Config struct {
 
 	network, backend string
 	options          []Option
+	signer           *RemoteSigner
 }
 
 // Build checks the settings and merges them: our defaults, profiles, lnd.conf,
@@ -75,7 +80,7 @@ func Build(s Settings) (*Config, error) {
 		return nil, err
 	}
 	merged := merge(defaults(s), profile, s.Conf, s.Args, listenOptions(s.Listen))
-	c := &Config{network: s.Network, backend: s.Backend}
+	c := &Config{network: s.Network, backend: s.Backend, signer: s.Signer}
 	if err := checkNetwork(merged, s.Network); err != nil {
 		return nil, err
 	}
@@ -83,7 +88,13 @@ func Build(s Settings) (*Config, error) {
 	if c.Front, c.options, err = splitFront(merged); err != nil {
 		return nil, err
 	}
-	return c, refuse(c.options)
+	if err := refuse(c.options); err != nil {
+		return nil, err
+	}
+	if s.Signer != nil {
+		c.options = append(c.options, s.Signer.options()...)
+	}
+	return c, nil
 }
 
 // Network is the chain's name.
@@ -133,6 +144,9 @@ func defaults(s Settings) []Option {
 	}
 	if s.Network == "mainnet" && s.Backend == "neutrino" {
 		options = append(options, Option{Name: "fee.url", Value: mainnetFees})
+	}
+	if s.Signer != nil {
+		options = append(options, Option{Name: "remotesigner.timeout", Value: signTimeout.String()})
 	}
 	return from("our default", options)
 }

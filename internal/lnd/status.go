@@ -51,6 +51,10 @@ type Status struct {
 	// be opened; nil once it serves again.
 	Err error
 
+	// SignerErr is why the remote signer counts as away; ErrSignerUnknown at first,
+	// nil while it answers, or when there is none.
+	SignerErr error
+
 	// NextStart is when the child will be started again; zero while it runs.
 	NextStart time.Time
 }

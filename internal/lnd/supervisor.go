@@ -54,7 +54,11 @@ func NewSupervisor(cfg SupervisorConfig) *Supervisor {
 	if cfg.StopTime == 0 {
 		cfg.StopTime = DefaultStopTime
 	}
-	return &Supervisor{cfg: cfg, status: newBoard()}
+	s := &Supervisor{cfg: cfg, status: newBoard()}
+	if cfg.Config.signer != nil {
+		s.status.set(Status{SignerErr: ErrSignerUnknown})
+	}
+	return s
 }
 
 // Endpoint is where the child serves whenever it does.
@@ -70,19 +74,33 @@ func (s *Supervisor) Watch(ctx context.Context, fn func(Status)) { s.status.watc
 // Run keeps the child running until ctx ends, then ends it in order and
 // returns nil. It returns an error only when the child's first start does not
 // get as far as serving (or waiting for a password that is not ours to give):
-// that is for the operator to put right. What happens later is retried.
+// that is for the operator to put right. What happens later is retried. A
+// watch-only lnd is not started while its signer is away, and at once when the
+// signer is back.
 func (s *Supervisor) Run(ctx context.Context) error {
 	defer s.status.set(Status{})
 	defer s.cfg.cleanUp()
-	pause := s.cfg.MinPause
+	defer s.watchSigner(ctx)()
+	pause, served := s.cfg.MinPause, false
 	for restarts := 0; ; restarts++ {
-		s.status.update(func(st *Status) { st.Restarts, st.NextStart = restarts, time.Time{} })
-		began := time.Now()
-		settled, err := s.runOnce(ctx)
+		s.awaitSigner(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
-		if restarts == 0 && !settled {
+		s.status.update(func(st *Status) { st.Restarts, st.NextStart = restarts, time.Time{} })
+		began := time.Now()
+		settled, err := s.runOnce(ctx)
+		served = served || settled
+		if ctx.Err() != nil {
+			return nil
+		}
+		if s.signerAway() {
+			s.cfg.Log.Error("lnd is down", "error", err)
+			s.status.update(func(st *Status) { *st = Status{Restarts: restarts, Err: err, SignerErr: st.SignerErr} })
+			pause = s.cfg.MinPause
+			continue
+		}
+		if !served {
 			return err
 		}
 		if time.Since(began) > s.cfg.MaxPause {
@@ -90,7 +108,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		}
 		s.cfg.Log.Error("lnd is down", "error", err, "next_start_in", pause)
 		s.status.update(func(st *Status) {
-			*st = Status{Restarts: restarts, Err: err, NextStart: time.Now().Add(pause)}
+			*st = Status{Restarts: restarts, Err: err, NextStart: time.Now().Add(pause), SignerErr: st.SignerErr}
 		})
 		select {
 		case <-ctx.Done():
@@ -100,6 +118,49 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		pause = min(2*pause, s.cfg.MaxPause)
 	}
 }
+
+// watchSigner posts whether the signer is there until the returned function is
+// called.
+func (s *Supervisor) watchSigner(ctx context.Context) (stop func()) {
+	signer := s.cfg.Config.signer
+	if signer == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		signer.watch(ctx, func(err error) {
+			was := s.status.get().SignerErr
+			switch {
+			case err == nil && was != nil:
+				s.cfg.Log.Info("the signer is there", "addr", signer.Addr)
+			case err != nil && (was == nil || was.Error() != err.Error()):
+				s.cfg.Log.Error("the signer is away", "error", err)
+			default:
+				return
+			}
+			s.status.update(func(st *Status) { st.SignerErr = err })
+		})
+	}()
+	return func() { cancel(); <-done }
+}
+
+// awaitSigner returns once the signer is there, or ctx has ended.
+func (s *Supervisor) awaitSigner(ctx context.Context) {
+	if !s.signerAway() {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s.Watch(ctx, func(st Status) {
+		if st.SignerErr == nil {
+			cancel()
+		}
+	})
+}
+
+func (s *Supervisor) signerAway() bool { return s.status.get().SignerErr != nil }
 
 // runOnce starts the child and follows it to its end. settled says that it
 // served, or waited for a password that nobody had given us.

@@ -1,0 +1,182 @@
+package lnd
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/lightningnetwork/lnd/lnrpc"
+	"github.com/lightningnetwork/lnd/lnrpc/walletrpc"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/leydenln/leyden/internal/fault"
+)
+
+// DefaultSignerPort is a signer's gRPC port.
+const DefaultSignerPort = "10012"
+
+const (
+	// signerPatience is how long a signer may take to answer a question that
+	// costs it nothing. One that is slower counts as away.
+	signerPatience = 10 * time.Second
+
+	// signTimeout is our default of lnd's --remotesigner.timeout, after which a
+	// watch-only lnd ends itself. It is longer than signerPatience, so that we
+	// know before lnd does that the signer is away.
+	signTimeout = 20 * time.Second
+)
+
+// RemoteSigner is the lnd that holds the keys of a watch-only lnd.
+type RemoteSigner struct {
+	// Addr is host:port. The certificate must be good for the host.
+	Addr string
+
+	// CertPath is the one certificate trusted, MacaroonPath the credential. Both
+	// are absolute.
+	CertPath, MacaroonPath string
+}
+
+// Check asks whether the signer is there, knows its macaroon, and could sign.
+// Codes: signer_unreachable, signer_certificate, signer_macaroon.
+func (r *RemoteSigner) Check(ctx context.Context) error {
+	conn, err := r.dial()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return r.ask(ctx, conn)
+}
+
+// options make lnd a watch-only one. lnd's own health check is off: it would end
+// lnd while the signer is away, where we wait.
+func (r *RemoteSigner) options() []Option {
+	return from("--signer-host", []Option{
+		{Name: "remotesigner.enable", Value: "true"},
+		{Name: "remotesigner.rpchost", Value: r.Addr},
+		{Name: "remotesigner.tlscertpath", Value: r.CertPath},
+		{Name: "remotesigner.macaroonpath", Value: r.MacaroonPath},
+		{Name: "healthcheck.remotesigner.attempts", Value: "0"},
+	})
+}
+
+// dial makes a connection as lnd does, so that what works here works for lnd.
+func (r *RemoteSigner) dial() (*grpc.ClientConn, error) {
+	pem, err := os.ReadFile(r.CertPath)
+	if err != nil {
+		return nil, bundleGone(err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fault.New("signer_certificate", importHint, "the signer's certificate %q is malformed", r.CertPath)
+	}
+	conf := &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	return grpc.NewClient("passthrough:///"+r.Addr, grpc.WithTransportCredentials(credentials.NewTLS(conf)),
+		grpc.WithConnectParams(redial), grpc.WithDisableServiceConfig(), grpc.WithIdleTimeout(0))
+}
+
+const importHint = "leyden node import --bundle FILE"
+
+func bundleGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fault.New("no_bundle", importHint, "the signer's credentials are not there: %w", err)
+	}
+	return fault.New("no_bundle", "check the file's owner and mode", "the signer's credentials: %w", err)
+}
+
+// ask is Check on a connection.
+func (r *RemoteSigner) ask(ctx context.Context, conn grpc.ClientConnInterface) error {
+	ctx, cancel := context.WithTimeout(ctx, signerPatience)
+	defer cancel()
+	reply, err := lnrpc.NewStateClient(conn).GetState(ctx, &lnrpc.GetStateRequest{})
+	if err != nil {
+		return r.unreachable(err)
+	}
+	if err := r.awake(reply.State); err != nil {
+		return err
+	}
+	macaroon, err := os.ReadFile(r.MacaroonPath)
+	if err != nil {
+		return bundleGone(err)
+	}
+	// Nothing to sign: an lnd that accepts the macaroon says so of the request.
+	ctx = metadata.AppendToOutgoingContext(ctx, "macaroon", hex.EncodeToString(macaroon))
+	_, err = walletrpc.NewWalletKitClient(conn).SignPsbt(ctx, &walletrpc.SignPsbtRequest{})
+	return r.accepted(err)
+}
+
+// awake says whether a signer in this state signs.
+func (r *RemoteSigner) awake(state lnrpc.WalletState) error {
+	switch s := stateOf(state); {
+	case s.Serving():
+		return nil
+	case s == Locked:
+		return r.away("its wallet is locked")
+	case s == NoWallet:
+		return r.away("it has no wallet")
+	default:
+		return r.away("it is starting")
+	}
+}
+
+// macaroonRefusals are lnd's words about a macaroon that does not do.
+var macaroonRefusals = []string{"macaroon", "verification failed", "permission denied", "root key"}
+
+// accepted reads the answer to a request that cannot succeed.
+func (r *RemoteSigner) accepted(err error) error {
+	s := status.Convert(err)
+	switch s.Code() {
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
+		return r.unreachable(err)
+	}
+	for _, words := range macaroonRefusals {
+		if strings.Contains(s.Message(), words) {
+			return fault.New("signer_macaroon", "leyden signer export, then "+importHint,
+				"the signer at %q refuses the bundle's macaroon: %s", r.Addr, s.Message())
+		}
+	}
+	return nil
+}
+
+// unreachable is the fault of a call that got no answer.
+func (r *RemoteSigner) unreachable(err error) error {
+	s := status.Convert(err)
+	switch text := s.Message(); {
+	case strings.Contains(text, "x509:") || strings.Contains(text, "tls: "):
+		return fault.New("signer_certificate", "leyden signer export, then "+importHint,
+			"the signer at %q has another certificate than the bundle's, or one for another host: %s", r.Addr, tail(text))
+	case s.Code() == codes.DeadlineExceeded:
+		return r.away("no answer in time")
+	default:
+		return r.away(tail(text))
+	}
+}
+
+func (r *RemoteSigner) away(why string) error {
+	host, _, err := net.SplitHostPort(r.Addr)
+	if err != nil {
+		host = r.Addr
+	}
+	return fault.New("signer_unreachable", "start the signer on "+host+" (leyden signer start), or leyden node start --signer-host HOST:"+DefaultSignerPort,
+		"the signer at %q cannot be reached: %s", r.Addr, why)
+}
+
+// tail leaves out gRPC's words around the reason that a connection failed.
+func tail(text string) string {
+	for _, sign := range []string{`Error while dialing: `, `desc = `, `authentication handshake failed: `} {
+		if _, after, ok := strings.Cut(text, sign); ok {
+			text = strings.TrimSuffix(strings.TrimPrefix(after, `"`), `"`)
+		}
+	}
+	return text
+}
