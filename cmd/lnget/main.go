@@ -15,6 +15,6 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends what does not heed the first
-	app := &lnget.App{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.LookupEnv}
+	app := &lnget.App{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.LookupEnv, Variables: os.Environ()}
 	os.Exit(lnget.Run(ctx, app, os.Args[1:]))
 }

@@ -65,6 +65,11 @@ func New(cfg Config) (*Client, error) {
 			return nil, err
 		}
 	}
+	c.store.waiting = func(o l402http.Origin) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.warn("another lnget buys from %s: waiting for it to end", o)
+	}
 	c.offers = map[lntypes.Hash]l402http.Offer{}
 	c.http = &http.Client{Transport: careful{c.transport, plain}, CheckRedirect: c.checkRedirect}
 	return c, nil

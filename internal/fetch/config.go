@@ -137,8 +137,8 @@ func LoadConfig(path string, environ func(string) (string, bool)) (Config, error
 	optional := path == ""
 	if optional {
 		dir, err := Dir()
-		if err != nil {
-			return Config{}, err
+		if err != nil { // fine where the environment names all paths
+			return parseConfig(path, nil, environ)
 		}
 		path = filepath.Join(dir, "config.yaml")
 	}
@@ -227,7 +227,7 @@ func (c *Config) expand() error {
 		}
 		user, err := os.UserHomeDir()
 		if err != nil {
-			return fault.New("no_home", "set HOME", "find the home folder: %w", err)
+			return fault.New("no_home", "set HOME, or name this path without ~/", "%s: find the home folder: %w", *p, err)
 		}
 		*p = filepath.Join(user, rest)
 	}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/lightningnetwork/lnd/lntypes"
 
@@ -32,7 +33,13 @@ const CodeCorruptStore = "corrupt_store"
 //
 // Journal and token are one file, so that they cannot disagree. Files are
 // 0600 in folders of 0700.
-type FileStore struct{ dir string }
+type FileStore struct {
+	dir string
+
+	// waiting, if set, hears when Lock has waited for patience.
+	waiting  func(l402http.Origin)
+	patience time.Duration
+}
 
 const (
 	recordSuffix = ".json"
@@ -41,7 +48,7 @@ const (
 )
 
 // NewFileStore makes a store in dir, which need not exist.
-func NewFileStore(dir string) *FileStore { return &FileStore{dir} }
+func NewFileStore(dir string) *FileStore { return &FileStore{dir: dir, patience: 5 * time.Second} }
 
 // Lock implements [l402http.Store].
 func (s *FileStore) Lock(ctx context.Context, o l402http.Origin) (func(), error) {
@@ -57,6 +64,9 @@ func (s *FileStore) Lock(ctx context.Context, o l402http.Origin) (func(), error)
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fault.New("write_failed", "check the folder's owner and mode", "lock %s: %w", o, err)
+	}
+	if s.waiting != nil {
+		defer time.AfterFunc(s.patience, func() { s.waiting(o) }).Stop()
 	}
 	if err := flock(ctx, f); err != nil {
 		return nil, fmt.Errorf("wait for another purchase from %s: %w", o, err)

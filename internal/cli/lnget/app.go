@@ -25,8 +25,10 @@ type App struct {
 	In       io.Reader
 	Out, Err io.Writer
 
-	// Environ looks a variable of the environment up.
-	Environ func(string) (string, bool)
+	// Environ looks a variable of the environment up; Variables is all of it, as
+	// [os.Environ] has it, nil where misspelt ones do not matter.
+	Environ   func(string) (string, bool)
+	Variables []string
 
 	json, human bool
 	config      string
@@ -150,6 +152,9 @@ func atMostOneURL(cmd *cobra.Command, args []string) error {
 
 // load reads the configuration.
 func (app *App) load() (fetch.Config, error) {
+	if err := fetch.CheckEnviron(app.Variables); err != nil {
+		return fetch.Config{}, err
+	}
 	return fetch.LoadConfig(app.config, app.Environ)
 }
 

@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) {
 	program := func() {
-		app := &lnget.App{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.LookupEnv}
+		app := &lnget.App{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.LookupEnv, Variables: os.Environ()}
 		os.Exit(lnget.Run(context.Background(), app, os.Args[1:]))
 	}
 	if os.Getenv(asProgram) != "" {

@@ -67,7 +67,7 @@ func purchases(all []l402http.Purchase) []purchaseJSON {
 		j := purchaseJSON{
 			Domain: p.Origin.Host(), Origin: string(p.Origin), Path: p.Path, State: stateOf(p),
 			Scheme: string(p.Scheme), SingleUse: p.SingleUse(),
-			Services: append([]string{}, p.Services()...), Used: p.Used, PaymentHash: p.Hash.String(),
+			Services: append([]string{}, p.Services()...), Used: used(p), PaymentHash: p.Hash.String(),
 			CreatedAt: p.Created.UTC(), PaidAt: p.Paid, Reason: p.Reason, FeeMsat: uint64(p.Fee),
 		}
 		if !p.Paid.IsZero() {
@@ -77,6 +77,12 @@ func purchases(all []l402http.Purchase) []purchaseJSON {
 	}
 	slices.SortStableFunc(list, func(a, b purchaseJSON) int { return a.CreatedAt.Compare(b.CreatedAt) })
 	return list
+}
+
+// used says whether the seller ever took what was bought. It did what it refuses
+// since, and what is spent.
+func used(p l402http.Purchase) bool {
+	return p.Used || p.State == l402http.StateSpent || p.State == l402http.StateRefused
 }
 
 // stateOf is the state of a purchase now.
