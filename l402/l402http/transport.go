@@ -168,6 +168,7 @@ type exchange struct {
 	path   string
 	sent   int            // attempts so far
 	bare   bool           // asked without a token since one was refused
+	anew   bool           // asked for another challenge since the first was paid for
 	tried  []lntypes.Hash // purchases whose token was refused by this request
 	passed []lntypes.Hash // purchases whose token is not tried any more
 	bought *Purchase      // what this request paid for
@@ -189,8 +190,8 @@ func (x *exchange) run(ctx context.Context) (*http.Response, error) {
 			x.accepted(resp, token)
 			return resp, nil
 		}
-		x.free()
 		if token != nil {
+			x.free()
 			x.tried = append(x.tried, token.Hash)
 		}
 		next, again, err := x.next(ctx, resp, held)
@@ -225,14 +226,19 @@ func (x *exchange) next(ctx context.Context, resp *http.Response, held []Purchas
 	if x.sent >= maxHeld {
 		x.pass(held)
 	}
-	if p := x.pickAny(held, demands); p != nil || x.t.Wallet == nil {
-		return p, p != nil, nil
+	if x.unlock == nil { // else held may be out of date
+		if p := x.pickAny(held, demands); p != nil || x.t.Wallet == nil {
+			return p, p != nil, nil
+		}
 	}
 	if !x.body.again() {
 		_, err := x.body.next()
 		return nil, false, err
 	}
-	token, err = x.obtain(ctx, demands)
+	if token, err = x.obtain(ctx, demands); x.asksAnew(demands[0], err) {
+		x.anew = true
+		return nil, true, nil
+	}
 	return token, err == nil, err
 }
 

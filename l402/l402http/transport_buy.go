@@ -24,16 +24,26 @@ const glance = 2 * time.Second
 // bought. Alone with the origin, it looks first at what others bought meanwhile
 // and what an earlier crash left open, and only then buys.
 func (x *exchange) obtain(ctx context.Context, demands []demand) (*Purchase, error) {
-	unlock, err := x.t.store().Lock(ctx, x.origin)
-	if err != nil {
-		return nil, err
+	if x.unlock == nil {
+		unlock, err := x.t.store().Lock(ctx, x.origin)
+		if err != nil {
+			return nil, err
+		}
+		x.unlock = unlock
 	}
-	x.unlock = unlock
 	p, err := x.obtainAlone(ctx, demands)
-	if err != nil || !p.SingleUse() {
+	if err == nil && !p.SingleUse() || err != nil && !x.asksAnew(demands[0], err) {
 		x.free()
 	}
 	return p, err
+}
+
+// asksAnew reports whether the challenge was paid for by another request, which
+// was given the same one and uses it up: sellers give an unpaid challenge again.
+// Another is asked for while nobody else can buy.
+func (x *exchange) asksAnew(c demand, err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Code == CodeInvoiceReused && c.payment != nil && !x.anew
 }
 
 // free lets others buy from the origin. A credential that is good for one

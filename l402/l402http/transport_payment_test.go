@@ -357,3 +357,34 @@ func TestPaymentLeftOpenTooLong(t *testing.T) {
 		m.wantPayments(t, 1)
 	})
 }
+
+// signing is a node whose invoices can be paid from a ledger.
+type signing struct{ ledger fetchtest.Ledger }
+
+func (s signing) AddInvoice(_ context.Context, inv l402http.NewInvoice) (string, error) {
+	text, _, err := fetchtest.Invoice{Amount: inv.Amount, Preimage: inv.Preimage}.Encode()
+	return text, errors.Join(err, s.ledger.Publish(inv.Preimage))
+}
+
+func (signing) CancelInvoice(context.Context, lntypes.Hash) error { return nil }
+
+// TestPaymentsAtOnceFromOurSeller: it gives a buyer that asks many times at once
+// the same challenge, which one of the requests pays for.
+func TestPaymentsAtOnceFromOurSeller(t *testing.T) {
+	m := newMarket(t)
+	shop := newShop(t, l402http.SellerConfig{Invoicer: signing{m.Ledger}, Redemptions: newUsed(), Network: "regtest"})
+	h, err := shop.seller.Handler(both("weather", 100_000), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "goods of %s", r.URL.Path)
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(h)
+	defer server.Close()
+	m.url, m.buyer.Prefer = server.URL, l402http.SchemeOfPayment
+	m.getAtOnce(t, 8, "/a")
+	m.wantPayments(t, 8)
+	if held, err := m.store.Load(m.origin(t)); err != nil || len(held) != 0 {
+		t.Errorf("held: %+v, %v", held, err)
+	}
+}
