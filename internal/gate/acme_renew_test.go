@@ -116,3 +116,19 @@ func TestAuthorityRenewsWhileRunning(t *testing.T) {
 		t.Errorf("after a refusal %d is served, want %d", got, before)
 	}
 }
+
+// TestGateWithoutItsAuthority: a gate whose authority does not answer starts,
+// reloads and stops, and serves with its own certificate.
+func TestGateWithoutItsAuthority(t *testing.T) {
+	dir := t.TempDir()
+	const config = "insecure: false\nautocert: true\nservername: shop.example.com\nautocertca: 'https://127.0.0.1:1/dir'\n" +
+		"services: [{name: a, address: 'localhost:1'}]\n"
+	g := openGate(t, dir, newFakeNode(), config)
+	writeConfig(t, g, config+"autocertemail: shop@example.com\n")
+	if err := g.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if c := g.now.Load().certificate(); c.Source != "self-signed" {
+		t.Errorf("%+v", c)
+	}
+}

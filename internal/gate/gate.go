@@ -98,6 +98,7 @@ func (g *Gate) open(ctx context.Context, cfg *Config, dial func() (Node, error))
 	if err := g.begin(first, nil); err != nil {
 		return err
 	}
+	first.warnOfExpiry(g.log)
 	if g.metrics, err = g.serveMetrics(ctx, cfg); err != nil {
 		return err
 	}

@@ -51,7 +51,6 @@ func (g *Gate) doorParts(next *generation) doorParts {
 func (g *Gate) install(next *generation) {
 	g.observer.counts.know(next.cfg.Services)
 	g.now.Store(next)
-	next.warnOfExpiry(g.log)
 }
 
 // ServeHTTP serves a request with the generation of this moment.
@@ -92,6 +91,7 @@ func (g *Gate) replace(next, last *generation) {
 	g.install(next)
 	last.retire()
 	last.endUnlike(next)
+	next.warnOfExpiry(g.log)
 }
 
 // endUnlike ends what a generation does by itself and another one, which goes
