@@ -49,13 +49,10 @@ func (t *leanTransport) suits(r *http.Request) bool {
 // RoundTrip implements http.RoundTripper. A connection that was kept may have
 // been closed by the backend meanwhile: then the request, which nothing has
 // answered and which may be repeated (RFC 9110 section 9.2.2), goes over a new
-// one.
+// one. Not over another kept one: a backend that closes because of the request
+// itself gets it twice, and not once for each connection.
 func (t *leanTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	for {
-		c := t.take()
-		if c == nil {
-			break
-		}
+	if c := t.take(); c != nil {
 		resp, err := c.exchange(r)
 		if err == nil {
 			return resp, nil
@@ -197,7 +194,7 @@ func (c *leanConn) ask(r *http.Request) (*http.Response, error) {
 			return nil, err
 		case resp.StatusCode == http.StatusSwitchingProtocols:
 			return nil, errors.New("the backend changes the protocol unasked")
-		case resp.StatusCode >= 200:
+		case resp.StatusCode < 100 || resp.StatusCode >= 200:
 			return resp, nil
 		case trace != nil && trace.Got1xxResponse != nil:
 			if err := trace.Got1xxResponse(resp.StatusCode, textproto.MIMEHeader(resp.Header)); err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -170,6 +171,44 @@ func TestLeanBackendCloses(t *testing.T) {
 	}
 	if conns.Load() != 5 {
 		t.Errorf("%d connections", conns.Load())
+	}
+}
+
+// TestLeanRepeatsOnce: a backend that a request fells gets it twice, however
+// many connections to it are kept.
+func TestLeanRepeatsOnce(t *testing.T) {
+	lean := &leanTransport{dial: dialer.DialContext}
+	var felled atomic.Int32
+	together := make(chan struct{}, 4)
+	b := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/x" {
+			felled.Add(1)
+			panic(http.ErrAbortHandler)
+		}
+		together <- struct{}{}
+		until.True(t, "all have asked", func() bool { return len(together) == cap(together) })
+	}))
+	defer b.Close()
+	var all sync.WaitGroup
+	for range cap(together) {
+		all.Go(func() {
+			resp, err := lean.RoundTrip(request(t, http.MethodGet, b.URL, nil))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_ = resp.Body.Close()
+		})
+	}
+	all.Wait()
+	if len(lean.idle) != cap(together) {
+		t.Fatalf("%d kept", len(lean.idle))
+	}
+	if _, body, err := leanly(t.Context(), t, lean, http.MethodGet, strings.TrimPrefix(b.URL, "http://")); err == nil {
+		t.Errorf("answered %q", body)
+	}
+	if n := felled.Load(); n != 2 {
+		t.Errorf("asked %d times", n)
 	}
 }
 

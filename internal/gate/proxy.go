@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
@@ -56,6 +57,7 @@ func (p *proxies) to(s *Service) (http.Handler, error) {
 			r.Out.URL.RawQuery = r.In.URL.RawQuery // nothing is decided by it
 			outgoing.apply(r)
 		},
+		ModifyResponse: checkStatus,
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			p.failed(w, r, s, err)
 		},
@@ -75,6 +77,14 @@ func (p *proxies) to(s *Service) (http.Handler, error) {
 		}
 		proxy.ServeHTTP(w, r)
 	}), nil
+}
+
+// checkStatus refuses an answer whose status net/http reads but cannot write.
+func checkStatus(resp *http.Response) error {
+	if resp.StatusCode < 100 {
+		return fmt.Errorf("the backend answers with status %q", resp.Status)
+	}
+	return nil
 }
 
 // failed answers a request that the backend did not answer, or whose body did

@@ -268,6 +268,18 @@ func TestBackendBreaksOff(t *testing.T) {
 	}
 }
 
+// TestBackendsStatusIsNone: net/http reads such a status and panics over
+// writing it.
+func TestBackendsStatusIsNone(t *testing.T) {
+	r := newRecorder(t, "HTTP/1.1 042 What\r\nContent-Length: 0\r\n\r\n")
+	g := openGate(t, t.TempDir(), newFakeNode(), fmt.Sprintf(freeService, r.addr()))
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		if resp := do(t, request(t, method, base(g), nil)); resp.StatusCode != http.StatusBadGateway {
+			t.Errorf("%s: status %d, %s", method, resp.StatusCode, text(t, resp))
+		}
+	}
+}
+
 func TestQueryIsPassedAsItIs(t *testing.T) {
 	g := before(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.URL.RawQuery) })
 	for _, query := range []string{"a=1;b=2", "a=%zz", "a=b&a=c", "%", "a=%C3%A9", "=&&="} {
