@@ -85,20 +85,30 @@ func (c *Client) Close() error { return c.conn.Close() }
 // Host returns the node's address as configured.
 func (c *Client) Host() string { return c.host }
 
-// call makes one unary call on lnd's own method path.
-func (c *Client) call(ctx context.Context, method string, req, resp proto.Message) error {
-	if err := c.conn.Invoke(c.credentials(ctx), method, req, resp); err != nil {
+// Invoke makes one unary call on lnd's own method path. With NewStream it makes
+// a Client a grpc.ClientConnInterface, for those who link lnrpc.
+func (c *Client) Invoke(ctx context.Context, method string, req, resp any, opts ...grpc.CallOption) error {
+	if err := c.conn.Invoke(c.credentials(ctx), method, req, resp, opts...); err != nil {
 		return c.explain(method, err)
 	}
 	return nil
 }
 
-// stream opens a server stream on lnd's own method path and sends req.
-func (c *Client) stream(ctx context.Context, method string, req proto.Message) (grpc.ClientStream, error) {
-	desc := &grpc.StreamDesc{ServerStreams: true}
-	s, err := c.conn.NewStream(c.credentials(ctx), desc, method)
+// NewStream opens a stream on lnd's own method path. What ends the stream later
+// arrives as gRPC has it.
+func (c *Client) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	s, err := c.conn.NewStream(c.credentials(ctx), desc, method, opts...)
 	if err != nil {
 		return nil, &notSent{c.explain(method, err)}
+	}
+	return s, nil
+}
+
+// stream opens a server stream on lnd's own method path and sends req.
+func (c *Client) stream(ctx context.Context, method string, req proto.Message) (grpc.ClientStream, error) {
+	s, err := c.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, method)
+	if err != nil {
+		return nil, err
 	}
 	err = s.SendMsg(req)
 	if err == nil {

@@ -56,7 +56,7 @@ func (c *Client) AddInvoice(ctx context.Context, n NewInvoice) (Invoice, error) 
 		req.RPreimage = n.Preimage[:]
 	}
 	var r lndwire.AddInvoiceResponse
-	if err := c.call(ctx, "/lnrpc.Lightning/AddInvoice", req, &r); err != nil {
+	if err := c.Invoke(ctx, "/lnrpc.Lightning/AddInvoice", req, &r); err != nil {
 		return Invoice{}, err
 	}
 	hash, err := lntypes.MakeHash(r.RHash)
@@ -71,7 +71,7 @@ func (c *Client) AddInvoice(ctx context.Context, n NewInvoice) (Invoice, error) 
 // code not_found when lnd has none.
 func (c *Client) LookupInvoice(ctx context.Context, hash lntypes.Hash) (Invoice, error) {
 	var r lndwire.Invoice
-	if err := c.call(ctx, "/lnrpc.Lightning/LookupInvoice", &lndwire.PaymentHash{RHash: hash[:]}, &r); err != nil {
+	if err := c.Invoke(ctx, "/lnrpc.Lightning/LookupInvoice", &lndwire.PaymentHash{RHash: hash[:]}, &r); err != nil {
 		return Invoice{}, err
 	}
 	return invoice(&r)
@@ -80,7 +80,7 @@ func (c *Client) LookupInvoice(ctx context.Context, hash lntypes.Hash) (Invoice,
 // CancelInvoice cancels an open or accepted invoice (permission
 // invoices:write). lnd answers nil also for one cancelled before.
 func (c *Client) CancelInvoice(ctx context.Context, hash lntypes.Hash) error {
-	return c.call(ctx, "/invoicesrpc.Invoices/CancelInvoice",
+	return c.Invoke(ctx, "/invoicesrpc.Invoices/CancelInvoice",
 		&lndwire.CancelInvoiceMsg{PaymentHash: hash[:]}, &lndwire.Empty{})
 }
 

@@ -26,7 +26,7 @@ type Info struct {
 // GetInfo asks the node who it is (permission info:read).
 func (c *Client) GetInfo(ctx context.Context) (Info, error) {
 	var r lndwire.GetInfoResponse
-	if err := c.call(ctx, "/lnrpc.Lightning/GetInfo", &lndwire.Empty{}, &r); err != nil {
+	if err := c.Invoke(ctx, "/lnrpc.Lightning/GetInfo", &lndwire.Empty{}, &r); err != nil {
 		return Info{}, err
 	}
 	info := Info{
@@ -44,7 +44,7 @@ func (c *Client) GetInfo(ctx context.Context) (Info, error) {
 // Version returns the node's version string (verrpc, permission info:read).
 func (c *Client) Version(ctx context.Context) (string, error) {
 	var r lndwire.Version
-	if err := c.call(ctx, "/verrpc.Versioner/GetVersion", &lndwire.Empty{}, &r); err != nil {
+	if err := c.Invoke(ctx, "/verrpc.Versioner/GetVersion", &lndwire.Empty{}, &r); err != nil {
 		return "", err
 	}
 	return r.Version, nil
@@ -54,7 +54,7 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 // needs no macaroon and answers while the wallet is locked.
 func (c *Client) State(ctx context.Context) (string, error) {
 	var r lndwire.GetStateResponse
-	if err := c.call(ctx, "/lnrpc.State/GetState", &lndwire.Empty{}, &r); err != nil {
+	if err := c.Invoke(ctx, "/lnrpc.State/GetState", &lndwire.Empty{}, &r); err != nil {
 		return "", err
 	}
 	return r.State.String(), nil
@@ -64,7 +64,7 @@ func (c *Client) State(ctx context.Context) (string, error) {
 // (permission offchain:read).
 func (c *Client) ChannelBalance(ctx context.Context) (local, remote lnwire.MilliSatoshi, err error) {
 	var r lndwire.ChannelBalanceResponse
-	if err := c.call(ctx, "/lnrpc.Lightning/ChannelBalance", &lndwire.Empty{}, &r); err != nil {
+	if err := c.Invoke(ctx, "/lnrpc.Lightning/ChannelBalance", &lndwire.Empty{}, &r); err != nil {
 		return 0, 0, err
 	}
 	return lnwire.MilliSatoshi(r.LocalBalance.GetMsat()), lnwire.MilliSatoshi(r.RemoteBalance.GetMsat()), nil
@@ -74,7 +74,7 @@ func (c *Client) ChannelBalance(ctx context.Context) (local, remote lnwire.Milli
 // onchain:read).
 func (c *Client) WalletBalance(ctx context.Context) (confirmedSat int64, err error) {
 	var r lndwire.WalletBalanceResponse
-	if err := c.call(ctx, "/lnrpc.Lightning/WalletBalance", &lndwire.Empty{}, &r); err != nil {
+	if err := c.Invoke(ctx, "/lnrpc.Lightning/WalletBalance", &lndwire.Empty{}, &r); err != nil {
 		return 0, err
 	}
 	return r.ConfirmedBalance, nil
