@@ -66,6 +66,9 @@ func (x *exchange) obtainAlone(ctx context.Context, demands []demand) (*Purchase
 	c := demands[0]
 	for i := range held {
 		if held[i].State == StatePending {
+			if held[i].Invoice == c.Invoice {
+				held[i].Path = x.path // which it is for now, since it can be paid once
+			}
 			if err := x.resolve(ctx, &held[i], c); err != nil {
 				return nil, err
 			}

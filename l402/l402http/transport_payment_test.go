@@ -368,9 +368,10 @@ func (s signing) AddInvoice(_ context.Context, inv l402http.NewInvoice) (string,
 
 func (signing) CancelInvoice(context.Context, lntypes.Hash) error { return nil }
 
-// TestPaymentsAtOnceFromOurSeller: it gives a buyer that asks many times at once
-// the same challenge, which one of the requests pays for.
-func TestPaymentsAtOnceFromOurSeller(t *testing.T) {
+// newOurSeller is a market whose seller is ours, which gives an unpaid challenge
+// to the same buyer again.
+func newOurSeller(t *testing.T) *market {
+	t.Helper()
 	m := newMarket(t)
 	shop := newShop(t, l402http.SellerConfig{Invoicer: signing{m.Ledger}, Redemptions: newUsed(), Network: "regtest"})
 	h, err := shop.seller.Handler(both("weather", 100_000), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -380,11 +381,32 @@ func TestPaymentsAtOnceFromOurSeller(t *testing.T) {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(h)
-	defer server.Close()
+	t.Cleanup(server.Close)
 	m.url, m.buyer.Prefer = server.URL, l402http.SchemeOfPayment
+	return m
+}
+
+// TestPaymentsAtOnceFromOurSeller: one challenge is for all requests that a buyer
+// makes at once, and one of them pays for it.
+func TestPaymentsAtOnceFromOurSeller(t *testing.T) {
+	m := newOurSeller(t)
 	m.getAtOnce(t, 8, "/a")
 	m.wantPayments(t, 8)
 	if held, err := m.store.Load(m.origin(t)); err != nil || len(held) != 0 {
 		t.Errorf("held: %+v, %v", held, err)
 	}
+}
+
+// TestPaymentLeftOpenForAnotherPath: what is asked for the same invoice again is
+// the same purchase.
+func TestPaymentLeftOpenForAnotherPath(t *testing.T) {
+	m := newOurSeller(t)
+	m.wallet.Before = func(context.Context) error { return errBroken }
+	_, _, err := m.get(t, "/b")
+	wantCode(t, err, l402http.CodePaymentUnresolved)
+	m.wallet.Before = nil
+	m.mustGet(t, "/a")
+	m.wantPayments(t, 1)
+	m.mustGet(t, "/b")
+	m.wantPayments(t, 2)
 }
