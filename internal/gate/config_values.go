@@ -68,6 +68,12 @@ func (p *pattern) UnmarshalYAML(n *yaml.Node) error {
 
 func (p pattern) match(s string) bool { return p.re == nil || p.re.MatchString(s) }
 
+// matchEither matches a path as it stands or without its parameters, which is
+// the same for most.
+func (p pattern) matchEither(path, plain string) bool {
+	return p.match(path) || plain != path && p.match(plain)
+}
+
 // String is the expression, empty for the one that matches everything.
 func (p pattern) String() string {
 	if p.re == nil {

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/leydenln/leyden/l402"
@@ -69,14 +68,12 @@ func (g *Gate) honours(c l402http.OpenChallenge) bool {
 // match, also where only a backend that drops a path's parameters would see
 // it.
 func (s *Service) capabilityOf(r *http.Request) string {
-	path, plain := r.URL.Path, r.URL.Path
-	if strings.ContainsAny(path, ";?#") {
-		plain = withoutParameters(path)
-	}
+	path := r.URL.Path
+	plain := withoutParameters(path)
 	needed := ""
 	for name, p := range s.CapabilityPaths {
 		switch {
-		case !p.match(path) && (plain == path || !p.match(plain)):
+		case !p.matchEither(path, plain):
 		case needed == "":
 			needed = name
 		default:

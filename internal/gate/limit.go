@@ -116,8 +116,9 @@ func (s *serviceLimits) allowAddress(r *http.Request) (grant, time.Duration, boo
 
 func (s *serviceLimits) allow(r *http.Request, id clientID, kind func(*rule) *buckets) (grant, time.Duration, bool) {
 	var matching []*rule
+	plain := withoutParameters(r.URL.Path) // for a backend that drops them
 	for _, rule := range s.rules {
-		if rule.pattern.match(r.URL.Path) {
+		if rule.pattern.matchEither(r.URL.Path, plain) {
 			matching = append(matching, rule)
 		}
 	}

@@ -126,7 +126,7 @@ func from(addr, path string) *http.Request {
 const limitedServices = `
 ratelimits: [{requests: 4, per: 1m}]
 services:
-- {name: a, address: "localhost:1", pathregexp: "^/a", ratelimits: [{pathregexp: "^/a/dear", requests: 1, per: 1m}, {requests: 3, per: 1m}]}
+- {name: a, address: "localhost:1", pathregexp: "^/a", ratelimits: [{pathregexp: "^/a/dear$", requests: 1, per: 1m}, {requests: 3, per: 1m}]}
 - {name: b, address: "localhost:1", pathregexp: "^/b"}
 `
 
@@ -145,6 +145,8 @@ func TestEveryRuleMustAllow(t *testing.T) {
 		}
 		allow(a, "/a/dear", 0)
 		allow(a, "/a/dear", time.Minute) // takes nothing from the other rules
+		allow(a, "/a/dear;x", time.Minute)
+		allow(a, "/a;x/dear", time.Minute)
 		allow(a, "/a/x", 0)
 		last := allow(a, "/a/x", 0)
 		allow(a, "/a/x", 20*time.Second)

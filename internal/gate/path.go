@@ -67,10 +67,13 @@ func hasDots(path string) bool {
 	return false
 }
 
-// withoutParameters is a path as a backend reads it that decodes it before it looks for
-// the query, or that knows parameters of segments, "/a;x=1/b" (RFC 3986 section
-// 3.3).
+// withoutParameters is a path as a backend reads it that decodes it before it
+// looks for the query, or that knows parameters of segments, "/a;x=1/b" (RFC
+// 3986 section 3.3).
 func withoutParameters(path string) string {
+	if !strings.ContainsAny(path, ";?#") {
+		return path
+	}
 	if i := strings.IndexAny(path, "?#"); i >= 0 {
 		path = path[:i]
 	}
