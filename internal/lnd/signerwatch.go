@@ -20,8 +20,8 @@ const (
 	maxSignerPause = 2 * time.Second
 )
 
-// ErrSignerUnknown means that the signer has not been asked yet.
-var ErrSignerUnknown = errors.New("the signer has not answered yet")
+// errSignerUnknown means that the signer has not been asked yet.
+var errSignerUnknown = errors.New("the signer has not answered yet")
 
 // watch tells whether the signer is there (nil) or why not, at each change, until
 // ctx ends. A signer is away when its connection breaks and cannot be made again

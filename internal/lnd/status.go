@@ -1,6 +1,7 @@
 package lnd
 
 import (
+	"errors"
 	"time"
 
 	"github.com/lightningnetwork/lnd/lnrpc"
@@ -51,12 +52,17 @@ type Status struct {
 	// be opened; nil once it serves again.
 	Err error
 
-	// SignerErr is why the remote signer counts as away; ErrSignerUnknown at first,
-	// nil while it answers, or when there is none.
+	// SignerErr is why the remote signer counts as away, or that it has not been
+	// asked yet; nil while it answers, or when there is none.
 	SignerErr error
 
 	// NextStart is when the child will be started again; zero while it runs.
 	NextStart time.Time
+}
+
+// SignerAway says that the signer was asked and could not sign.
+func (s Status) SignerAway() bool {
+	return s.SignerErr != nil && !errors.Is(s.SignerErr, errSignerUnknown)
 }
 
 // stateOf maps lnd's own wallet states.

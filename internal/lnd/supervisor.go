@@ -56,7 +56,7 @@ func NewSupervisor(cfg SupervisorConfig) *Supervisor {
 	}
 	s := &Supervisor{cfg: cfg, status: newBoard()}
 	if cfg.Config.signer != nil {
-		s.status.set(Status{SignerErr: ErrSignerUnknown})
+		s.status.set(Status{SignerErr: errSignerUnknown})
 	}
 	return s
 }

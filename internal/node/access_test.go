@@ -135,7 +135,7 @@ func TestREST(t *testing.T) {
 // TestNeutrino: the default backend needs no full node beside it.
 func TestNeutrino(t *testing.T) {
 	m := newMachine(t)
-	m.must("node", "create", "--network", "regtest")
+	m.must("node", "create", "--mode", "standalone", "--network", "regtest")
 	r := m.parse(m.must("node", "start", "--detach", "--rpclisten", m.rpc,
 		"--apilisten", m.api, "--listen", m.p2p,
 		"--", "--lnd.neutrino.addpeer="+backend(t).P2P))

@@ -45,7 +45,7 @@ func TestCreateRefuses(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			out, code := m.run(append([]string{"node", "create", "--network", "regtest"}, c.args...)...)
+			out, code := m.run(append([]string{"node", "create", "--mode", "standalone", "--network", "regtest"}, c.args...)...)
 			if code != c.code {
 				t.Errorf("got %q, want %q", code, c.code)
 			}
@@ -57,7 +57,7 @@ func TestCreateRefuses(t *testing.T) {
 	if _, code := m.run("node", "start", "--detach", "--rpclisten", m.rpc, "--apilisten", m.api, "--listen", m.p2p); code != "no_wallet" {
 		t.Errorf("start after all that: %q", code)
 	}
-	m.must("node", "create", "--network", "regtest")
+	m.must("node", "create", "--mode", "standalone", "--network", "regtest")
 }
 
 // TestCreateOnFullDisk needs the right to mount.
@@ -65,7 +65,7 @@ func TestCreateOnFullDisk(t *testing.T) {
 	m := newMachine(t)
 	mount := t.TempDir()
 	for _, size := range []string{"4k", "24k", "48k", "120k"} {
-		script := `mount -t tmpfs -o size=` + size + ` none "$1" 2>/dev/null || exit 77; exec "$2" --home "$1/home" node create --network regtest`
+		script := `mount -t tmpfs -o size=` + size + ` none "$1" 2>/dev/null || exit 77; exec "$2" --home "$1/home" node create --mode standalone --network regtest`
 		out, err := exec.Command("unshare", "-m", "sh", "-c", script, "sh", mount, m.bin).CombinedOutput()
 		if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 1 {
 			t.Skipf("cannot mount a small disk: %v", err)
@@ -224,7 +224,7 @@ func TestRestore(t *testing.T) {
 	if err := os.Mkdir(second.home, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	out := second.must("node", "create", "--network", "regtest", "--restore-seed-file", first.lndDir("seed.txt"))
+	out := second.must("node", "create", "--mode", "standalone", "--network", "regtest", "--restore-seed-file", first.lndDir("seed.txt"))
 	if err := json.Unmarshal(out, &created); err != nil || created.Seed != "" {
 		t.Errorf("restored: %s, %v", out, err)
 	}

@@ -28,7 +28,7 @@ func childOf(m *machine) (pid int, ok bool) {
 // the same command, with the seed that was written down.
 func TestCreateCutShort(t *testing.T) {
 	m := newMachine(t)
-	cmd := exec.Command(m.bin, "--home", m.home, "node", "create", "--network", "regtest")
+	cmd := exec.Command(m.bin, "--home", m.home, "node", "create", "--mode", "standalone", "--network", "regtest")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestCreateCutShort(t *testing.T) {
 	if again, err := os.ReadFile(m.lndDir("seed.txt")); err != nil || !bytes.Equal(seed, again) {
 		t.Errorf("the seed is another: %v", err)
 	}
-	if _, code := m.run("node", "create", "--network", "regtest"); code != "wallet_exists" {
+	if _, code := m.run("node", "create", "--mode", "standalone", "--network", "regtest"); code != "wallet_exists" {
 		t.Errorf("a third time: %q", code)
 	}
 	m.start()

@@ -23,9 +23,11 @@ type duty struct {
 	node   *Node
 	report func()
 
-	// run is the run of lnd that the guard is kept on, if any. Only follow and
-	// end touch it.
-	run *run
+	// run is the run of lnd that the guard is kept on, if any; name is that of
+	// the last one, named. Only follow and end touch them.
+	run   *run
+	name  string
+	named int
 
 	mu       sync.Mutex // guards what follows
 	status   lnd.Status
@@ -47,7 +49,7 @@ func newDuty(n *Node, ready func(Running)) *duty {
 // follow acts on a status of the child. The front is shut before anything else,
 // and the guard has let go of a run before it is attached to the next.
 func (d *duty) follow(s lnd.Status) {
-	serving := s.State.Serving()
+	serving := s.State.Serving() && s.SignerErr == nil
 	over := d.run != nil && (!serving || d.run.restarts != s.Restarts)
 	if over {
 		d.run.giveUp()
@@ -75,7 +77,7 @@ func (d *duty) keep(restarts int) *run {
 	ctx, giveUp := context.WithCancel(context.Background())
 	r := &run{restarts: restarts, giveUp: giveUp, kept: make(chan struct{})}
 	to := guardpost.LND{
-		Run:      guardpost.NewRun(),
+		Run:      d.nameOf(restarts),
 		Macaroon: func() ([]byte, error) { return os.ReadFile(d.node.record.Get().Macaroon) },
 		Dial: func(macaroon []byte) (*grpc.ClientConn, error) {
 			return d.node.supervisor.Endpoint().Dial(guardpost.DialOptions(macaroon, d.node.dialer(restarts))...)
@@ -91,6 +93,15 @@ func (d *duty) keep(restarts int) *run {
 		}
 	}()
 	return r
+}
+
+// nameOf names a run of the child, which has one name also when the guard is
+// attached to it again after the signer was away.
+func (d *duty) nameOf(restarts int) string {
+	if d.name == "" || d.named != restarts {
+		d.name, d.named = guardpost.NewRun(), restarts
+	}
+	return d.name
 }
 
 // dialer connects to one run of the child: a child that is started later counts
@@ -117,7 +128,7 @@ func (d *duty) judge(change func()) {
 	defer d.mu.Unlock()
 	change()
 	switch {
-	case d.status.AwaitsPassword, d.attached && d.status.State == lnd.Active:
+	case d.status.AwaitsPassword, d.status.SignerAway(), d.attached && d.status.State == lnd.Active:
 		d.report()
 	case d.attached && d.grace == nil:
 		d.grace = time.AfterFunc(d.node.syncGrace, d.report)
@@ -141,6 +152,8 @@ func (d *duty) end() {
 func away(s lnd.Status) front.Refusal {
 	r := front.Refusal{Code: codes.Unavailable, Reason: "starting", Sentence: "lnd is starting", Hint: "leyden node status"}
 	switch {
+	case s.SignerAway():
+		r.Reason, r.Sentence = "signer_unreachable", "the node's signer is away: "+fault.Code(s.SignerErr)
 	case s.AwaitsPassword:
 		r.Reason, r.Sentence, r.Hint = "wallet_locked", "the wallet is locked", "leyden node unlock"
 	case s.Err != nil && s.State == lnd.Down:

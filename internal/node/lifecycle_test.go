@@ -30,7 +30,7 @@ func TestLifecycle(t *testing.T) {
 	m := newMachine(t)
 	m.create()
 	checkFiles(t, m)
-	if _, code := m.run("node", "create", "--network", "regtest"); code != "wallet_exists" {
+	if _, code := m.run("node", "create", "--mode", "standalone", "--network", "regtest"); code != "wallet_exists" {
 		t.Errorf("second create: %q", code)
 	}
 

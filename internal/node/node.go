@@ -54,6 +54,10 @@ type Options struct {
 	// APIListen is the operator API's address (host:port); of several the last.
 	APIListen []string
 
+	// SignerHost is where a watch-only node's signer is, host:port (port
+	// lnd.DefaultSignerPort). One that was not used before must answer.
+	SignerHost string
+
 	// Listen are the addresses for Lightning peers.
 	Listen []string
 
@@ -86,8 +90,8 @@ type Node struct {
 
 // New checks everything that can be checked, takes the pid file, opens the
 // ledger and the ports. The caller must call Run. Codes: already_running,
-// port_in_use, no_wallet, insecure_file, and those of lnd.Build, guardpost.Open
-// and api.New.
+// port_in_use, no_wallet, insecure_file, no_signer, no_signer_host, and those of
+// lnd.Build, lnd.RemoteSigner's Check, guardpost.Open and api.New.
 func New(home config.Home, opts Options, log *slog.Logger) (n *Node, err error) {
 	plan, err := makePlan(home, opts)
 	if err != nil {
@@ -107,7 +111,11 @@ func New(home config.Home, opts Options, log *slog.Logger) (n *Node, err error) 
 	if n.lock, err = daemon.Acquire(pidFile(home)); err != nil {
 		return nil, err
 	}
-	if err := n.open(plan); err != nil {
+	err = plan.kept.adoptSigner(context.Background(), home, plan.signer)
+	if err == nil {
+		err = n.open(plan)
+	}
+	if err != nil {
 		return nil, errors.Join(err, n.lock.Release())
 	}
 	return n, nil
@@ -153,7 +161,7 @@ func (n *Node) serveOn(plan *plan, ports ports) error {
 // Run serves until ctx ends or a client has stopped lnd, then stops the front,
 // the guard, lnd and the ledger, in this order, and returns nil. ready is called
 // once, when the node is synced, or answers calls and SyncGrace has passed, or
-// waits for a password nobody gave it. An error of lnd's first start ends Run
+// waits for its signer, or for a password nobody gave it. An error of lnd's first start ends Run
 // with that error.
 func (n *Node) Run(ctx context.Context, ready func(Running)) error {
 	ctx, cancel := context.WithCancel(ctx)

@@ -46,7 +46,7 @@ func ChangePassword(ctx context.Context, home config.Home, oldFile, newFile stri
 	if err != nil {
 		return "", err
 	}
-	if err := walletFolder(home, built.Network()).Finished(); err != nil {
+	if err := kept.folder(home, built.Network()).Finished(); err != nil {
 		return "", err
 	}
 	r, err := newRunner(home, built, log)

@@ -20,6 +20,8 @@ import (
 // plan is a start with everything resolved and checked.
 type plan struct {
 	home           config.Home
+	kept           remembered
+	signer         string // host:port; empty: the node holds its own keys
 	config         *lnd.Config
 	rpc, rest      []string
 	api            string
@@ -36,14 +38,17 @@ func makePlan(home config.Home, opts Options) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if opts.SignerHost, err = kept.signerAddr(opts.SignerHost); err != nil {
+		return nil, err
+	}
 	built, err := build(home, opts, kept)
 	if err != nil {
 		return nil, err
 	}
-	if err := walletFolder(home, built.Network()).Finished(); err != nil {
+	if err := kept.folder(home, built.Network()).Finished(); err != nil {
 		return nil, err
 	}
-	p := &plan{home: home, config: built, recoveryWindow: kept.RecoveryWindow}
+	p := &plan{home: home, kept: kept, signer: opts.SignerHost, config: built, recoveryWindow: kept.RecoveryWindow}
 	p.rpc = firstOf(opts.RPCListen, built.Front.RPCListen, []string{DefaultRPC})
 	p.rest = firstOf(opts.RESTListen, built.Front.RESTListen)
 	if opts.REST && len(p.rest) == 0 {
@@ -62,7 +67,7 @@ func makePlan(home config.Home, opts Options) (*plan, error) {
 }
 
 func noNode(home config.Home) error {
-	return fault.New("no_wallet", "leyden node create --mode standalone",
+	return fault.New("no_wallet", importCommand+", then leyden node create",
 		"there is no node yet in %q", home.Node())
 }
 
@@ -88,6 +93,9 @@ func build(home config.Home, opts Options, kept remembered) (*lnd.Config, error)
 	}
 	if s.Profiles == nil {
 		s.Profiles = kept.Profiles
+	}
+	if kept.watchOnly() {
+		s.Signer = signerAt(home, opts.SignerHost)
 	}
 	return lnd.Build(s)
 }

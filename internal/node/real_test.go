@@ -139,7 +139,7 @@ func (m *machine) must(args ...string) []byte {
 // create makes the wallet and an lnd.conf that knows the chain.
 func (m *machine) create(args ...string) {
 	m.t.Helper()
-	m.must(append([]string{"node", "create", "--network", "regtest"}, args...)...)
+	m.must(append([]string{"node", "create", "--mode", "standalone", "--network", "regtest"}, args...)...)
 	m.write("lnd.conf", m.conf(backend(m.t)), 0o600)
 }
 

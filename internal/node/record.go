@@ -23,6 +23,11 @@ type Running struct {
 	// State is lnd's: see lnd.State.
 	State string `json:"state"`
 
+	// Signer is the host:port of a watch-only node's; SignerError says why it
+	// counts as away.
+	Signer      string `json:"signer,omitempty"`
+	SignerError string `json:"signer_error,omitempty"`
+
 	// Guard is "attached" while accounts are held to their limits and calls
 	// pass, else empty; GuardError says why the guard is not attached although
 	// lnd serves.
@@ -59,9 +64,9 @@ func newRecorder(home config.Home, p *plan, open ports, e lnd.Endpoint, log *slo
 	return recorder{daemon.NewRecord(recordFile(home), Running{
 		PID: os.Getpid(), Since: time.Now().Truncate(time.Second),
 		Network: p.config.Network(), Backend: p.config.Backend(),
-		State: lnd.Down.String(),
-		RPC:   addrs(open.rpc), REST: addrs(open.rest), P2P: p.config.PeerAddrs(), API: open.api.Addr().String(),
-		Dir: home.Node(), TLSCert: certFile(home), Macaroon: filepath.Join(walletFolder(home, p.config.Network()).NetworkDir(), "admin.macaroon"),
+		State: lnd.Down.String(), Signer: p.signer,
+		RPC: addrs(open.rpc), REST: addrs(open.rest), P2P: p.config.PeerAddrs(), API: open.api.Addr().String(),
+		Dir: home.Node(), TLSCert: certFile(home), Macaroon: filepath.Join(p.kept.folder(home, p.config.Network()).NetworkDir(), "admin.macaroon"),
 		Socket: e.Socket, SocketCert: e.CertPath,
 	}, log)}
 }
@@ -78,7 +83,10 @@ func addrs(listeners []net.Listener) []string {
 func (r recorder) lnd(s lnd.Status) {
 	r.Update(func(now *Running) {
 		now.State, now.LndPID, now.Restarts = s.State.String(), s.PID, s.Restarts
-		now.Error, now.NextStart = "", nil
+		now.Error, now.NextStart, now.SignerError = "", nil, ""
+		if s.SignerAway() {
+			now.SignerError = s.SignerErr.Error()
+		}
 		if s.Err != nil {
 			now.Error = s.Err.Error()
 		}

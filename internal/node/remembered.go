@@ -9,8 +9,13 @@ import (
 
 // remembered is leyden-node.yaml: what create was told, for every start.
 type remembered struct {
-	// Mode is standalone.
+	// Mode is WatchOnly or Standalone.
 	Mode string `yaml:"mode"`
+
+	// SignerHost is host:port of a watch-only node's signer, where one answered;
+	// SignerKeys names the keys its wallet was made of: see keysID.
+	SignerHost string `yaml:"signer_host,omitempty"`
+	SignerKeys string `yaml:"signer_keys,omitempty"`
 
 	Network string `yaml:"network"`
 
@@ -23,9 +28,11 @@ type remembered struct {
 	PasswordFile string `yaml:"password_file,omitempty"`
 
 	// RecoveryWindow is the number of unused addresses in a row to search, of
-	// a wallet restored from its seed; else 0.
+	// a wallet whose seed was used before; else 0.
 	RecoveryWindow int32 `yaml:"recovery_window,omitempty"`
 }
+
+func (r remembered) watchOnly() bool { return r.Mode == WatchOnly }
 
 // loadRemembered reads the file; fs.ErrNotExist stays in the chain.
 func loadRemembered(h config.Home) (r remembered, err error) {

@@ -8,11 +8,12 @@ func newNodeCmd(app *App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "node",
 		Short: "Run a Lightning node behind its front",
-		Example: `  leyden node create --mode standalone --network regtest
-  leyden node start --detach --backend btcd -- --btcd.rpchost=127.0.0.1:18334
+		Example: `  leyden node import --bundle credentials-bundle.tar.gz.b64
+  leyden node create
+  leyden node start --detach --signer-host signer.example:10012
   leyden node status
   leyden node stop`,
 	}
-	cmd.AddCommand(nodeCreateCmd(app), nodeStartCmd(app), nodeStopCmd(app), nodeStatusCmd(app), nodeUnlockCmd(app), nodeChangePasswordCmd(app))
+	cmd.AddCommand(nodeImportCmd(app), nodeCreateCmd(app), nodeStartCmd(app), nodeStopCmd(app), nodeStatusCmd(app), nodeUnlockCmd(app), nodeChangePasswordCmd(app))
 	return cmd
 }

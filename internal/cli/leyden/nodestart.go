@@ -16,6 +16,7 @@ import (
 	"github.com/leydenln/leyden/internal/cli/voice"
 	"github.com/leydenln/leyden/internal/daemon"
 	"github.com/leydenln/leyden/internal/files"
+	"github.com/leydenln/leyden/internal/lnd"
 	"github.com/leydenln/leyden/internal/node"
 )
 
@@ -30,7 +31,7 @@ func nodeStartCmd(app *App) *cobra.Command {
 		Use:   "start [-- --lnd.option=value …]",
 		Short: "Run the node",
 		Long: `Runs lnd as a supervised child behind the front. Options come from the flags
-(or LEYDEN_NODE_NETWORK, _BACKEND, _PROFILE, _RPCLISTEN, _RESTLISTEN, _APILISTEN, _LISTEN),
+(or LEYDEN_NODE_NETWORK, _BACKEND, _PROFILE, _SIGNER_HOST, _RPCLISTEN, _RESTLISTEN, _APILISTEN, _LISTEN),
 then what create remembered, then lnd.conf in the node's folder. Every other
 option of lnd goes into lnd.conf, or after --.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -51,6 +52,7 @@ option of lnd goes into lnd.conf, or after --.`,
 	f.StringArrayVar(&opts.RESTListen, "restlisten", nil, "serve REST at host:port (default: off)")
 	f.StringArrayVar(&opts.APIListen, "apilisten", nil, "address of the operator API, host:port (default "+node.DefaultAPI+")")
 	f.BoolVar(&opts.REST, "rest", false, "serve REST at "+node.DefaultREST)
+	f.StringVar(&opts.SignerHost, "signer-host", "", "where a watch-only node's signer is, host:port; remembered (default port "+lnd.DefaultSignerPort+")")
 	f.StringArrayVar(&opts.Listen, "listen", nil, "address for Lightning peers, host:port (default :9735)")
 	f.StringVar(&opts.PasswordFile, "password-file", "", "file with the wallet's password, mode 0600")
 	f.DurationVar(&opts.SyncGrace, "sync-wait", 10*time.Second, "with --detach, how long to wait for the chain once lnd answers")
@@ -59,8 +61,8 @@ option of lnd goes into lnd.conf, or after --.`,
 
 // nodeEnvironment fills in from LEYDEN_NODE_… what no flag gave.
 func nodeEnvironment(cmd *cobra.Command, opts *node.Options) {
-	for name, target := range map[string]*string{"network": &opts.Network, "backend": &opts.Backend} {
-		if value := os.Getenv("LEYDEN_NODE_" + strings.ToUpper(name)); value != "" && !cmd.Flags().Changed(name) {
+	for name, target := range map[string]*string{"network": &opts.Network, "backend": &opts.Backend, "signer-host": &opts.SignerHost} {
+		if value := os.Getenv("LEYDEN_NODE_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))); value != "" && !cmd.Flags().Changed(name) {
 			*target = value
 		}
 	}
@@ -144,6 +146,9 @@ func (app *App) printNode(r node.Running) {
 	}
 	fmt.Fprintf(app.Out, "peers:    %s\n", strings.Join(r.P2P, " "))
 	fmt.Fprintf(app.Out, "accounts: %s, operator API at %s\n", guardState(r.Guard), r.API)
+	if r.Signer != "" {
+		fmt.Fprintf(app.Out, "signer:   %s, %s\n", r.Signer, signerState(r.SignerError))
+	}
 	if r.Error != "" {
 		fmt.Fprintf(app.Out, "error:    %s\n", r.Error)
 	}
@@ -156,6 +161,14 @@ func (app *App) printNode(r node.Running) {
 	if r.State == "locked" {
 		fmt.Fprintf(app.Out, "next:     leyden node unlock\n")
 	}
+}
+
+// signerState says whether the signer signs.
+func signerState(away string) string {
+	if away == "" {
+		return "there"
+	}
+	return "away: " + away
 }
 
 // guardState says whether accounts can be used.

@@ -1,0 +1,179 @@
+package node
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/lightningnetwork/lnd/lnrpc"
+
+	"github.com/leydenln/leyden/internal/bundle"
+	"github.com/leydenln/leyden/internal/config"
+	"github.com/leydenln/leyden/internal/daemon"
+	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/files"
+	"github.com/leydenln/leyden/internal/lnd"
+)
+
+// Modes of a node.
+const (
+	// WatchOnly means that the keys are on a signer.
+	WatchOnly = "watchonly"
+
+	// Standalone means that the node holds its own keys.
+	Standalone = "standalone"
+)
+
+const importCommand = "leyden node import --bundle FILE"
+
+// Imported says what Import kept. It holds no secrets.
+type Imported struct {
+	Network string `json:"network"`
+	Dir     string `json:"bundle_dir"`
+
+	// Wallet says that the node has its wallet already, Running that it runs, and
+	// uses the new credentials once lnd is started again.
+	Wallet  bool `json:"wallet"`
+	Running bool `json:"running"`
+}
+
+// Import keeps a signer's bundle (see bundle.Read) for the node. An empty network
+// means what was remembered, then lnd.conf's, then mainnet. Nothing is written
+// unless all is well. Codes: those of bundle.Read, network_conflict, and
+// other_signer when the node's wallet is of other keys.
+func Import(home config.Home, path string, stdin io.Reader, network string) (*Imported, error) {
+	b, err := bundle.Read(path, stdin)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := loadRemembered(home)
+	isNew := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !isNew {
+		return nil, err
+	}
+	built, err := build(home, Options{Network: network}, kept)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.CheckNetwork(built.Network()); err != nil {
+		return nil, err
+	}
+	hasWallet := !isNew && kept.folder(home, kept.Network).None() != nil
+	if hasWallet {
+		if err := kept.matches(b, built.Network()); err != nil {
+			return nil, err
+		}
+	}
+	if err := files.MkdirPrivate(home.Node()); err != nil {
+		return nil, err
+	}
+	if err := b.Write(signerDir(home)); err != nil {
+		return nil, err
+	}
+	if !hasWallet {
+		kept.Mode, kept.Network = WatchOnly, built.Network()
+		if err := kept.save(home); err != nil {
+			return nil, err
+		}
+	}
+	_, running := daemon.Running(pidFile(home))
+	return &Imported{Network: built.Network(), Dir: signerDir(home), Wallet: hasWallet, Running: running}, nil
+}
+
+// matches refuses the bundle of another network, or of other keys than those of a
+// watch-only wallet. What keys a standalone wallet has is looked up when it is
+// migrated.
+func (k remembered) matches(b *bundle.Bundle, network string) error {
+	if network != k.Network {
+		return fault.New("network_conflict", "use another --home for another network",
+			"the node in this folder is on %s, not on %s", k.Network, network)
+	}
+	if k.watchOnly() && k.SignerKeys != keysID(b) {
+		return otherSigner("the node's wallet was made for another signer's keys")
+	}
+	return nil
+}
+
+func otherSigner(why string) error {
+	return fault.New("other_signer", "import that signer's bundle, or use another --home", "the bundle is of another seed: %s", why)
+}
+
+// keysID names the keys of a bundle: SHA-256 over the extended public keys.
+func keysID(b *bundle.Bundle) string {
+	h := sha256.New()
+	for _, a := range b.WatchOnlyAccounts() {
+		io.WriteString(h, a.XPub+"\n")
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// imported reads the bundle that was imported. Code: no_bundle.
+func imported(home config.Home) (*bundle.Bundle, error) {
+	if _, err := os.Stat(signerDir(home)); errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.New("no_bundle", importCommand+"; or --mode standalone, to keep the keys on this machine",
+			"a watch-only node needs the bundle of its signer (leyden signer init, on another machine)")
+	}
+	return bundle.Read(signerDir(home), nil)
+}
+
+// watchOnlyKeys is what a watch-only wallet is made of. birthday is when the seed
+// was first used.
+func watchOnlyKeys(b *bundle.Bundle, birthday time.Time) *lnrpc.WatchOnly {
+	keys := &lnrpc.WatchOnly{
+		MasterKeyBirthdayTimestamp: uint64(birthday.Unix()),
+		MasterKeyFingerprint:       b.MasterFingerprint(),
+	}
+	for _, a := range b.WatchOnlyAccounts() {
+		keys.Accounts = append(keys.Accounts, &lnrpc.WatchOnlyAccount{
+			Purpose: a.Purpose, CoinType: a.CoinType, Account: a.Account, Xpub: a.XPub,
+		})
+	}
+	return keys
+}
+
+// signerAt is the signer of the imported bundle at that address.
+func signerAt(home config.Home, addr string) *lnd.RemoteSigner {
+	return &lnd.RemoteSigner{
+		Addr:         addr,
+		CertPath:     filepath.Join(signerDir(home), bundle.CertFile),
+		MacaroonPath: filepath.Join(signerDir(home), bundle.MacaroonFile),
+	}
+}
+
+// signerAddr is the address that a start uses: the given one, else the remembered
+// one. Codes: no_signer, no_signer_host.
+func (k remembered) signerAddr(given string) (string, error) {
+	switch {
+	case given != "" && !k.watchOnly():
+		return "", fault.New("no_signer", "leyden node migrate --signer-host "+given,
+			"this node holds its own keys and asks no signer")
+	case given != "":
+		return lnd.WithPort(given, lnd.DefaultSignerPort), nil
+	case k.watchOnly() && k.SignerHost == "":
+		return "", fault.New("no_signer_host", "leyden node start --signer-host HOST:"+lnd.DefaultSignerPort,
+			"a watch-only node needs to know where its signer is")
+	}
+	return k.SignerHost, nil
+}
+
+// adoptSigner remembers an address that was not used before, once a signer has
+// answered there. A known one may be away at the moment.
+func (k remembered) adoptSigner(ctx context.Context, home config.Home, addr string) error {
+	if addr == k.SignerHost {
+		return nil
+	}
+	if err := signerAt(home, addr).Check(ctx); err != nil {
+		return err
+	}
+	k.SignerHost = addr
+	return k.save(home)
+}
+
+// signerDir holds the signer's bundle.
+func signerDir(h config.Home) string { return filepath.Join(h.Node(), "signer") }
