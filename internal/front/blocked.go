@@ -33,7 +33,7 @@ func (s *Server) blocked(method string) *Refusal {
 	case s.opts.Backend.Address != "":
 		hint = "lncli at lnd's own port"
 	case call == "GenSeed" || call == "InitWallet":
-		hint = s.opts.Program + " create"
+		hint = s.opts.CreateCommand
 	}
 	return refuse(codes.PermissionDenied, "method_blocked", hint,
 		"the wallet is not created, unlocked or given a password through this port")

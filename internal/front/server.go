@@ -55,6 +55,9 @@ type Options struct {
 	// node".
 	Program string
 
+	// CreateCommand makes the wallet, for hints. Default Program and "create".
+	CreateCommand string
+
 	// Logger is required.
 	Logger *slog.Logger
 }
@@ -98,6 +101,9 @@ func New(opts Options) (*Server, error) {
 	}
 	if opts.Program == "" {
 		opts.Program = "leyden node"
+	}
+	if opts.CreateCommand == "" {
+		opts.CreateCommand = opts.Program + " create"
 	}
 	pool, err := newPool(opts.Backend)
 	if err != nil {

@@ -29,6 +29,10 @@ type NewWallet struct {
 	// Seed restores a wallet from its 24 words; empty makes a new seed.
 	Seed []string
 
+	// SeedPassphrase protects the words of Seed, or of a new one: without it they
+	// restore nothing. Empty: none.
+	SeedPassphrase []byte
+
 	// Keep is called with the 24 words before the wallet exists, so that no
 	// wallet exists whose seed is not safe. Its error ends the creation. The words
 	// of a watch-only wallet are nil.
@@ -61,7 +65,7 @@ func CreateWallet(ctx context.Context, r Runner, w NewWallet) error {
 		}
 		seed := slices.Clone(w.Seed)
 		if len(seed) == 0 {
-			resp, err := client.GenSeed(ctx, &lnrpc.GenSeedRequest{})
+			resp, err := client.GenSeed(ctx, &lnrpc.GenSeedRequest{AezeedPassphrase: w.SeedPassphrase})
 			if err != nil {
 				return walletError(err)
 			}
@@ -71,12 +75,12 @@ func CreateWallet(ctx context.Context, r Runner, w NewWallet) error {
 			return err
 		}
 		_, err := client.InitWallet(ctx, &lnrpc.InitWalletRequest{
-			WalletPassword: w.Password, CipherSeedMnemonic: seed,
+			WalletPassword: w.Password, CipherSeedMnemonic: seed, AezeedPassphrase: w.SeedPassphrase,
 		})
 		err = walletError(err)
 		if len(w.Seed) > 0 && fault.Code(err) == "wrong_password" {
-			return fault.New("bad_seed", "use a seed without a passphrase of its own",
-				"the seed is protected by a passphrase")
+			return fault.New("bad_seed", "use the seed's own passphrase, or a seed that has none",
+				"the seed is protected by a passphrase, or by another one")
 		}
 		return err
 	})

@@ -33,6 +33,18 @@ type Runner struct {
 	Log *slog.Logger
 }
 
+// NewRunner is the Runner of our own binary. Code: start_failed.
+func NewRunner(dir string, c *Config, log *slog.Logger) (r Runner, err error) {
+	r = Runner{Dir: dir, Config: c, Log: log}
+	if r.Runtime, err = RuntimeDir(dir); err != nil {
+		return r, err
+	}
+	if r.Self, err = os.Executable(); err != nil {
+		return r, fault.New("start_failed", "", "find our own binary: %w", err)
+	}
+	return r, nil
+}
+
 // Endpoint is where the child serves.
 func (r Runner) Endpoint() Endpoint {
 	return Endpoint{Socket: filepath.Join(r.Runtime, socketName), CertPath: r.spec(false).CertPath()}

@@ -52,6 +52,10 @@ type Settings struct {
 	// Signer makes lnd a watch-only one, whose keys are there. Nil: lnd has its
 	// own.
 	Signer *RemoteSigner
+
+	// NoChain makes lnd a signer: it only holds keys. Backend must be empty; what
+	// Conf and Args say about chain and peers is left out.
+	NoChain bool
 }
 
 // Config is what Build makes of Settings.
@@ -72,7 +76,7 @@ func Build(s Settings) (*Config, error) {
 	if err := oneOf("network", s.Network, Networks); err != nil {
 		return nil, err
 	}
-	if err := oneOf("backend", s.Backend, Backends); err != nil {
+	if err := oneOf("backend", s.Backend, Backends); err != nil && !s.NoChain {
 		return nil, err
 	}
 	profile, err := resolveProfiles(s.Profiles)
@@ -85,6 +89,9 @@ func Build(s Settings) (*Config, error) {
 		return nil, err
 	}
 	merged = merge(merged, []Option{{Name: "bitcoin.node", Value: s.Backend, Origin: "--backend"}})
+	if s.NoChain {
+		merged = withoutChain(merged)
+	}
 	if c.Front, c.options, err = splitFront(merged); err != nil {
 		return nil, err
 	}
@@ -191,6 +198,9 @@ func (s Settings) resolve() Settings {
 				s.Network = name
 			}
 		}
+	}
+	if s.NoChain {
+		s.Backend = noChain
 	}
 	if s.Backend == "" {
 		s.Backend = "neutrino"

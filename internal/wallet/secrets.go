@@ -20,8 +20,14 @@ type Secrets struct {
 	// MadePasswordFile.
 	PasswordFile, MadePasswordFile string
 
-	// RestoreFile holds the 24 words of a wallet to restore.
+	// RestoreFile holds the 24 words of a wallet to restore; Restore has them at
+	// hand instead.
 	RestoreFile string
+	Restore     []string
+
+	// PassphraseFile holds the passphrase of the seed, of one to restore or of a
+	// new one, in its first line; empty: none.
+	PassphraseFile string
 
 	// SeedFile is where the words of a new seed are written. Empty with Show set:
 	// they are only shown.
@@ -36,11 +42,20 @@ type Secrets struct {
 // restored. Codes: seed_file_exists, seed_unsafe, insecure_file, and those of
 // ReadPassword and ReadSeed.
 func (f Folder) Prepare(s *Secrets) (w lnd.NewWallet, err error) {
+	w.Seed = s.Restore
 	if s.RestoreFile != "" {
 		if w.Seed, err = ReadSeed(s.RestoreFile); err != nil {
 			return w, err
 		}
+	}
+	restored := len(w.Seed) > 0
+	if restored {
 		s.SeedFile = ""
+	}
+	if s.PassphraseFile != "" {
+		if w.SeedPassphrase, err = ReadPassword(s.PassphraseFile); err != nil {
+			return w, err
+		}
 	}
 	if w.Password, err = s.password(); err != nil {
 		return w, err
@@ -52,7 +67,7 @@ func (f Folder) Prepare(s *Secrets) (w lnd.NewWallet, err error) {
 	}
 	resumed := s.SeedFile != "" && f.begunWith() == s.SeedFile && exists(s.SeedFile)
 	w.Keep = func(words []string) error {
-		if err := f.Begin(s.SeedFile); err != nil || s.RestoreFile != "" || resumed {
+		if err := f.Begin(s.SeedFile); err != nil || restored || resumed {
 			return err
 		}
 		return s.keep(words)

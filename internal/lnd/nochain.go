@@ -1,0 +1,29 @@
+package lnd
+
+import (
+	"slices"
+	"strings"
+)
+
+// noChain is lnd's name for having no chain backend.
+const noChain = "nochainbackend"
+
+// chainOptions begin the names of options that mean nothing to an lnd without
+// chain and peers. Templates for signers are full of them.
+var chainOptions = []string{"listen", "externalip", "nat", "fee.", "neutrino.", "btcd.", "bitcoind.", "autopilot.",
+	"tor.", "wtclient.", "watchtower.", "bitcoin.node", "nolisten", "nobootstrap"}
+
+// withoutChain leaves an lnd that only holds keys: it follows no chain and neither
+// listens for peers nor looks for any.
+func withoutChain(options []Option) []Option {
+	kept := slices.DeleteFunc(slices.Clone(options), func(o Option) bool {
+		return slices.ContainsFunc(chainOptions, func(name string) bool {
+			return o.Name == name || strings.HasSuffix(name, ".") && strings.HasPrefix(o.Name, name)
+		})
+	})
+	return append(kept, from("signer", []Option{
+		{Name: "bitcoin.node", Value: noChain},
+		{Name: "nolisten", Value: "true"},
+		{Name: "nobootstrap", Value: "true"},
+	})...)
+}
