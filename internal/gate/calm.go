@@ -12,6 +12,9 @@ const (
 	// calmSpan; the rest are counted.
 	calmLines = 10
 	calmSpan  = 10 * time.Second
+
+	// maxSayings is how many messages are told apart.
+	maxSayings = 1000
 )
 
 // calmHandler keeps requests, of which strangers decide how many there are,
@@ -22,8 +25,8 @@ type calmHandler struct {
 	said *sayings
 }
 
-// sayings are how often each message was logged. The gate's messages are
-// fixed, so there are few.
+// sayings are how often each message was logged. The gate's own are fixed, so
+// there are few; what libraries say may have an error in it.
 type sayings struct {
 	mu sync.Mutex
 	by map[string]*saying
@@ -71,6 +74,9 @@ func (s *sayings) may(r slog.Record) (log bool, leftOut uint64) {
 	defer s.mu.Unlock()
 	said := s.by[r.Message]
 	if said == nil {
+		if len(s.by) >= maxSayings {
+			clear(s.by)
+		}
 		said = &saying{}
 		s.by[r.Message] = said
 	}

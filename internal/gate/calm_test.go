@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -37,6 +38,12 @@ func TestLogStaysCalm(t *testing.T) {
 		log.Warn("backend failed")
 		if strings.Contains(out.String(), "left_out") {
 			t.Error(out.String())
+		}
+		for i := range 3 * maxSayings {
+			log.Warn(strconv.Itoa(i))
+		}
+		if n := len(log.Handler().(calmHandler).said.by); n > maxSayings {
+			t.Errorf("%d messages are kept", n)
 		}
 	})
 }
