@@ -86,7 +86,7 @@ func (c *Client) trace(e l402http.Event) {
 	switch {
 	case e.Purchase == nil:
 	case e.Step == "store" && e.Err != nil:
-		c.warn("the token is not stored yet: %v", e.Err)
+		c.warn("the token's file could not be written: %v", e.Err)
 	case e.Step == "request" && e.Err == nil:
 		c.run.Token, c.run.SingleUse = true, e.Purchase.SingleUse()
 	case e.Step == "payment" && e.Err == nil:
@@ -186,7 +186,7 @@ func (s *FileStore) reserve(at l402http.Origin, key string, o l402http.Offer) er
 	path := filepath.Join(s.folder(at.Host()), ".key-"+hex.EncodeToString(sum[:16]))
 	data, err := files.ReadSecret(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return unreadable(err)
 	}
 	mine := hex.EncodeToString(o.Hash[:])
 	earlier := strings.TrimSpace(string(data))

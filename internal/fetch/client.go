@@ -107,7 +107,7 @@ func clientKey(path string) ([]byte, error) {
 		}
 		return key, nil
 	} else if err != nil {
-		return nil, err
+		return nil, unreadable(err)
 	}
 	var key [32]byte
 	text := bytes.TrimSpace(data)

@@ -81,7 +81,7 @@ func (s *FileStore) Memory(o l402http.Origin) (Memory, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return m, nil
 	} else if err != nil {
-		return m, err
+		return m, unreadable(err)
 	}
 	var read Memory
 	dec := json.NewDecoder(bytes.NewReader(data))

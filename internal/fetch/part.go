@@ -69,6 +69,9 @@ func openPart(path, source string, mode fs.FileMode) (*part, error) {
 
 func (p *part) open(path, source string, mode fs.FileMode) error {
 	if err := syscall.Flock(int(p.file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return outputFault(p.file.Name(), err)
+		}
 		return fault.New(CodePartInUse, "wait for it, or take another -o", "another lnget writes %q", p.file.Name())
 	}
 	info, err := p.file.Stat()

@@ -63,7 +63,7 @@ func (s *FileStore) Lock(ctx context.Context, o l402http.Origin) (func(), error)
 	path := filepath.Join(folder, "."+u.Scheme+"-"+u.Port()+".lock")
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fault.New("write_failed", "check the folder's owner and mode", "lock %s: %w", o, err)
+		return nil, fault.New(CodeOutput, hintStore, "lock %s: %w", o, err)
 	}
 	if s.waiting != nil {
 		defer time.AfterFunc(s.patience, func() { s.waiting(o) }).Stop()
@@ -135,7 +135,10 @@ func (s *FileStore) Save(p l402http.Purchase) error {
 			return err
 		}
 		// The folders may be new: the journal must be found in them.
-		return errors.Join(files.SyncDir(s.dir), files.SyncDir(filepath.Dir(s.dir)))
+		if err := errors.Join(files.SyncDir(s.dir), files.SyncDir(filepath.Dir(s.dir))); err != nil {
+			return fault.New(CodeOutput, hintStore, "write tokens: %w", err)
+		}
+		return nil
 	}
 	old := filepath.Join(folder, oldFolder)
 	if err := makeDir(old); err != nil {
@@ -152,7 +155,7 @@ func (s *FileStore) Save(p l402http.Purchase) error {
 func (s *FileStore) unknown(name string) error {
 	domains, err := os.ReadDir(s.dir)
 	if err != nil {
-		return fmt.Errorf("read tokens: %w", err)
+		return unreadable(err)
 	}
 	for _, d := range domains {
 		for _, path := range []string{filepath.Join(s.dir, d.Name(), name), filepath.Join(s.dir, d.Name(), oldFolder, name)} {
@@ -185,7 +188,7 @@ func (s *FileStore) MarkUsed(p l402http.Purchase) error {
 func (s *FileStore) All() ([]l402http.Purchase, error) {
 	domains, err := os.ReadDir(s.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read tokens: %w", err)
+		return nil, unreadable(err)
 	}
 	var all []l402http.Purchase
 	for _, d := range domains {
@@ -220,7 +223,7 @@ func readFolder(folder string) ([]l402http.Purchase, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	} else if err != nil {
-		return nil, fmt.Errorf("read tokens: %w", err)
+		return nil, unreadable(err)
 	}
 	var all []l402http.Purchase
 	used := map[lntypes.Hash]bool{}
@@ -249,10 +252,21 @@ func readFolder(folder string) ([]l402http.Purchase, error) {
 	return all, nil
 }
 
+const hintStore = "check the owner and mode of the tokens folder"
+
+// unreadable is the error of a store that cannot be looked into: there may be
+// anything in it.
+func unreadable(err error) error {
+	if fault.Code(err) != fault.Internal {
+		return err
+	}
+	return fault.New(CodeCorruptStore, hintStore, "read tokens: %w", err)
+}
+
 func readRecord(path string) (l402http.Purchase, error) {
 	data, err := files.ReadSecret(path)
 	if err != nil {
-		return l402http.Purchase{}, err
+		return l402http.Purchase{}, unreadable(err)
 	}
 	p, err := decodeRecord(data)
 	if err == nil && filepath.Base(path) != hex.EncodeToString(p.Hash[:])+recordSuffix {
@@ -312,7 +326,7 @@ func folderName(host string) string {
 func remove(paths ...string) error {
 	for _, path := range paths {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove token: %w", err)
+			return fault.New(CodeOutput, hintStore, "remove token: %w", err)
 		}
 	}
 	return nil

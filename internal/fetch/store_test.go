@@ -3,6 +3,7 @@ package fetch_test
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -269,5 +270,25 @@ func TestHostsNamedAsFolders(t *testing.T) {
 	}
 	if all, err := s.All(); err != nil || len(all) != 12 {
 		t.Errorf("%d in all, %v", len(all), err)
+	}
+}
+
+// TestUnreadableStoreIsNotTheNetwork: nothing is asked for, and nobody is sent to
+// look for a fault in the network.
+func TestUnreadableStoreIsNotTheNetwork(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "127.0.0.1"), nil, 0o600); err != nil { // no folder
+		t.Fatal(err)
+	}
+	cfg := fetch.Default()
+	cfg.Tokens.Dir = dir
+	c, err := fetch.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, err = c.Do(t.Context(), fetch.Request{URL: "http://127.0.0.1:1/", Out: io.Discard})
+	if fault.Code(err) != fetch.CodeCorruptStore || !strings.Contains(fault.Hint(err), "tokens folder") {
+		t.Errorf("%v, hint %q", err, fault.Hint(err))
 	}
 }

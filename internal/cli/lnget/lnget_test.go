@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -25,7 +26,9 @@ import (
 func TestMain(m *testing.M) {
 	program := func() {
 		app := &lnget.App{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.LookupEnv, Variables: os.Environ()}
-		os.Exit(lnget.Run(context.Background(), app, os.Args[1:]))
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+		defer stop()
+		os.Exit(lnget.Run(ctx, app, os.Args[1:]))
 	}
 	if os.Getenv(asProgram) != "" {
 		program()

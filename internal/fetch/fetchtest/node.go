@@ -1,6 +1,7 @@
 package fetchtest
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io/fs"
@@ -34,6 +35,8 @@ type Node struct {
 	Calls atomic.Int64
 	// Refuse, if set, answers SendPaymentV2 with an error.
 	Refuse error
+	// Hold, if set, runs between a payment and its answer.
+	Hold func(context.Context)
 	// Nameless makes GetInfo refuse, as for a macaroon that does not allow it.
 	Nameless bool
 
@@ -141,6 +144,9 @@ func (n *Node) send(s grpc.ServerStream) error {
 	case err != nil:
 		return s.SendMsg(&lndwire.Payment{Status: lndwire.PaymentStatus_FAILED,
 			FailureReason: lndwire.PaymentFailureReason_NO_ROUTE})
+	}
+	if n.Hold != nil {
+		n.Hold(s.Context())
 	}
 	return s.SendMsg(succeeded(preimage))
 }
