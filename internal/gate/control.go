@@ -79,7 +79,10 @@ func (c *control) close() error {
 	defer cancel()
 	err := c.server.Shutdown(ctx)
 	<-c.done
-	return errors.Join(err, os.Remove(c.path))
+	if gone := os.Remove(c.path); !errors.Is(gone, os.ErrNotExist) {
+		err = errors.Join(err, gone)
+	}
+	return err
 }
 
 func (g *Gate) controlHandler() http.Handler {

@@ -323,3 +323,19 @@ func TestManyAtOnce(t *testing.T) {
 		t.Errorf("%d keys, %v", len(keys), err)
 	}
 }
+
+// TestSocketRemoved: who cleans folders up leaves a gate that says what to do,
+// and stops in order.
+func TestSocketRemoved(t *testing.T) {
+	b, home := newBackend(t), config.Home(t.TempDir())
+	g := runGate(t, home, fmt.Sprintf(twoServices, b.addr()))
+	if err := os.Remove(socketFile(home)); err != nil {
+		t.Fatal(err)
+	}
+	if err := Reload(t.Context(), home); fault.Code(err) != "no_control" || !strings.Contains(fault.Hint(err), "leyden gate stop") {
+		t.Errorf("%v (%s)", err, fault.Hint(err))
+	}
+	if resp := get(t, g.Gate, "/open/1"); resp.StatusCode != http.StatusOK {
+		t.Error(resp.StatusCode)
+	}
+}
