@@ -47,7 +47,8 @@ func bePatient(w http.ResponseWriter, r *http.Request, silence, readTimeout time
 	if r.ProtoMajor == 2 {
 		b.clock = newStreamClock(control, silence)
 	} else {
-		b.clock = newConnClock(control, silence, readTimeout)
+		conn, _ := r.Context().Value(connKey{}).(*boundConn)
+		b.clock = newConnClock(control, conn, silence, readTimeout)
 	}
 	r = r.WithContext(context.WithValue(r.Context(), patientKey{}, b))
 	r.Body = b

@@ -78,9 +78,16 @@ func (c *streamClock) ranOut() bool { return c.silent.Load() }
 // connClock bounds the reads of a body that comes over HTTP/1, by the deadline
 // of the connection. The deadline must go as the body ends: from then on a read
 // on the connection waits for the client to go away.
+//
+// As long as nobody has asked for the body, and when the handler has returned
+// without its end, the connection may go when there is no room for another: it
+// costs a stranger nothing to send an unpaid request without its body.
 type connClock struct {
 	control *http.ResponseController
+	conn    *boundConn // nil in a test
 	silence time.Duration
+
+	asked bool // for the body, by its reader
 
 	// until is when everything must have been read, zero for no such time.
 	until time.Time
@@ -92,18 +99,27 @@ type connClock struct {
 	stopped bool
 }
 
-func newConnClock(control *http.ResponseController, silence, readTimeout time.Duration) *connClock {
-	c := &connClock{control: control, silence: silence}
+func newConnClock(control *http.ResponseController, conn *boundConn, silence, readTimeout time.Duration) *connClock {
+	c := &connClock{control: control, conn: conn, silence: silence}
 	if readTimeout > 0 {
 		c.until = time.Now().Add(readTimeout)
 	}
-	c.begin()
+	c.arm()
+	c.conn.idle()
 	return c
 }
 
-// begin makes sure that the next read waits for no less than the silence, and
-// for no more than a quarter longer.
 func (c *connClock) begin() {
+	if !c.asked {
+		c.asked = true
+		c.conn.busy()
+	}
+	c.arm()
+}
+
+// arm makes sure that the next read waits for no less than the silence, and
+// for no more than a quarter longer.
+func (c *connClock) arm() {
 	now := time.Now()
 	if c.armed.Load()-now.UnixNano() >= int64(c.silence) {
 		return
@@ -141,4 +157,7 @@ func (c *connClock) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stopped = true
+	if c.armed.Load() != 0 {
+		c.conn.idle()
+	}
 }

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"context"
 	"crypto/tls"
 	"math/rand/v2"
 	"net"
@@ -18,8 +19,8 @@ const fullAnswer = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConten
 
 // boundListener bounds how many connections there are, and how long each may
 // leave unread what was sent to it. When there are as many as may be, a new
-// one takes the place of one that has no request; when all have one, it is
-// turned away.
+// one takes the place of one that has no request, or a request for whose body
+// nobody waits; when all have one, it is turned away.
 type boundListener struct {
 	net.Listener
 	max     int
@@ -37,7 +38,7 @@ func (l *boundListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		c := &boundConn{Conn: inner, owner: l}
-		c.idleSince.Store(time.Now().UnixNano())
+		c.idle()
 		if l.admit(c) {
 			return c, nil
 		}
@@ -103,17 +104,31 @@ func (l *boundListener) remove(c *boundConn) {
 
 // observe is the server's ConnState: it says which connections have a request.
 func observe(conn net.Conn, state http.ConnState) {
+	c := boundOf(conn)
+	switch state {
+	case http.StateActive, http.StateHijacked:
+		c.busy()
+	case http.StateIdle:
+		c.idle()
+	}
+}
+
+// boundOf returns what the server's connection is underneath, nil for one of
+// another listener.
+func boundOf(conn net.Conn) *boundConn {
 	if secure, ok := conn.(*tls.Conn); ok {
 		conn = secure.NetConn()
 	}
-	c, ok := conn.(*boundConn)
-	switch {
-	case !ok:
-	case state == http.StateActive, state == http.StateHijacked:
-		c.idleSince.Store(0)
-	case state == http.StateIdle:
-		c.idleSince.Store(time.Now().UnixNano())
-	}
+	c, _ := conn.(*boundConn)
+	return c
+}
+
+// connKey is the key of a context's *boundConn.
+type connKey struct{}
+
+// withConn is the server's ConnContext.
+func withConn(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, boundOf(conn))
 }
 
 // boundConn gives up when nothing of a write is taken for the silence. Its
@@ -127,6 +142,21 @@ type boundConn struct {
 	armed     atomic.Int64 // how long a write may take now
 	explicit  atomic.Int64 // what the server has set, 0 for nothing
 	closed    sync.Once
+}
+
+// idle says that nothing is under way on the connection that the gate would be
+// sorry for. c may be nil.
+func (c *boundConn) idle() {
+	if c != nil {
+		c.idleSince.Store(time.Now().UnixNano())
+	}
+}
+
+// busy says the opposite. c may be nil.
+func (c *boundConn) busy() {
+	if c != nil {
+		c.idleSince.Store(0)
+	}
 }
 
 func (c *boundConn) Write(p []byte) (int, error) {

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/leydenln/leyden/internal/until"
 )
 
 func dialGate(t *testing.T, g *Gate) net.Conn {
@@ -53,6 +55,28 @@ func TestConnectionCap(t *testing.T) {
 	}
 	if resp := get(t, g, "/"); resp.StatusCode != http.StatusOK {
 		t.Errorf("afterwards: status %d", resp.StatusCode)
+	}
+}
+
+// TestBodiesNobodyWaitsFor hold no room: a stranger has as many as it likes of
+// requests that are not paid for and do not end.
+func TestBodiesNobodyWaitsFor(t *testing.T) {
+	for name, accept := range map[string]string{"short answer": "*/*", "long answer": "text/html"} {
+		t.Run(name, func(t *testing.T) {
+			g := openGate(t, t.TempDir(), newFakeNode(), "limits: {maxconnections: 4}\n"+fmt.Sprintf(shopServices, newBackend(t).addr()))
+			for range 4 {
+				_, _ = io.WriteString(dialGate(t, g), "POST /paid HTTP/1.1\r\nHost: x\r\nAccept: "+accept+
+					"\r\nContent-Length: 1000\r\n\r\nhello")
+			}
+			until.True(t, "all are told to pay", func() bool { return g.seller.OpenInvoices() == 4 })
+			for range 4 {
+				c := dialGate(t, g)
+				_, _ = io.WriteString(c, "POST /free HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello")
+				if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || resp.StatusCode != http.StatusOK {
+					t.Errorf("%v, %v", resp, err)
+				}
+			}
+		})
 	}
 }
 

@@ -103,7 +103,7 @@ func (g *Gate) open(ctx context.Context, cfg *Config, dial func() (Node, error))
 		return err
 	}
 	g.server = &http.Server{
-		Handler: g, Protocols: new(http.Protocols), HTTP2: cfg.http2(), ConnState: observe,
+		Handler: g, Protocols: new(http.Protocols), HTTP2: cfg.http2(), ConnState: observe, ConnContext: withConn,
 		ReadHeaderTimeout: time.Duration(cfg.Limits.HeaderTimeout), MaxHeaderBytes: int(cfg.Limits.MaxHeaderBytes),
 		ReadTimeout: time.Duration(cfg.ReadTimeout), WriteTimeout: time.Duration(cfg.WriteTimeout),
 		IdleTimeout: time.Duration(cfg.IdleTimeout), DisableGeneralOptionsHandler: true,
