@@ -29,6 +29,7 @@ func (x *exchange) spent(resp *http.Response, token *Purchase) {
 	start := time.Now()
 	if err := x.t.store().Save(*token); err != nil {
 		x.t.traced(start, Event{Step: "store", Purchase: token, Err: err})
+		_ = x.t.store().MarkUsed(*token) // so that it is not taken for one that the seller never took
 	}
 	receipt, ok, err := mpp.ParseReceipt(resp.Header)
 	if !ok {

@@ -410,3 +410,28 @@ func TestPaymentLeftOpenForAnotherPath(t *testing.T) {
 	m.mustGet(t, "/b")
 	m.wantPayments(t, 2)
 }
+
+// forgetful cannot set aside what is spent, as when the disk is full.
+type forgetful struct{ l402http.Store }
+
+func (s forgetful) Save(p l402http.Purchase) error {
+	if p.State == l402http.StateSpent {
+		return errors.New("no space left on device")
+	}
+	return s.Store.Save(p)
+}
+
+// TestCredentialThatCouldNotBeSetAside: the seller has delivered for it, and is
+// not blamed for refusing it afterwards.
+func TestCredentialThatCouldNotBeSetAside(t *testing.T) {
+	_, m := newTill(t)
+	store := m.store
+	m.buyer.Store = forgetful{store}
+	m.mustGet(t, "/a")
+	m.buyer.Store = store
+	m.mustGet(t, "/a")
+	m.wantPayments(t, 2)
+	if held, err := store.Load(m.origin(t)); err != nil || len(held) != 0 {
+		t.Errorf("held: %+v, %v", held, err)
+	}
+}
