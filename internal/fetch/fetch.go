@@ -299,11 +299,6 @@ func (c *Client) request(ctx context.Context, r Request) (*http.Request, error) 
 	if err != nil {
 		return nil, fault.New(codeUsage, "lnget --help", "%w", err)
 	}
-	for name, values := range r.Header {
-		if !httpguts.ValidHeaderFieldName(name) || slices.ContainsFunc(values, func(v string) bool { return !httpguts.ValidHeaderFieldValue(v) }) {
-			return nil, fault.New(codeUsage, "lnget --help", "header %q: HTTP does not allow its name or its value", name)
-		}
-	}
 	if r.Header != nil {
 		req.Header = r.Header.Clone()
 	}
@@ -322,6 +317,11 @@ func (c *Client) request(ctx context.Context, r Request) (*http.Request, error) 
 	}
 	if req.Header.Get("Accept") == "" {
 		req.Header.Set("Accept", "*/*")
+	}
+	for name, values := range req.Header {
+		if !httpguts.ValidHeaderFieldName(name) || slices.ContainsFunc(values, func(v string) bool { return !httpguts.ValidHeaderFieldValue(v) }) {
+			return nil, fault.New(codeUsage, "lnget --help", "header %q: HTTP does not allow its name or its value", name)
+		}
 	}
 	return req, nil
 }
