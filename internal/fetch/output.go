@@ -38,6 +38,10 @@ func openOutput(path string, w io.Writer, source string) (*output, error) {
 	}
 	mode := fs.FileMode(0)
 	if info, statErr := os.Stat(path); statErr == nil {
+		if err != nil && info.Mode().IsRegular() {
+			// It may have come into being just now, by another lnget's hand.
+			_, err = filepath.EvalSymlinks(path)
+		}
 		f, openErr := os.OpenFile(path, os.O_WRONLY, 0)
 		if openErr != nil {
 			return nil, outputFault(path, openErr)
