@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/leydenln/leyden/l402"
 )
 
 // patientBody is a request's body that may take as long as it likes, but not
@@ -44,9 +46,12 @@ func bePatient(w http.ResponseWriter, r *http.Request, silence, readTimeout time
 	}
 	b := &patientBody{ReadCloser: r.Body}
 	control := http.NewResponseController(w)
-	if r.ProtoMajor == 2 {
+	switch {
+	case r.ProtoMajor == 2 && l402.IsGRPC(r.Header):
+		b.clock = noClock{}
+	case r.ProtoMajor == 2:
 		b.clock = newStreamClock(control, silence)
-	} else {
+	default:
 		conn, _ := r.Context().Value(connKey{}).(*boundConn)
 		b.clock = newConnClock(control, conn, silence, readTimeout)
 	}

@@ -75,6 +75,15 @@ func newStreamClock(control *http.ResponseController, silence time.Duration) *st
 func (c *streamClock) end(bool)     { c.watch.end() }
 func (c *streamClock) ranOut() bool { return c.silent.Load() }
 
+// noClock bounds nothing: a gRPC call is open for as long as either side may
+// have something to say, and has deadlines of its own.
+type noClock struct{}
+
+func (noClock) begin()       {}
+func (noClock) end(bool)     {}
+func (noClock) ranOut() bool { return false }
+func (noClock) stop()        {}
+
 // connClock bounds the reads of a body that comes over HTTP/1, by the deadline
 // of the connection. The deadline must go as the body ends: from then on a read
 // on the connection waits for the client to go away.

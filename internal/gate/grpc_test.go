@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -142,6 +143,30 @@ func talk(ctx context.Context, t *testing.T, conn *grpc.ClientConn) {
 	}
 	if err := stream.RecvMsg(new(wrapperspb.StringValue)); err != io.EOF || len(stream.Trailer().Get("x-sum")) != 1 {
 		t.Errorf("the end: %v, %v", err, stream.Trailer())
+	}
+}
+
+// TestGRPCClientListens: a call may stay open without a word of the client's.
+func TestGRPCClientListens(t *testing.T) {
+	addr, _ := echoServer(t)
+	g := openGate(t, t.TempDir(), newFakeNode(), "limits: {bodytimeout: 100ms}\n"+fmt.Sprintf(freeService, addr))
+	conn, err := grpc.NewClient(g.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	stream, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, "/test.Echo/Both")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := stream.SendMsg(wrapperspb.String("x")); err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.RecvMsg(new(wrapperspb.StringValue)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(500 * time.Millisecond) // silent on purpose
 	}
 }
 
