@@ -1,11 +1,13 @@
 package gate
 
 import (
+	"crypto/tls"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -23,7 +25,9 @@ type edge struct {
 	log      *slog.Logger
 }
 
-// ServeHTTP serves a request whose RemoteAddr, from here on, is the client's.
+// ServeHTTP serves a request whose RemoteAddr, from here on, is the client's,
+// and whose TLS is not nil when the client speaks that, be it only to the proxy
+// that is trusted.
 func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	client, claimed := clientOf(r, e.trusted)
 	if e.blocks(client) {
@@ -32,10 +36,13 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusForbidden, "blocked", "this address gets nothing here")
 		return
 	}
-	v := &visit{ResponseWriter: w, began: time.Now(), client: client, vouched: claimed, freeLeft: -1}
+	v := &visit{ResponseWriter: w, began: time.Now(), client: client, freeLeft: -1}
 	r = r.WithContext(visitContext{r.Context(), v})
 	if claimed {
 		r.RemoteAddr = netip.AddrPortFrom(client, 0).String()
+		if r.TLS == nil && strings.EqualFold(r.Header.Get(headerProto), "https") {
+			r.TLS = new(tls.ConnectionState)
+		}
 	}
 	defer e.leave(v, r)
 	e.next.ServeHTTP(v, r)

@@ -23,9 +23,8 @@ const headerFreeLeft = "L402-Free-Remaining"
 // request, and belongs to the request's goroutine.
 type visit struct {
 	http.ResponseWriter
-	began   time.Time
-	client  netip.Addr // zero when not known
-	vouched bool       // by a trusted proxy, whose headers tell of the client
+	began  time.Time
+	client netip.Addr // zero when not known
 
 	service string  // "" for none
 	outcome outcome // "" when no door was reached

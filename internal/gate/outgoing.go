@@ -78,9 +78,6 @@ func (o *outgoing) apply(r *httputil.ProxyRequest) {
 		h.Del("Connection")
 	}
 	r.SetXForwarded()
-	if v := visitOf(r.In.Context()); v != nil && v.vouched && strings.EqualFold(r.In.Header.Get(headerProto), "https") {
-		h.Set(headerProto, "https")
-	}
 	for name, value := range o.set {
 		h[name] = value
 	}

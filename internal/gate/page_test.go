@@ -69,6 +69,24 @@ func TestPageAndJSONSayTheSame(t *testing.T) {
 	}
 }
 
+// TestBuyersOfAProxyOverTLS are told of https, and get a cookie that goes
+// nowhere else.
+func TestBuyersOfAProxyOverTLS(t *testing.T) {
+	services := fmt.Sprintf(twoServices, newBackend(t).addr())
+	for config, secure := range map[string]bool{"trustedproxies: [127.0.0.1]\n": true, "": false} {
+		g := openGate(t, t.TempDir(), newFakeNode(), config+services)
+		resp := get(t, g, "/news/1", "X-Forwarded-For", "192.0.2.1", "X-Forwarded-Proto", "https", "Accept", "text/html")
+		for _, c := range resp.Cookies() {
+			if c.Secure != secure {
+				t.Errorf("%q: cookie %v", config, c)
+			}
+		}
+		if got := strings.Contains(html.UnescapeString(text(t, resp)), "'https://"+g.Addr().String()); got != secure || len(resp.Cookies()) == 0 {
+			t.Errorf("%q: https is %v, %d cookies", config, got, len(resp.Cookies()))
+		}
+	}
+}
+
 func TestHeadHasNoBody(t *testing.T) {
 	g := openGate(t, t.TempDir(), newFakeNode(), fmt.Sprintf(twoServices, newBackend(t).addr()))
 	for _, accept := range []string{"*/*", "text/html"} {
