@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -35,8 +36,10 @@ type App struct {
 }
 
 // Run parses args (without the program's name), runs the command and returns
-// the exit status.
+// the exit status. It silences package log, to which net/http writes what
+// strangers say out of turn.
 func Run(ctx context.Context, app *App, args []string) int {
+	log.SetOutput(io.Discard)
 	printed := &sink{Writer: app.Out}
 	app.Out = printed
 	root := Command(app)

@@ -382,3 +382,33 @@ func TestHostileOrigins(t *testing.T) {
 	}
 	v.paid(1)
 }
+
+// TestHostileChatter: what a server says out of turn is not printed among what
+// lnget says.
+func TestHostileChatter(t *testing.T) {
+	v := newVictim(t)
+	gone := make(chan struct{})
+	there := v.serve(func(w http.ResponseWriter, r *http.Request) {
+		<-gone
+		w.WriteHeader(http.StatusNotFound)
+	})
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	go func() {
+		conn, err := lis.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		in := bufio.NewReader(conn)
+		if _, err := http.ReadRequest(in); err == nil {
+			fmt.Fprintf(conn, "HTTP/1.1 302 Found\r\nLocation: %s\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 and more\r\n\r\n", there)
+		}
+		_, _ = io.Copy(io.Discard, in)
+		close(gone)
+	}()
+	v.expect(v.run("--json", "http://"+lis.Addr().String()), 1, fetch.CodeHTTPError)
+}
