@@ -10,6 +10,7 @@ import (
 	"io"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/leydenln/leyden/internal/files"
@@ -88,7 +89,7 @@ func (b *Bundle) Write(dir string) error {
 	if err := files.MkdirPrivate(dir); err != nil {
 		return err
 	}
-	for _, p := range append(parts, part{Base64File, []byte(packed + "\n")}) {
+	for _, p := range append(parts, part{Base64File, Lines(packed)}) {
 		if err := files.Write(filepath.Join(dir, p.name), p.data, 0o600); err != nil {
 			return err
 		}
@@ -118,6 +119,18 @@ func (b *Bundle) Base64() (string, error) {
 		return "", err
 	}
 	return base64.StdEncoding.EncodeToString(packed.Bytes()), nil
+}
+
+// lineLength is short enough for a terminal's input, which cuts lines off at 4 kB.
+const lineLength = 76
+
+// Lines breaks base64 text into lines that can be pasted into a terminal.
+func Lines(text string) []byte {
+	var lines bytes.Buffer
+	for part := range slices.Chunk([]byte(text), lineLength) {
+		lines.Write(append(bytes.Clone(part), '\n'))
+	}
+	return lines.Bytes()
 }
 
 type part struct {

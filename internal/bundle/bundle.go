@@ -8,6 +8,7 @@ package bundle
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -65,6 +66,16 @@ const lndPurpose = 1017
 
 // walletPurposes are those of coins, each with account 0.
 var walletPurposes = []uint32{49, 84, 86}
+
+// Make checks the parts of a bundle that is to be given away. Codes: CodeBad,
+// CodeSecrets.
+func Make(accounts []Account, tlsCert, macaroon []byte) (*Bundle, error) {
+	list, err := json.Marshal(accountList{accounts})
+	if err != nil {
+		return nil, err
+	}
+	return New(list, tlsCert, macaroon)
+}
 
 // New checks the parts and makes a bundle of them. Codes: CodeBad, CodeSecrets.
 func New(accountsJSON, tlsCert, macaroon []byte) (*Bundle, error) {

@@ -53,7 +53,7 @@ func (f Folder) Prepare(s *Secrets) (w lnd.NewWallet, err error) {
 		s.SeedFile = ""
 	}
 	if s.PassphraseFile != "" {
-		if w.SeedPassphrase, err = ReadPassword(s.PassphraseFile); err != nil {
+		if w.SeedPassphrase, err = ReadPassphrase(s.PassphraseFile); err != nil {
 			return w, err
 		}
 	}

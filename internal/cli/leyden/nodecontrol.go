@@ -98,18 +98,26 @@ func nodeChangePasswordCmd(app *App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if app.JSON {
-				voice.PrintJSON(app.Out, map[string]string{"password_file": path})
-				return nil
-			}
-			fmt.Fprintf(app.Out, "the wallet now opens with the password in %s\n", path)
+			app.printPasswordFile(path)
 			return nil
 		},
 	}
-	f := cmd.Flags()
-	f.StringVar(&oldFile, "password-file", "", "file with the present password, mode 0600 (default: the one a start uses)")
-	f.StringVar(&newFile, "new-password-file", "", "file with the new password, mode 0600 (default: make one)")
+	changePasswordFlags(cmd, &oldFile, &newFile)
 	return cmd
+}
+
+func (app *App) printPasswordFile(path string) {
+	if app.JSON {
+		voice.PrintJSON(app.Out, map[string]string{"password_file": path})
+		return
+	}
+	fmt.Fprintf(app.Out, "the wallet now opens with the password in %s\n", path)
+}
+
+func changePasswordFlags(cmd *cobra.Command, oldFile, newFile *string) {
+	f := cmd.Flags()
+	f.StringVar(oldFile, "password-file", "", "file with the present password, mode 0600 (default: the one a start uses)")
+	f.StringVar(newFile, "new-password-file", "", "file with the new password, mode 0600 (default: make one)")
 }
 
 // walletPassword reads the file, or asks without echo.

@@ -1,0 +1,122 @@
+package signer
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"os"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
+	"github.com/leydenln/leyden/internal/bundle"
+	"github.com/leydenln/leyden/internal/config"
+	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/files"
+	"github.com/leydenln/leyden/internal/lnd"
+)
+
+// Elsewhere is a signer on another machine, ours or a plain lnd.
+type Elsewhere struct {
+	// Addr is host:port; the certificate must be good for the host.
+	Addr string
+
+	// CertPath is its certificate, MacaroonPath a macaroon of it that may list
+	// accounts, mode 0600.
+	CertPath, MacaroonPath string
+}
+
+// ExportElsewhere makes the bundle of a signer elsewhere. Where the macaroon may
+// bake others, the bundle gets a signer-only one with a root key of its own; else it
+// gets the macaroon itself, with the bounds added. Codes: bad_bounds,
+// bad_certificate, bad_macaroon, insecure_file, signer_unreachable,
+// permission_denied.
+func ExportElsewhere(ctx context.Context, home config.Home, from Elsewhere, o ExportOptions) (*Exported, error) {
+	ctx, cancel := context.WithTimeout(ctx, exportTimeout)
+	defer cancel()
+	kept, err := o.bound(remembered{RootKeyID: newRootKeyID()})
+	if err != nil {
+		return nil, err
+	}
+	bounds, err := kept.bounds()
+	if err != nil {
+		return nil, err
+	}
+	caveats, err := bounds.Caveats(time.Now())
+	if err != nil {
+		return nil, err
+	}
+	shown, macaroon, err := from.read()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := from.dial(shown, macaroon)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	accounts, err := accountsOf(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	how, id := "signer-only", kept.RootKeyID
+	given, err := bakeSigning(ctx, conn, id, caveats)
+	if fault.Code(err) == "permission_denied" {
+		how, id = "as given", 0
+		given, err = restricted(macaroon, caveats)
+	}
+	if err != nil {
+		return nil, err
+	}
+	made, err := bundle.Make(accounts, shown, given)
+	if err != nil {
+		return nil, err
+	}
+	if o.Dir == "" {
+		o.Dir = BundleDir(home)
+	}
+	exported, err := write(made, o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	exported.Caveats, exported.Macaroon, exported.RootKeyID = append(exported.Caveats, caveats...), how, id
+	return exported, nil
+}
+
+func (e Elsewhere) read() (shown, macaroon []byte, err error) {
+	if shown, err = os.ReadFile(e.CertPath); err != nil {
+		return nil, nil, fault.New("bad_certificate", "pass --tlscertpath FILE", "the signer's certificate: %w", err)
+	}
+	macaroon, err = files.ReadSecret(e.MacaroonPath)
+	if fault.Code(err) == fault.Internal {
+		err = fault.New("bad_macaroon", "pass --macaroonpath FILE", "the signer's macaroon: %w", err)
+	}
+	return shown, macaroon, err
+}
+
+func (e Elsewhere) dial(shown, macaroon []byte) (*grpc.ClientConn, error) {
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(shown) {
+		return nil, fault.New("bad_certificate", "pass --tlscertpath FILE", "%q is no certificate in PEM", e.CertPath)
+	}
+	conf := &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	conn, err := grpc.NewClient("passthrough:///"+lnd.WithPort(e.Addr, lnd.DefaultSignerPort),
+		grpc.WithTransportCredentials(credentials.NewTLS(conf)), lnd.WithMacaroon(macaroon), grpc.WithDisableServiceConfig())
+	if err != nil {
+		return nil, fault.New("bad_address", "pass --rpcserver HOST:PORT", "the signer at %q: %w", e.Addr, err)
+	}
+	return conn, nil
+}
+
+// refusedMacaroon recognises lnd's words about a macaroon that does not do, which
+// come with code Unknown.
+func refusedMacaroon(message string) bool {
+	for _, part := range []string{"permission denied", "verification failed", "cannot get macaroon", "macaroon"} {
+		if strings.Contains(message, part) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,256 @@
+package signer
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/leydenln/leyden/internal/bundle"
+	"github.com/leydenln/leyden/internal/config"
+	"github.com/leydenln/leyden/internal/daemon"
+	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/lnd"
+)
+
+// exportTimeout bounds an export, which may have to start lnd.
+const exportTimeout = 2 * time.Minute
+
+// ExportOptions say what bundle to make.
+type ExportOptions struct {
+	// Dir is the folder to write; empty: BundleDir.
+	Dir string
+
+	// AllowIP and AllowRange are the one address, and the one network, that the
+	// macaroon works from. Both empty: as remembered. Anywhere: from everywhere.
+	AllowIP, AllowRange string
+	Anywhere            bool
+
+	// Rotate gives the macaroon another root key and deletes the present one: the
+	// macaroons of all earlier bundles are dead then.
+	Rotate bool
+}
+
+// Exported says what bundle was made.
+type Exported struct {
+	Bundle   string   `json:"bundle"`
+	File     string   `json:"bundle_file"`
+	Accounts int      `json:"accounts"`
+	Caveats  []string `json:"caveats"`
+
+	// Macaroon is "signer-only", or "as given" when that signer let us bake none.
+	Macaroon  string `json:"macaroon"`
+	RootKeyID uint64 `json:"root_key_id,omitempty"`
+
+	// Base64 is the whole bundle as text. It holds the macaroon.
+	Base64 string `json:"base64"`
+}
+
+// bound returns what is remembered with the bounds that were given.
+func (o ExportOptions) bound(kept remembered) (remembered, error) {
+	given := o.AllowIP != "" || o.AllowRange != ""
+	if o.Anywhere && given {
+		return kept, fault.New("bad_bounds", "leave one of them out", "--anywhere contradicts --allow-ip and --allow-range")
+	}
+	if o.Anywhere || given {
+		kept.AllowIP, kept.AllowRange = o.AllowIP, o.AllowRange
+	}
+	bounds, err := kept.bounds()
+	if err != nil {
+		return kept, err
+	}
+	_, err = bounds.Caveats(time.Now())
+	return kept, err
+}
+
+// Export makes the credentials bundle again, of the signer that runs, or of the
+// wallet of one that does not. Codes: no_wallet, wallet_unfinished, bad_bounds,
+// no_password, signer_locked, and those of a start.
+func Export(ctx context.Context, home config.Home, o ExportOptions, log *slog.Logger) (_ *Exported, err error) {
+	defer func() { err = ours(err) }()
+	p, err := makePlan(home, Options{})
+	if err != nil {
+		return nil, err
+	}
+	if p.kept, err = o.bound(p.kept); err != nil {
+		return nil, err
+	}
+	lock, err := daemon.Acquire(pidFile(home))
+	if fault.Code(err) == "already_running" {
+		return exportRunning(ctx, p, o)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Release()
+	return exportStopped(ctx, p, o, log)
+}
+
+// exportRunning asks the lnd of the running signer.
+func exportRunning(ctx context.Context, p *plan, o ExportOptions) (*Exported, error) {
+	ctx, cancel := context.WithTimeout(ctx, exportTimeout)
+	defer cancel()
+	r, err := Status(p.home)
+	if err != nil {
+		return nil, err
+	}
+	if r.State != lnd.Active.String() && r.State != lnd.RPCActive.String() {
+		return nil, fault.New("signer_locked", "leyden signer status", "the signer is not ready: it is %s", r.State)
+	}
+	conn, err := Dial(p.home)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	return p.export(ctx, conn, o)
+}
+
+// exportStopped runs lnd for this once, without a port. The caller holds the pid
+// file.
+func exportStopped(ctx context.Context, p *plan, o ExportOptions, log *slog.Logger) (exported *Exported, err error) {
+	ctx, cancel := context.WithTimeout(ctx, exportTimeout)
+	defer cancel()
+	if p.password == nil {
+		return nil, fault.New("no_password", "leyden signer start, then leyden signer unlock",
+			"there is no password file to open the signer's wallet with")
+	}
+	if _, err := p.certificate(log); err != nil {
+		return nil, err
+	}
+	supervisor, err := p.supervisor(log)
+	if err != nil {
+		return nil, err
+	}
+	err = whileServing(ctx, supervisor, func() error {
+		conn, err := dialChild(supervisor.Endpoint(), adminMacaroon(p.folder.NetworkDir()))
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		exported, err = p.export(ctx, conn, o)
+		return err
+	})
+	return exported, err
+}
+
+// whileServing runs lnd until do has returned.
+func whileServing(ctx context.Context, s *lnd.Supervisor, do func() error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	serving, ended := make(chan struct{}), make(chan error, 1)
+	go s.Watch(ctx, func(st lnd.Status) {
+		if st.State == lnd.Active {
+			close(serving)
+			<-ctx.Done()
+		}
+	})
+	go func() { ended <- s.Run(ctx) }()
+	select {
+	case err := <-ended:
+		if err == nil {
+			err = fault.New("start_timeout", "see logs in the signer's folder", "lnd did not start in time: %w", ctx.Err())
+		}
+		return err
+	case <-serving:
+	}
+	err := do()
+	cancel()
+	return errors.Join(err, <-ended)
+}
+
+// export makes and writes the bundle. What is remembered is saved before an old
+// root key is deleted, and the bundle written before that.
+func (p *plan) export(ctx context.Context, conn grpc.ClientConnInterface, o ExportOptions) (*Exported, error) {
+	old := p.kept.RootKeyID
+	if o.Rotate {
+		p.kept.RootKeyID = newRootKeyID()
+	}
+	bounds, err := p.kept.bounds()
+	if err != nil {
+		return nil, err
+	}
+	caveats, err := bounds.Caveats(time.Now())
+	if err != nil {
+		return nil, err
+	}
+	accounts, err := accountsOf(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	macaroon, err := bakeSigning(ctx, conn, p.kept.RootKeyID, caveats)
+	if err != nil {
+		return nil, err
+	}
+	shown, err := os.ReadFile(certFile(p.home))
+	if err != nil {
+		return nil, fault.New("bad_certificate", "leyden signer start", "the signer's certificate: %w", err)
+	}
+	made, err := bundle.Make(accounts, shown, macaroon)
+	if err != nil {
+		return nil, err
+	}
+	dir := o.Dir
+	if dir == "" {
+		dir = BundleDir(p.home)
+	}
+	exported, err := write(made, dir)
+	if err != nil {
+		return nil, err
+	}
+	exported.Caveats, exported.Macaroon, exported.RootKeyID = append([]string{}, caveats...), "signer-only", p.kept.RootKeyID
+	if err := p.kept.save(p.home); err != nil {
+		return nil, err
+	}
+	if o.Rotate {
+		return exported, deleteRootKey(ctx, conn, old)
+	}
+	return exported, nil
+}
+
+// write writes the bundle and describes it.
+func write(b *bundle.Bundle, dir string) (*Exported, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := writable(dir); err != nil {
+		return nil, err
+	}
+	if err := b.Write(dir); err != nil {
+		return nil, err
+	}
+	text, err := b.Base64()
+	if err != nil {
+		return nil, err
+	}
+	return &Exported{
+		Bundle: dir, File: filepath.Join(dir, bundle.Base64File),
+		Accounts: len(b.Accounts), Caveats: []string{}, Base64: text,
+	}, nil
+}
+
+// writable refuses a folder that has other things in it: it will be made private,
+// and nothing but a bundle may lie there.
+func writable(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fault.New("write_failed", "choose another with --output", "folder for the bundle: %w", err)
+	}
+	for _, e := range entries {
+		switch e.Name() {
+		case bundle.AccountsFile, bundle.CertFile, bundle.MacaroonFile, bundle.Base64File:
+		default:
+			return fault.New("write_failed", "choose an empty one with --output",
+				"folder %q has other files, such as %q", dir, e.Name())
+		}
+	}
+	return nil
+}

@@ -1,0 +1,99 @@
+package signer
+
+import (
+	"bytes"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/leydenln/leyden/internal/bundle"
+	"github.com/leydenln/leyden/internal/config"
+	"github.com/leydenln/leyden/internal/daemon"
+	"github.com/leydenln/leyden/internal/lnd"
+)
+
+// Running is what the running signer has written down about itself, for our other
+// commands. It holds no secrets.
+type Running struct {
+	PID     int       `json:"pid"`
+	Since   time.Time `json:"since"`
+	Network string    `json:"network"`
+
+	// State is lnd's: see lnd.State.
+	State string `json:"state"`
+
+	// LndPID is 0 while lnd is down; Restarts counts its starts after the first;
+	// Error says why it last ended or stays locked; NextStart is when it will be
+	// started again.
+	LndPID    int        `json:"lnd_pid,omitempty"`
+	Restarts  int        `json:"restarts"`
+	Error     string     `json:"error,omitempty"`
+	NextStart *time.Time `json:"next_start,omitempty"`
+
+	// RPC and REST are host:port.
+	RPC  []string `json:"rpc"`
+	REST []string `json:"rest,omitempty"`
+
+	Dir     string `json:"dir"`
+	TLSCert string `json:"tls_cert"`
+
+	// Bundle is the folder of the credentials bundle. BundleCurrent is false when
+	// it is missing, or has another certificate than the signer shows.
+	Bundle        string `json:"bundle"`
+	BundleCurrent bool   `json:"bundle_current"`
+
+	// Macaroon, Socket and SocketCert are for our own commands alone.
+	Macaroon   string `json:"admin_macaroon"`
+	Socket     string `json:"socket"`
+	SocketCert string `json:"socket_cert"`
+}
+
+// recorder keeps the file in step.
+type recorder struct{ *daemon.Record[Running] }
+
+func newRecorder(p *plan, open ports, e lnd.Endpoint, log *slog.Logger) recorder {
+	return recorder{daemon.NewRecord(recordFile(p.home), Running{
+		PID: os.Getpid(), Since: time.Now().Truncate(time.Second),
+		Network: p.config.Network(), State: lnd.Down.String(),
+		RPC: addrs(open.rpc), REST: addrs(open.rest),
+		Dir: p.home.Signer(), TLSCert: certFile(p.home),
+		Bundle: BundleDir(p.home), BundleCurrent: bundleCurrent(p.home),
+		Macaroon: adminMacaroon(p.folder.NetworkDir()), Socket: e.Socket, SocketCert: e.CertPath,
+	}, log)}
+}
+
+func adminMacaroon(networkDir string) string { return filepath.Join(networkDir, "admin.macaroon") }
+
+// bundleCurrent says whether the bundle has the certificate of the front.
+func bundleCurrent(h config.Home) bool {
+	shown, err := os.ReadFile(certFile(h))
+	if err != nil {
+		return false
+	}
+	given, err := os.ReadFile(filepath.Join(BundleDir(h), bundle.CertFile))
+	return err == nil && bytes.Equal(shown, given)
+}
+
+func addrs(listeners []net.Listener) []string {
+	var list []string
+	for _, l := range listeners {
+		list = append(list, l.Addr().String())
+	}
+	return list
+}
+
+// lnd writes the child's status down.
+func (r recorder) lnd(s lnd.Status) {
+	r.Update(func(now *Running) {
+		now.State, now.LndPID, now.Restarts = s.State.String(), s.PID, s.Restarts
+		now.Error, now.NextStart = "", nil
+		if s.Err != nil {
+			now.Error = s.Err.Error()
+		}
+		if !s.NextStart.IsZero() {
+			now.NextStart = &s.NextStart
+		}
+	})
+}

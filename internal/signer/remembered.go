@@ -1,0 +1,74 @@
+package signer
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"time"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/leydenln/leyden/internal/bakery"
+	"github.com/leydenln/leyden/internal/config"
+	"github.com/leydenln/leyden/internal/files"
+)
+
+// certValidity is how long a new certificate is good for unless tlscertduration
+// says otherwise. Nodes know the signer by this one certificate, so that an early
+// end would only stop them.
+const certValidity = 10 * 365 * 24 * time.Hour
+
+// remembered is leyden-signer.yaml: what init and export were told. It holds no
+// secrets.
+type remembered struct {
+	Network string `yaml:"network"`
+
+	// PasswordFile is an absolute path; empty: wallet-password.txt beside it.
+	PasswordFile string `yaml:"password_file,omitempty"`
+
+	// TLSExtraIPs and TLSExtraDomains are names of the signer's certificate.
+	TLSExtraIPs     []string `yaml:"tls_extra_ips,omitempty"`
+	TLSExtraDomains []string `yaml:"tls_extra_domains,omitempty"`
+
+	// RootKeyID is that of the bundle's macaroon in lnd.
+	RootKeyID uint64 `yaml:"root_key_id"`
+
+	// AllowIP and AllowRange are the address and network that the bundle's
+	// macaroon works from; empty: any.
+	AllowIP    string `yaml:"allow_ip,omitempty"`
+	AllowRange string `yaml:"allow_range,omitempty"`
+}
+
+// loadRemembered reads the file; fs.ErrNotExist stays in the chain.
+func loadRemembered(h config.Home) (r remembered, err error) {
+	err = config.LoadStrictYAML(keptFile(h), &r)
+	return r, err
+}
+
+// passwordFile is where a start looks for the wallet's password.
+func (r remembered) passwordFile(h config.Home) string {
+	if r.PasswordFile != "" {
+		return r.PasswordFile
+	}
+	return passwordFile(h)
+}
+
+// bounds are those of the bundle's macaroon. Code: bad_bounds.
+func (r remembered) bounds() (bakery.Bounds, error) {
+	return bakery.ParseBounds(r.AllowIP, r.AllowRange)
+}
+
+func (r remembered) save(h config.Home) error {
+	data, err := yaml.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return files.Write(keptFile(h), data, 0o600)
+}
+
+// newRootKeyID returns an id that nobody has: not 0, which is lnd's own, and small
+// enough for any JSON reader.
+func newRootKeyID() uint64 {
+	var b [8]byte
+	rand.Read(b[2:])
+	return binary.BigEndian.Uint64(b[:]) | 1<<32
+}
