@@ -192,8 +192,8 @@ func (c *Client) finish(res *Result, resp *http.Response, out *output, r Request
 		res.Size, res.Resumed = out.part.have, out.part.have
 		return out.keep()
 	}
-	if bad != nil && out.file != nil {
-		out.discard()
+	if (bad != nil || resp.StatusCode == http.StatusNotModified) && out.file != nil {
+		out.discard() // what the user has is still good
 		res.Output = ""
 		return bad
 	}

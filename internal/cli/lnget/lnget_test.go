@@ -123,6 +123,7 @@ func pages(seller http.Handler) http.Handler {
 		}
 		io.Copy(w, r.Body)
 	})
+	mux.HandleFunc("/same", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotModified) })
 	mux.HandleFunc("/fee", func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "your card was declined", http.StatusPaymentRequired)
 	})
