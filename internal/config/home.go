@@ -50,6 +50,9 @@ func (h Home) Guard() string { return filepath.Join(string(h), "guard") }
 // Signer holds the signer's wallet and its credentials bundle.
 func (h Home) Signer() string { return filepath.Join(string(h), "signer") }
 
+// Bakery holds the records of the macaroons that leyden bake has made.
+func (h Home) Bakery() string { return filepath.Join(string(h), "bakery") }
+
 // Run holds sockets and pid files, mode 0700.
 func (h Home) Run() string { return filepath.Join(string(h), "run") }
 
