@@ -50,6 +50,11 @@ func TestBuild(t *testing.T) {
 		"ok/backend of the flag": {Settings{Backend: "btcd", Conf: conf("bitcoin.node=bitcoind")}, map[string]string{"bitcoin.node": "btcd"}},
 		"ok/profiles":            {Settings{Profiles: []string{"debug", "wumbo", "taproot"}}, map[string]string{"debuglevel": "debug", "protocol.wumbo-channels": "true", "protocol.simple-taproot-chans": "true"}},
 		"ok/conf over profile":   {Settings{Profiles: []string{"debug"}, Conf: conf("debuglevel=trace")}, map[string]string{"debuglevel": "trace"}},
+		"ok/watch-only": {Settings{Signer: &RemoteSigner{Addr: "s:10012", CertPath: "/c", MacaroonPath: "/m"}, Conf: conf("remotesigner.timeout=9s")},
+			map[string]string{"remotesigner.enable": "true", "remotesigner.rpchost": "s:10012", "remotesigner.tlscertpath": "/c",
+				"remotesigner.macaroonpath": "/m", "remotesigner.timeout": "9s", "healthcheck.remotesigner.attempts": "0"}},
+		"ok/watch-only defaults": {Settings{Signer: &RemoteSigner{Addr: "s:1"}}, map[string]string{"remotesigner.timeout": "20s"}},
+		"ok/own keys":            {Settings{}, map[string]string{"remotesigner.enable": "", "remotesigner.timeout": ""}},
 		"ok/front's are not lnd's": {Settings{Conf: conf("rpclisten=x:1", "restlisten=y:2", "apilisten=z:3", "tlsextraip=1.1.1.1", "tlscertduration=1h")},
 			map[string]string{"rpclisten": "", "restlisten": "", "apilisten": "", "tlsextraip": "", "tlscertduration": ""}},
 	}
@@ -84,6 +89,7 @@ func TestBuildFails(t *testing.T) {
 		"fail/duration":         {Settings{Conf: conf("tlscertduration=forever")}, "bad_option", `"forever"`},
 		"fail/list of loggers":  {Settings{Args: conf("debuglevel=show")}, "refused_option", "debuglevel"},
 		"fail/without macaroon": {Settings{Conf: conf("no-macaroons=0")}, "refused_option", `line 1: option "no-macaroons"`},
+		"fail/signer in conf":   {Settings{Conf: conf("remotesigner.enable=1")}, "refused_option", `line 1: option "remotesigner.enable"`},
 	}
 	for name := range refused {
 		cases["fail/refused "+name] = struct {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/lightningnetwork/lnd/lnrpc"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // How a signer is watched.
@@ -14,10 +16,10 @@ const (
 	// signerBeat is the pause between two questions to a signer that answers.
 	signerBeat = 2 * time.Second
 
-	// minSignerPause and maxSignerPause bound the pause before a signer that is
-	// away is asked again; doubled each time.
+	// minSignerPause and maxSignerPause bound the time between two connections to
+	// a signer that is away; doubled each time.
 	minSignerPause = 250 * time.Millisecond
-	maxSignerPause = 2 * time.Second
+	maxSignerPause = time.Second
 )
 
 // errSignerUnknown means that the signer has not been asked yet.
@@ -28,31 +30,30 @@ var errSignerUnknown = errors.New("the signer has not answered yet")
 // at once, when it says that it cannot sign, or when it does not answer for
 // signerPatience.
 func (r *RemoteSigner) watch(ctx context.Context, tell func(error)) {
-	pause := time.Duration(0)
+	pause := minSignerPause
 	for ctx.Err() == nil {
 		began := time.Now()
 		there, err := r.follow(ctx, tell)
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return
-		case there && time.Since(began) > signerBeat: // a broken connection alone is no outage
-			pause = 0
-			continue
-		case there:
-			pause = minSignerPause
-		default:
+		}
+		if err != nil {
 			tell(err)
-			pause = min(max(2*pause, minSignerPause), maxSignerPause)
+		}
+		if there {
+			pause = minSignerPause
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(pause):
+		case <-time.After(time.Until(began.Add(pause))):
 		}
+		pause = min(2*pause, maxSignerPause)
 	}
 }
 
 // follow makes a connection and stays on it while the signer answers. there says
-// that it did at first.
+// that it did at first; then no error means that the connection broke, which
+// alone is no outage.
 func (r *RemoteSigner) follow(ctx context.Context, tell func(error)) (there bool, err error) {
 	conn, err := r.dial()
 	if err != nil {
@@ -66,14 +67,15 @@ func (r *RemoteSigner) follow(ctx context.Context, tell func(error)) (there bool
 	return true, r.stay(ctx, conn)
 }
 
-// stay returns once the signer no longer answers on the connection.
+// stay returns once the signer no longer answers on the connection (nil when that
+// broke), or says that it cannot sign.
 func (r *RemoteSigner) stay(ctx context.Context, conn grpc.ClientConnInterface) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	client := lnrpc.NewStateClient(conn)
 	stream, err := client.SubscribeState(ctx, &lnrpc.SubscribeStateRequest{})
 	if err != nil {
-		return err
+		return nil
 	}
 	told := make(chan error, 1)
 	go func() { told <- r.states(stream) }()
@@ -86,18 +88,22 @@ func (r *RemoteSigner) stay(ctx context.Context, conn grpc.ClientConnInterface) 
 		beat, stop := context.WithTimeout(ctx, signerPatience)
 		_, err := client.GetState(beat, &lnrpc.GetStateRequest{})
 		stop()
+		if status.Code(err) == codes.DeadlineExceeded {
+			return r.unreachable(err)
+		}
 		if err != nil {
-			return err
+			return nil
 		}
 	}
 }
 
-// states returns once the signer says that it cannot sign, or says nothing more.
+// states returns once the signer says that it cannot sign, or nil when it says
+// nothing more.
 func (r *RemoteSigner) states(stream lnrpc.State_SubscribeStateClient) error {
 	for {
 		update, err := stream.Recv()
 		if err != nil {
-			return err
+			return nil
 		}
 		if err := r.awake(update.State); err != nil {
 			return err
