@@ -21,7 +21,7 @@ import (
 // Largest sizes in bytes of one file, packed or not; a real bundle has 100 kB.
 const (
 	maxFile = 1 << 20
-	maxAll  = 3 * maxFile
+	maxAll  = 4 * maxFile
 )
 
 // Read reads and checks a bundle: a folder, a .tar.gz, or its base64 text; "-" is
