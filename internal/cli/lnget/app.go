@@ -147,7 +147,7 @@ failed, 4 network.`,
 }
 
 func atMostOneURL(cmd *cobra.Command, args []string) error {
-	if len(args) > 1 {
+	if len(args) > 1 && !cmd.Flags().Changed("wait-approval") { // how long is no URL, and is refused by name
 		return voice.UsageError(cmd, errors.New("more than one URL given; quote it if it holds spaces"))
 	}
 	return nil

@@ -32,7 +32,10 @@ func (app *App) readParams(cmd *cobra.Command, f *fetchFlags) (url string, err e
 	err = eachMember(text, func(key string, value json.RawMessage) error {
 		switch key {
 		case "url":
-			return json.Unmarshal(value, &url)
+			if err := json.Unmarshal(value, &url); err != nil {
+				return errors.New("want a text")
+			}
+			return nil
 		case "content_type":
 			var t string
 			if err := json.Unmarshal(value, &t); err != nil {
