@@ -13,8 +13,13 @@ const noChain = "nochainbackend"
 var chainOptions = []string{"listen", "externalip", "nat", "fee.", "neutrino.", "btcd.", "bitcoind.", "autopilot.",
 	"tor.", "wtclient.", "watchtower.", "bitcoin.node", "nolisten", "nobootstrap"}
 
-// withoutChain leaves an lnd that only holds keys: it follows no chain and neither
-// listens for peers nor looks for any.
+// nowhere is a SOCKS proxy that cannot be there: no port is 0. Whatever else lnd might
+// want to connect to, such as the peers of channels it restores, it reaches nobody.
+// It connects to its own signer without the proxy.
+const nowhere = "127.0.0.1:0"
+
+// withoutChain leaves an lnd that only holds keys: it follows no chain, neither
+// listens for peers nor looks for any, and reaches none that it is told of.
 func withoutChain(options []Option) []Option {
 	kept := slices.DeleteFunc(slices.Clone(options), func(o Option) bool {
 		return slices.ContainsFunc(chainOptions, func(name string) bool {
@@ -25,5 +30,7 @@ func withoutChain(options []Option) []Option {
 		{Name: "bitcoin.node", Value: noChain},
 		{Name: "nolisten", Value: "true"},
 		{Name: "nobootstrap", Value: "true"},
+		{Name: "tor.active", Value: "true"},
+		{Name: "tor.socks", Value: nowhere},
 	})...)
 }

@@ -126,7 +126,7 @@ func exportStopped(ctx context.Context, p *plan, o ExportOptions, log *slog.Logg
 	if err != nil {
 		return nil, err
 	}
-	err = whileServing(ctx, supervisor, func() error {
+	err = supervisor.WhileActive(ctx, func() error {
 		conn, err := dialChild(supervisor.Endpoint(), adminMacaroon(p.folder.NetworkDir()))
 		if err != nil {
 			return err
@@ -136,31 +136,6 @@ func exportStopped(ctx context.Context, p *plan, o ExportOptions, log *slog.Logg
 		return err
 	})
 	return exported, err
-}
-
-// whileServing runs lnd until do has returned.
-func whileServing(ctx context.Context, s *lnd.Supervisor, do func() error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	serving, ended := make(chan struct{}), make(chan error, 1)
-	go s.Watch(ctx, func(st lnd.Status) {
-		if st.State == lnd.Active {
-			close(serving)
-			<-ctx.Done()
-		}
-	})
-	go func() { ended <- s.Run(ctx) }()
-	select {
-	case err := <-ended:
-		if err == nil {
-			err = fault.New("start_timeout", "see logs in the signer's folder", "lnd did not start in time: %w", ctx.Err())
-		}
-		return err
-	case <-serving:
-	}
-	err := do()
-	cancel()
-	return errors.Join(err, <-ended)
 }
 
 // export makes and writes the bundle. What is remembered is saved before an old
