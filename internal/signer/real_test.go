@@ -1,0 +1,229 @@
+package signer_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
+	"github.com/leydenln/leyden/internal/bundle"
+	"github.com/leydenln/leyden/internal/config"
+	"github.com/leydenln/leyden/internal/devnet/port"
+	"github.com/leydenln/leyden/internal/lnd"
+	"github.com/leydenln/leyden/internal/signer"
+	"github.com/leydenln/leyden/internal/testbin"
+	"github.com/leydenln/leyden/internal/until"
+)
+
+// patience bounds every command of these tests.
+const patience = time.Minute
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	addr, err := port.Reserve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addr
+}
+
+// machine is one home folder and the program.
+type machine struct {
+	t              *testing.T
+	bin, home, rpc string
+}
+
+func newMachine(t *testing.T) *machine {
+	t.Helper()
+	m := &machine{t: t, bin: filepath.Join(testbin.Dir(t), "leyden"), home: filepath.Join(t.TempDir(), "home"), rpc: freePort(t)}
+	t.Cleanup(func() {
+		if _, code := m.run("status"); code == "" {
+			m.must("stop")
+		}
+	})
+	return m
+}
+
+// run runs `leyden signer` and returns its output, and the error's code if it
+// failed. In neither may a secret stand.
+func (m *machine) run(args ...string) (out []byte, code string) {
+	m.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, m.bin, append([]string{"--home", m.home, "signer"}, args...)...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	m.noSecrets(args, out, stderr.Bytes())
+	if err == nil {
+		return out, ""
+	}
+	var exit *exec.ExitError
+	var voiced struct {
+		Error struct{ Code, Message, Hint string }
+	}
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || json.Unmarshal(stderr.Bytes(), &voiced) != nil || voiced.Error.Code == "" {
+		m.t.Fatalf("leyden signer %q: %v\n%s%s", args, err, out, stderr.Bytes())
+	}
+	e := voiced.Error
+	if e.Message == "" || e.Hint == "" || strings.Contains(e.Message, "\n") || strings.Contains(e.Hint, "leyden node") {
+		m.t.Errorf("leyden signer %q: poor error %+v", args, e)
+	}
+	m.t.Logf("leyden signer %q: %+v", args, e)
+	return stderr.Bytes(), e.Code
+}
+
+// noSecrets looks for the password and the seed's words in what was printed.
+func (m *machine) noSecrets(args []string, outputs ...[]byte) {
+	m.t.Helper()
+	for _, name := range []string{"wallet-password.txt", "seed.txt"} {
+		secret, err := os.ReadFile(m.path(name))
+		secret = bytes.TrimSpace(secret)
+		if err != nil || len(secret) == 0 {
+			continue
+		}
+		for _, out := range outputs {
+			if bytes.Contains(out, secret) {
+				m.t.Errorf("leyden signer %q prints %s", args, name)
+			}
+		}
+	}
+}
+
+// must runs `leyden signer` and fails the test if that fails.
+func (m *machine) must(args ...string) []byte {
+	m.t.Helper()
+	out, code := m.run(args...)
+	if code != "" {
+		m.t.Fatalf("leyden signer %q: %s", args, out)
+	}
+	return out
+}
+
+func (m *machine) path(elem ...string) string {
+	return filepath.Join(append([]string{m.home, "signer"}, elem...)...)
+}
+
+func (m *machine) write(path, text string, mode os.FileMode) string {
+	m.t.Helper()
+	err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), mode), os.Chmod(path, mode))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return path
+}
+
+func (m *machine) init(args ...string) signer.Created {
+	m.t.Helper()
+	return parsed[signer.Created](m.t, m.must(append([]string{"init", "--network", "regtest"}, args...)...))
+}
+
+func (m *machine) start(args ...string) signer.Running {
+	m.t.Helper()
+	return parsed[signer.Running](m.t, m.must(append([]string{"start", "--detach", "--rpclisten", m.rpc}, args...)...))
+}
+
+func (m *machine) export(args ...string) signer.Exported {
+	m.t.Helper()
+	return parsed[signer.Exported](m.t, m.must(append([]string{"export"}, args...)...))
+}
+
+// awaitState waits for a state of the signer's lnd.
+func (m *machine) awaitState(state lnd.State) (r signer.Running) {
+	m.t.Helper()
+	until.True(m.t, "signer "+state.String(), func() bool {
+		var err error
+		r, err = signer.Status(config.Home(m.home))
+		return err == nil && r.State == state.String()
+	})
+	return r
+}
+
+func parsed[T any](t *testing.T, out []byte) (v T) {
+	t.Helper()
+	if err := json.Unmarshal(out, &v); err != nil {
+		t.Fatalf("%v in %s", err, out)
+	}
+	return v
+}
+
+// read reads the bundle at its folder.
+func read(t *testing.T, dir string) *bundle.Bundle {
+	t.Helper()
+	b, err := bundle.Read(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// connect is a client at the front, with the macaroon.
+func (m *machine) connect(b *bundle.Bundle, macaroon []byte) *grpc.ClientConn {
+	m.t.Helper()
+	cert := m.write(filepath.Join(m.t.TempDir(), "tls.cert"), string(b.TLSCert), 0o600)
+	creds, err := credentials.NewClientTLSFromFile(cert, "")
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	conn, err := grpc.NewClient(m.rpc, grpc.WithTransportCredentials(creds), lnd.WithMacaroon(macaroon))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+func (m *machine) adminMacaroon() []byte {
+	m.t.Helper()
+	raw, err := os.ReadFile(m.path("data", "chain", "bitcoin", "regtest", "admin.macaroon"))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return raw
+}
+
+// childOf finds the lnd that a process of leyden runs for the signer.
+func (m *machine) childOf() (pid int, ok bool) {
+	names, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, name := range names {
+		line, err := os.ReadFile(name)
+		if err == nil && bytes.Contains(line, []byte("lnd-child\x00")) && bytes.Contains(line, []byte("--dir="+m.path()+"\x00")) {
+			_, err = fmt.Sscanf(filepath.Base(filepath.Dir(name)), "%d", &pid)
+			return pid, err == nil
+		}
+	}
+	return 0, false
+}
+
+func kill(t *testing.T, pid int) {
+	t.Helper()
+	if pid <= 1 {
+		t.Fatalf("no process %d", pid)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// awaitEnd waits until the process has ended: gone, or a zombie nobody reaps.
+func awaitEnd(t *testing.T, pid int) {
+	t.Helper()
+	until.True(t, fmt.Sprintf("process %d to end", pid), func() bool {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		return err != nil || bytes.Contains(stat, []byte(") Z "))
+	})
+}
+
+func hexOf(raw []byte) string { return hex.EncodeToString(raw) }
