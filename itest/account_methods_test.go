@@ -230,29 +230,16 @@ func dialed(t *testing.T, dial func(string) (*grpc.ClientConn, error), macaroonF
 	return conn
 }
 
-// tryMethod sends one message, empty if there is none, and tells what came back: "ok", "open" when
-// nothing did, or the code and, of our refusals, the reason.
+// tryMethod calls a method and tells what came back: "ok", "open" when nothing
+// did, or the code and, of our refusals, the reason.
 func tryMethod(t *testing.T, conn *grpc.ClientConn, method string, request proto.Message, wait time.Duration) string {
 	t.Helper()
-	raw, err := proto.Marshal(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), wait)
-	defer cancel()
-	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method,
-		grpc.ForceCodec(rawCodec{}))
-	if err == nil {
-		err = errors.Join(ended(stream.SendMsg(raw)), stream.CloseSend())
-	}
-	if err == nil {
-		err = stream.RecvMsg(new([]byte))
-	}
+	open, err := callMethod(t, conn, method, request, wait)
 	switch {
-	case err == nil, errors.Is(err, io.EOF):
-		return "ok"
-	case ctx.Err() != nil, status.Code(err) == codes.DeadlineExceeded:
+	case open:
 		return "open"
+	case err == nil:
+		return "ok"
 	}
 	st := status.Convert(err)
 	for _, detail := range st.Details() {
@@ -270,10 +257,33 @@ func tryMethod(t *testing.T, conn *grpc.ClientConn, method string, request proto
 	return st.Code().String()
 }
 
+// callMethod sends one message, empty if there is none, and returns how the
+// method answered; open says that it did not, and did not end either.
+func callMethod(t *testing.T, conn *grpc.ClientConn, method string, request proto.Message, wait time.Duration) (open bool, err error) {
+	t.Helper()
+	raw, err := proto.Marshal(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), wait)
+	defer cancel()
+	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method,
+		grpc.ForceCodec(rawCodec{}))
+	if err == nil {
+		err = errors.Join(ended(stream.SendMsg(raw)), stream.CloseSend())
+	}
+	if err == nil {
+		err = ended(stream.RecvMsg(new([]byte)))
+	}
+	open = err != nil && (ctx.Err() != nil || status.Code(err) == codes.DeadlineExceeded)
+	return open, err
+}
+
 // afterLast returns text from the last mark on.
 func afterLast(text, mark string) string { return text[max(0, strings.LastIndex(text, mark)):] }
 
-// ended is the error of a send, unless it is io.EOF: the next receive has why.
+// ended is the error of a send or a receive, unless it is io.EOF: of a send the
+// next receive has why, and a receive has come to the stream's end.
 func ended(err error) error {
 	if errors.Is(err, io.EOF) {
 		return nil

@@ -114,7 +114,7 @@ func (b *Bakery) make(ctx context.Context, r Record, permissions []macaroon.Perm
 	if r.RootKeyID, err = b.freeRootKey(ctx, r.RootKeyID); err != nil {
 		return Record{}, err
 	}
-	r.Where, r.Made = b.where, b.now().UTC().Truncate(time.Second)
+	r.Where, r.Made = b.where, b.now().UTC()
 	if err := b.book.put(r); err != nil {
 		return Record{}, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"google.golang.org/grpc/status"
 
 	"github.com/leydenln/leyden/internal/bakery"
 	"github.com/leydenln/leyden/internal/cli/voice"
@@ -16,6 +17,7 @@ import (
 	"github.com/leydenln/leyden/internal/lightning"
 	"github.com/leydenln/leyden/internal/lnd"
 	"github.com/leydenln/leyden/internal/node"
+	"github.com/leydenln/leyden/internal/signer"
 )
 
 // bakeTimeout bounds one command's calls.
@@ -23,13 +25,17 @@ const bakeTimeout = 30 * time.Second
 
 // bakeTarget is the node whose macaroons are made: ours, unless flags say
 // another.
-type bakeTarget struct{ address, cert, macaroon string }
+type bakeTarget struct {
+	address, cert, macaroon string
+	signer                  bool
+}
 
 func (t *bakeTarget) flags(cmd *cobra.Command) {
 	f := cmd.PersistentFlags()
 	f.StringVar(&t.address, "rpcserver", "", "gRPC address of another lnd, host:port (default: our running node)")
 	f.StringVar(&t.cert, "tlscertpath", "", "that lnd's tls.cert")
 	f.StringVar(&t.macaroon, "macaroonpath", "", "that lnd's admin.macaroon")
+	f.BoolVar(&t.signer, "signer", false, "our running signer, on this machine")
 	cmd.SetGlobalNormalizationFunc(dashes)
 }
 
@@ -46,14 +52,18 @@ type oven struct {
 }
 
 // atOven runs fn with a bakery at the target. Codes: not_running, and those of
-// lightning.Dial.
+// lightning.Dial and signer.Dial.
 func (app *App) atOven(cmd *cobra.Command, t *bakeTarget, fn func(context.Context, *oven) error) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), bakeTimeout)
 	defer cancel()
-	if t.address != "" {
+	switch {
+	case t.signer && t.address+t.cert+t.macaroon != "":
+		return voice.UsageError(cmd, fmt.Errorf("--signer is the one on this machine: it needs no --rpcserver, --tlscertpath or --macaroonpath"))
+	case t.signer:
+		return app.atSignersOven(ctx, fn)
+	case t.address != "":
 		return app.atRemoteOven(ctx, cmd, t, fn)
-	}
-	if t.cert != "" || t.macaroon != "" {
+	case t.cert+t.macaroon != "":
 		return voice.UsageError(cmd, fmt.Errorf("--tlscertpath and --macaroonpath are for another lnd: give its --rpcserver"))
 	}
 	r, err := node.Status(app.Home)
@@ -91,6 +101,19 @@ func (app *App) atRemoteOven(ctx context.Context, cmd *cobra.Command, t *bakeTar
 	}[fault.Code(err)]
 	if hint != "" {
 		return fault.New(fault.Code(err), hint, "%w", err)
+	}
+	return err
+}
+
+func (app *App) atSignersOven(ctx context.Context, fn func(context.Context, *oven) error) error {
+	conn, err := signer.Dial(app.Home)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	err = fn(ctx, &oven{Bakery: bakery.New(conn, "signer", app.Home.Bakery())})
+	if st, ok := status.FromError(err); ok && err != nil && fault.Code(err) == fault.Internal {
+		return fault.New("signer_refused", "leyden signer status", "the signer: %s", st.Message())
 	}
 	return err
 }

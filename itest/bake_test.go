@@ -1,0 +1,66 @@
+package itest
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/lightningnetwork/lnd/lnrpc"
+
+	"github.com/leydenln/leyden/internal/devnet/shop"
+)
+
+// TestBakePage types the page of leyden bake; the other node on it is a plain
+// lnd.
+func TestBakePage(t *testing.T) {
+	const page = "docs/bake.md"
+	w := theWorld(t)
+	other := w.plainLnd(t)
+	other.start(t)
+	n := w.buyerNode()
+	r := w.reader(t, n, "localhost:10009", other.rpc,
+		"~/.lnd/tls.cert", other.cert(), "~/.lnd/data/chain/bitcoin/mainnet/admin.macaroon", other.macaroon("admin"))
+	beside := filepath.Join(filepath.Dir(n.AdminMacaroon), "pay-only.macaroon")
+	t.Cleanup(func() { _ = os.Remove(beside) }) // not there if the page is wrong
+	for _, text := range []string{"--role pay-only", "bake permissions", "bake inspect", "bake rotate", "--role read-only"} {
+		r.types(page, text)
+	}
+	for _, made := range []string{beside, filepath.Join(r.home, "seller.macaroon"), filepath.Join(r.home, "monitor.macaroon")} {
+		info, err := os.Stat(made)
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", made, info, err)
+		}
+	}
+	r.line(page, "leyden bake revoke "+beside)
+	r.line(page, "leyden bake revoke seller.macaroon")
+	if out := r.line(page, "leyden bake list"); out != "{\n  \"macaroons\": []\n}\n" {
+		t.Errorf("still there: %s", out)
+	}
+}
+
+// TestBakedMacaroonExpires waits until lnd refuses one.
+func TestBakedMacaroonExpires(t *testing.T) {
+	w := theWorld(t)
+	n := w.buyerNode()
+	file := filepath.Join(t.TempDir(), "short.macaroon")
+	var made struct {
+		Expires time.Time `json:"expires"`
+	}
+	err := shop.Operate(t.Context(), w.program("leyden"), n, &made, "bake", "--role", "read-only", "--expires", "3s", "--save-to", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := lnrpc.NewLightningClient(dialed(t, n.DialAs, file))
+	calls := func() bool {
+		_, err := client.GetInfo(t.Context(), &lnrpc.GetInfoRequest{})
+		return err == nil
+	}
+	if !calls() && time.Now().Before(made.Expires) {
+		t.Error("it does not work before it expires")
+	}
+	await(t, "the macaroon to expire", func() bool { return !calls() })
+	if err := shop.Operate(t.Context(), w.program("leyden"), n, nil, "bake", "revoke", file); err != nil {
+		t.Error(err)
+	}
+}
