@@ -1,0 +1,144 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/leydenln/leyden/internal/account"
+	"github.com/leydenln/leyden/internal/guardpost"
+)
+
+// ledger opens the books for reading. Only their owner does: another user would
+// leave files of its own beside them. is is false where there are none.
+func (e *Env) ledger(ctx context.Context, read func(*account.Ledger) error) (is bool, err error) {
+	info, err := os.Stat(filepath.Join(e.Home.Guard(), "guard.db"))
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if err == nil && owner(info) != e.Self.UID {
+		err = errors.New("only the owner of the accounts opens them")
+	}
+	if err != nil {
+		return true, err
+	}
+	return true, guardpost.Offline(ctx, e.Home.Guard(), func(_ string, l *account.Ledger) error { return read(l) })
+}
+
+// checkAccounts looks at the limits of every account.
+func checkAccounts(ctx context.Context, e *Env) (found []Finding) {
+	var accounts []account.Account
+	is, err := e.ledger(ctx, func(l *account.Ledger) (err error) {
+		accounts, err = l.List(ctx)
+		return err
+	})
+	switch {
+	case !is:
+		return nil
+	case err != nil:
+		return []Finding{unseen(e.asOperator(), "cannot read the accounts: %v", err)}
+	case len(accounts) == 0:
+		return []Finding{info("leyden accounts create BALANCE --save_to FILE", "there are no accounts: nothing holds an agent to a limit")}
+	}
+	return append(judgeAccounts(accounts), e.backed(ctx, accounts)...)
+}
+
+// judgeAccounts says what bounds each account beside its balance.
+func judgeAccounts(accounts []account.Account) (found []Finding) {
+	var everybody, forever, frozen []string
+	for _, a := range accounts {
+		name, l := a.Label, a.Limits
+		if name == "" {
+			name = a.ID.String()
+		}
+		if l.MaxPayment == 0 && l.Hour+l.Day+l.Week+l.Month == 0 {
+			found = append(found, warn("leyden accounts limits "+name+" --max-payment SAT --limit-day SAT",
+				"account %s may spend its whole balance of %d sat in one payment: it has no limit", name, uint64(a.Balance)/1000))
+		}
+		if len(l.AllowPayees)+len(l.DenyPayees) == 0 {
+			everybody = append(everybody, name)
+		}
+		if a.Expires.IsZero() {
+			forever = append(forever, name)
+		}
+		if a.Frozen {
+			frozen = append(frozen, name)
+		}
+	}
+	if len(found) == 0 {
+		found = append(found, ok("all %d accounts have a limit beside their balance", len(accounts)))
+	}
+	for _, of := range []struct {
+		names     []string
+		what, fix string
+	}{
+		{everybody, "may pay everybody", "leyden accounts limits ACCOUNT --allow-payee PUBKEY"},
+		{forever, "never expire", "leyden accounts update ACCOUNT EXPIRATION"},
+		{frozen, "are frozen", "leyden thaw ACCOUNT"},
+	} {
+		if len(of.names) > 0 {
+			found = append(found, info(of.fix, "%d accounts %s: %s", len(of.names), of.what, few(of.names)))
+		}
+	}
+	return found
+}
+
+// backed compares what accounts may spend with what there is: lnd's accounts do
+// not.
+func (e *Env) backed(ctx context.Context, accounts []account.Account) []Finding {
+	live := e.ask(ctx)
+	if live.info == nil || live.err != nil {
+		return nil
+	}
+	var sum uint64
+	for _, a := range accounts {
+		sum += uint64(a.Balance)
+	}
+	if have := uint64(max(live.inChannel, 0)) * 1000; sum > have {
+		return []Finding{warn("leyden accounts check", "the accounts have %d sat together, the node has %d in channels: not all of them can spend", sum/1000, have/1000)}
+	}
+	return []Finding{ok("the node has in channels what the accounts have, %d sat", sum/1000)}
+}
+
+// checkBooks recomputes the books and the journal's chain.
+func checkBooks(ctx context.Context, e *Env) (found []Finding) {
+	var report account.Report
+	var broken []string
+	is, err := e.ledger(ctx, func(l *account.Ledger) (err error) {
+		if report, err = l.Check(ctx); err != nil {
+			return err
+		}
+		_, broken, err = l.Journal().Verify(ctx)
+		return err
+	})
+	switch {
+	case !is:
+		return nil
+	case err != nil:
+		return []Finding{unseen(e.asOperator(), "cannot check the accounts' books: %v", err)}
+	}
+	if len(report.Faults) > 0 {
+		found = append(found, fail("leyden freeze, then leyden accounts check", "the accounts' books are not consistent: %s", few(report.Faults)))
+	}
+	if len(broken) > 0 {
+		found = append(found, fail("leyden audit verify", "the journal was altered: %s", few(broken)))
+	}
+	for _, w := range report.Warnings {
+		found = append(found, warn("leyden accounts check", "%s", w))
+	}
+	if len(found) == 0 {
+		found = append(found, ok("the accounts' books are consistent, and the journal is whole"))
+	}
+	return found
+}
+
+// few joins the first of many.
+func few(list []string) string {
+	const most = 3
+	if len(list) > most {
+		list = append(list[:most:most], "…")
+	}
+	return strings.Join(list, "; ")
+}

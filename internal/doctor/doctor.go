@@ -1,0 +1,180 @@
+// Package doctor looks at what is really there: files and who can read them,
+// macaroons and what they allow, ports, sockets, certificates, limits, the books,
+// the node and its signer. Each finding says what it means and the command that
+// mends it.
+//
+// It promises that it changes nothing, that it works with any part missing or not
+// running and as any user of the machine, and that it says what it could not look
+// at rather than count it as well. It needs no network but the node's and the
+// signer's own ports. It mends nothing, watches nothing, and cannot know what no
+// machine can see: docs/doctor.md lists it.
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Severity is how bad a finding is.
+type Severity string
+
+// The severities, from good to bad.
+const (
+	// OK is as it should be.
+	OK Severity = "ok"
+
+	// Info is good to know.
+	Info Severity = "info"
+
+	// Warn is what a careful operator would change.
+	Warn Severity = "warn"
+
+	// Fail is a hole, or something that does not work.
+	Fail Severity = "fail"
+)
+
+// severities are in the order in which findings are told.
+var severities = []Severity{Fail, Warn, Info, OK}
+
+// Finding is one thing that a check found.
+type Finding struct {
+	// ID is the check's, stable: "file-modes".
+	ID string `json:"id"`
+
+	Severity Severity `json:"severity"`
+
+	// What is a sentence without a full stop. It names files, never secrets.
+	What string `json:"what"`
+
+	// Fix is the next command to type, or in words what to do; empty if nothing.
+	Fix string `json:"fix,omitempty"`
+
+	// Unseen means that the check could not look, so that nothing is known.
+	Unseen bool `json:"unseen,omitempty"`
+}
+
+// Check is a function that looks at one thing. It does nothing for what is not
+// there: a check of the gate finds nothing where there is no gate.
+type Check struct {
+	// ID is lower case with dashes; About says in a few words what is looked at.
+	ID    string `json:"id"`
+	About string `json:"about"`
+
+	run func(context.Context, *Env) []Finding
+}
+
+// patience bounds one check.
+const patience = 20 * time.Second
+
+// Checks returns all checks, in the order in which they run.
+func Checks() []Check { return slices.Clone(checks) }
+
+// Report is what all checks found.
+type Report struct {
+	// OK is false when a finding is Fail.
+	OK bool `json:"ok"`
+
+	// Counts are by severity; Unseen counts those that could not look.
+	Counts map[Severity]int `json:"counts"`
+	Unseen int              `json:"unseen"`
+
+	// Findings are the worst first.
+	Findings []Finding `json:"findings"`
+}
+
+// Run runs the checks whose ID is not in skip.
+func Run(ctx context.Context, env *Env, skip []string) Report {
+	var found []Finding
+	for _, c := range checks {
+		if slices.Contains(skip, c.ID) {
+			continue
+		}
+		bounded, cancel := context.WithTimeout(ctx, patience)
+		for _, f := range c.run(bounded, env) {
+			f.ID = c.ID
+			found = append(found, f)
+		}
+		cancel()
+	}
+	return report(found)
+}
+
+func report(found []Finding) Report {
+	r := Report{OK: true, Counts: map[Severity]int{}, Findings: append([]Finding{}, found...)}
+	for _, s := range severities {
+		r.Counts[s] = 0
+	}
+	for _, f := range found {
+		r.Counts[f.Severity]++
+		if f.Unseen {
+			r.Unseen++
+		}
+	}
+	r.OK = r.Counts[Fail] == 0
+	slices.SortStableFunc(r.Findings, func(a, b Finding) int {
+		return slices.Index(severities, a.Severity) - slices.Index(severities, b.Severity)
+	})
+	return r
+}
+
+// Passes says whether a script may go on. Strict counts Warn, and what was not
+// seen, as Fail.
+func (r Report) Passes(strict bool) bool {
+	return r.OK && (!strict || r.Counts[Warn] == 0 && r.Unseen == 0)
+}
+
+func ok(format string, args ...any) Finding {
+	return Finding{Severity: OK, What: fmt.Sprintf(format, args...)}
+}
+
+func info(fix, format string, args ...any) Finding {
+	return Finding{Severity: Info, Fix: fix, What: fmt.Sprintf(format, args...)}
+}
+
+func warn(fix, format string, args ...any) Finding {
+	return Finding{Severity: Warn, Fix: fix, What: fmt.Sprintf(format, args...)}
+}
+
+func fail(fix, format string, args ...any) Finding {
+	return Finding{Severity: Fail, Fix: fix, What: fmt.Sprintf(format, args...)}
+}
+
+// unseen is said in place of a finding where the check could not look.
+func unseen(fix, format string, args ...any) Finding {
+	return Finding{Severity: Info, Unseen: true, Fix: fix, What: fmt.Sprintf(format, args...)}
+}
+
+// checks are all checks.
+var checks = []Check{
+	{"daemons", "what runs, and how it is", checkDaemons},
+	{"file-modes", "files that others can read or change", checkModes},
+	{"file-owners", "files that belong to somebody else", checkOwners},
+	{"agent", "what the agent's user can read and reach", checkAgent},
+	{"sockets", "the folders of private sockets", checkSockets},
+	{"root", "what runs as root", checkRoot},
+	{"keys", "where the keys are", checkKeys},
+	{"seed", "seed words on disk", checkSeed},
+	{"signer", "whether the signer can be reached from here", checkSigner},
+	{"signer-macaroon", "what a signer's bundle allows, and from where", checkSignerMacaroon},
+	{"lnget-macaroon", "what the agent pays with", checkLngetMacaroon},
+	{"gate-macaroon", "what the gate makes invoices with", checkGateMacaroon},
+	{"stray-macaroons", "macaroons that were left lying about", checkStray},
+	{"ports", "what other machines can reach", checkPorts},
+	{"backends", "services that buyers can reach past the gate", checkBackends},
+	{"certificates", "certificates about to expire, and copies that differ", checkCertificates},
+	{"lnget-limits", "what bounds lnget's purchases", checkLngetLimits},
+	{"accounts", "what bounds the accounts, and whether there is money behind them", checkAccounts},
+	{"books", "whether the accounts' books and the journal are whole", checkBooks},
+	{"gate", "whether the gate charges, and bounds requests", checkGate},
+	{"gate-key", "how old the key of the gate's tokens is", checkGateKey},
+	{"balance", "how much money the node holds, and whether it can pay and be paid", checkHot},
+	{"sync", "whether the node knows the chain", checkSync},
+	{"watchtower", "who watches the channels while the node is away", checkWatchtower},
+	{"privacy", "what the node's peers learn of it", checkPrivacy},
+	{"backup", "whether the channel backup is somewhere else as well", checkBackup},
+	{"clock", "whether the clock is right", checkClock},
+	{"disk", "whether there is room", checkDisk},
+	{"versions", "whether what runs is what is installed", checkVersions},
+}

@@ -1,0 +1,169 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/lightningnetwork/lnd/lnrpc"
+
+	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/lightning"
+	"github.com/leydenln/leyden/internal/node"
+)
+
+// live is what the running node answers, asked once.
+type live struct {
+	asked bool
+	err   error // nil with no info: no node runs
+
+	info               *lnrpc.GetInfoResponse
+	onChain, inChannel int64 // sat: confirmed coins, and ours in channels
+	theirs             int64 // sat: the peers' in channels, which can be received
+}
+
+// failed is a finding of an error that says itself what to do.
+func failed(err error, format string, args ...any) Finding {
+	return fail(fault.Hint(err), "%s: %v", fmt.Sprintf(format, args...), err)
+}
+
+// ask asks the running node, with the macaroon that can only read. info is nil
+// where none runs or it does not answer.
+func (e *Env) ask(ctx context.Context) *live {
+	if e.live.asked {
+		return &e.live
+	}
+	e.live.asked = true
+	r, on := e.record(aNode)
+	if !on || len(r.RPC) == 0 || r.State != "active" && r.State != "rpc_active" {
+		return &e.live
+	}
+	e.live.err = e.live.read(ctx, lightning.Config{
+		Host: node.Dialable(r.RPC[0]), TLSCertPath: r.TLSCert,
+		MacaroonPath: filepath.Join(e.Home.Node(), "data", "chain", "bitcoin", r.Network, "readonly.macaroon"),
+	})
+	return &e.live
+}
+
+func (l *live) read(ctx context.Context, at lightning.Config) error {
+	client, err := lightning.Dial(at)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	rpc := lnrpc.NewLightningClient(client)
+	if l.info, err = rpc.GetInfo(ctx, &lnrpc.GetInfoRequest{}); err != nil {
+		return err
+	}
+	coins, err := rpc.WalletBalance(ctx, &lnrpc.WalletBalanceRequest{})
+	if err != nil {
+		return err
+	}
+	channels, err := rpc.ChannelBalance(ctx, &lnrpc.ChannelBalanceRequest{})
+	if err != nil {
+		return err
+	}
+	l.onChain = coins.TotalBalance
+	l.inChannel, l.theirs = int64(channels.LocalBalance.GetSat()), int64(channels.RemoteBalance.GetSat())
+	return nil
+}
+
+// checkDaemons looks at what runs in the background.
+func checkDaemons(ctx context.Context, e *Env) (found []Finding) {
+	for _, name := range daemons {
+		r, on := e.record(name)
+		switch {
+		case !on:
+			continue
+		case r.SignerError != "":
+			found = append(found, fail("leyden node status", "the node's signer is away, and the node answers nobody: %s", r.SignerError))
+		case r.State == "locked":
+			found = append(found, fail("leyden "+name+" unlock", "the %s's wallet is locked", name))
+		case r.Error != "":
+			found = append(found, fail("leyden "+name+" status", "the %s is %s: %s", name, r.State, r.Error))
+		case r.GuardError != "":
+			found = append(found, fail("leyden "+name+" status", "the guard is not attached, so that the %s answers nobody: %s", name, r.GuardError))
+		default:
+			found = append(found, ok("the %s runs, pid %d", name, r.PID))
+		}
+	}
+	if l := e.ask(ctx); l.err != nil {
+		found = append(found, unseen(e.asOperator(), "the node could not be asked how it is: %v", l.err))
+	}
+	if len(found) == 0 && has(string(e.Home)) {
+		return []Finding{info("leyden node start --detach", "nothing runs for %s", e.Home)}
+	}
+	return found
+}
+
+// staleTip is how old the newest block may be before something is wrong: such a
+// pause of the chain comes once in some hundred years.
+const staleTip = 3 * time.Hour
+
+// checkSync looks whether the node knows the chain.
+func checkSync(ctx context.Context, e *Env) []Finding {
+	l := e.ask(ctx)
+	if l.info == nil {
+		return nil
+	}
+	tip := time.Unix(l.info.BestHeaderTimestamp, 0)
+	switch age := e.Now.Sub(tip); {
+	case !l.info.SyncedToChain:
+		return []Finding{warn("leyden lncli getinfo", "the node has not caught up with the chain: it is at block %d, of %s", l.info.BlockHeight, tip.UTC().Format(time.DateTime))}
+	case age > staleTip && e.network() == "mainnet":
+		return []Finding{warn("leyden lncli getinfo", "the newest block that the node knows is %d hours old: it may be cut off", int(age.Hours()))}
+	}
+	return []Finding{ok("the node knows the chain to block %d", l.info.BlockHeight)}
+}
+
+// checkHot looks how much money is at risk, and whether the node can pay and be
+// paid.
+func checkHot(ctx context.Context, e *Env) (found []Finding) {
+	l := e.ask(ctx)
+	if l.info == nil || l.err != nil {
+		return nil
+	}
+	if total := l.onChain + l.inChannel; total > e.HotBalance {
+		found = append(found, warn("leyden lncli sendcoins, to a wallet that is off line", "the node holds %d sat, more than %d: %d on chain, %d in channels", total, e.HotBalance, l.onChain, l.inChannel))
+	} else {
+		found = append(found, ok("the node holds %d sat, not more than %d", total, e.HotBalance))
+	}
+	if l.inChannel == 0 {
+		found = append(found, info("leyden lncli openchannel", "the node has nothing in channels: it cannot pay"))
+	}
+	if conf, err := e.gateConfig(); err == nil && conf != nil && !conf.Authenticator.Disable && l.theirs == 0 {
+		found = append(found, warn("have others open channels to it", "the node can receive nothing, so nobody can buy at the gate"))
+	}
+	return found
+}
+
+// checkWatchtower says whether somebody watches the channels while the node is
+// away.
+func checkWatchtower(_ context.Context, e *Env) []Finding {
+	n, is, err := e.node()
+	if err != nil || !is {
+		return nil
+	}
+	for _, o := range e.conf() {
+		if o.Name == "wtclient.active" && (o.Value == "true" || o.Value == "1") {
+			return []Finding{ok("the node uses watchtowers")}
+		}
+	}
+	f := e.graver(n.Network, "add wtclient.active=true to "+filepath.Join(e.Home.Node(), "lnd.conf")+", start the node again, then: leyden lncli wtclient add PUBKEY@HOST:9911",
+		"no watchtower watches the channels while the node is away")
+	return []Finding{f}
+}
+
+// checkPrivacy says what the network learns of where the node is.
+func checkPrivacy(_ context.Context, e *Env) []Finding {
+	if _, is, err := e.node(); err != nil || !is {
+		return nil
+	}
+	for _, o := range e.conf() {
+		if o.Name == "tor.active" && (o.Value == "true" || o.Value == "1") {
+			return []Finding{ok("the node reaches its peers over Tor")}
+		}
+	}
+	return []Finding{info("add tor.active=true to "+filepath.Join(e.Home.Node(), "lnd.conf"), "the node's peers see its IP address: it does not use Tor")}
+}

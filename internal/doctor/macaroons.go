@@ -1,0 +1,223 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/leydenln/leyden/internal/bakery"
+	"github.com/leydenln/leyden/internal/bundle"
+)
+
+// baked reads a macaroon's file and says what it can do.
+func (e *Env) baked(path string) (bakery.Report, error) {
+	raw, err := bakery.ReadFile(path)
+	if err != nil {
+		return bakery.Report{}, err
+	}
+	return bakery.Inspect(raw, e.Now)
+}
+
+// Names of bakery's roles.
+const (
+	payOnly     = "pay-only"
+	invoiceOnly = "invoice-only"
+	signerOnly  = "signer-only"
+)
+
+// powers puts into words what is dangerous about a macaroon.
+func powers(r bakery.Report) string { return strings.Join(r.Warnings, "; ") }
+
+// scratchDepth is how many folders below a scratch folder are looked into.
+const scratchDepth = 2
+
+// checkStray finds macaroons with power outside the folders where they belong:
+// those that were baked to be passed on, and then left behind.
+func checkStray(ctx context.Context, e *Env) (found []Finding) {
+	harmless := 0
+	for _, path := range e.strayMacaroons(ctx) {
+		r, err := e.baked(path)
+		switch {
+		case errors.Is(err, fs.ErrPermission):
+			harmless++ // not to be read by us, so no finding of ours
+		case err != nil || r.Void:
+			// no macaroon of lnd's, or one that works no more
+		case len(r.Warnings) == 0 && !e.open(path):
+			harmless++
+		default:
+			found = append(found, e.stray(path, r))
+		}
+	}
+	if len(found) == 0 && harmless > 0 {
+		found = append(found, ok("no macaroon with power lies about (%d looked at)", harmless))
+	}
+	return found
+}
+
+// stray judges a macaroon that lies about.
+func (e *Env) stray(path string, r bakery.Report) Finding {
+	switch {
+	case e.open(path) && (len(r.Warnings) > 0 || r.Account != ""):
+		return fail("chmod 600 "+path, "others can read the macaroon %s, which %s", path, abilities(r))
+	case e.open(path):
+		return warn("chmod 600 "+path, "others can read the macaroon %s, which %s", path, abilities(r))
+	case r.Role == payOnly:
+		return info("leyden accounts create BALANCE --save_to FILE", "the macaroon %s %s", path, powers(r))
+	default:
+		return warn("leyden bake inspect "+path+", then rm "+path, "the macaroon %s lies about: it %s", path, powers(r))
+	}
+}
+
+func abilities(r bakery.Report) string {
+	switch {
+	case r.Account != "":
+		return "spends from account " + r.Account
+	case len(r.Warnings) > 0:
+		return powers(r)
+	}
+	return "can " + strings.Join(r.Can, ", ")
+}
+
+// open says whether others than the owner can read the file.
+func (e *Env) open(path string) bool {
+	info, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	if info.Mode().Perm()&0o044 == 0 {
+		return false
+	}
+	return othersReach(filepath.Dir(path))
+}
+
+// strayMacaroons are files that end as macaroons do, where people leave them.
+// Leyden's folder and lnd's are where they belong.
+func (e *Env) strayMacaroons(ctx context.Context) (paths []string) {
+	for _, top := range e.Scratch {
+		_ = filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err != nil {
+				return nil // not to be read by us
+			}
+			if d.IsDir() {
+				return e.skipped(top, path)
+			}
+			if strings.HasSuffix(strings.ToLower(d.Name()), ".macaroon") && d.Type().IsRegular() {
+				paths = append(paths, path)
+			}
+			return nil
+		})
+	}
+	return paths
+}
+
+// skipped leaves a folder out that is too deep, or that macaroons belong into.
+func (e *Env) skipped(top, dir string) error {
+	depth := strings.Count(strings.TrimPrefix(dir, strings.TrimSuffix(top, "/")), string(filepath.Separator))
+	if depth > scratchDepth || dir == string(e.Home) || filepath.Base(dir) == ".lnd" {
+		return fs.SkipDir
+	}
+	return nil
+}
+
+// checkLngetMacaroon looks at what the agent pays with.
+func checkLngetMacaroon(_ context.Context, e *Env) []Finding {
+	conf, path, is := e.lngetConfig()
+	if !is || path == "" {
+		return nil
+	}
+	if conf.LN.Mode != "lnd" {
+		return nil
+	}
+	mac := conf.LN.LND.Macaroon
+	if mac == "" {
+		return []Finding{warn("lnget config init", "lnget is not told which macaroon to pay with: it takes lnd's admin.macaroon")}
+	}
+	r, err := e.baked(mac)
+	create := "leyden accounts create BALANCE --label agent --save_to " + mac
+	switch {
+	case err != nil && has(mac):
+		return []Finding{unseen(e.asAgent(), "cannot read %s, which lnget pays with: %v", mac, err)}
+	case err != nil:
+		return []Finding{fail(create, "lnget's macaroon %s is not there", mac)}
+	case r.Void:
+		return []Finding{fail(create, "lnget's macaroon %s works no more: %s", mac, caveats(r))}
+	case r.Account != "":
+		return []Finding{ok("lnget pays from account %s, whose limits hold whatever the agent does", r.Account)}
+	case r.Role == payOnly:
+		return []Finding{warn(create, "lnget's macaroon can only pay, but without a limit: it is of no account")}
+	case len(r.Warnings) > 0:
+		return []Finding{fail(create, "lnget's macaroon %s does more than pay: it %s", mac, powers(r))}
+	}
+	return []Finding{warn(create, "lnget's macaroon %s cannot pay", mac)}
+}
+
+func caveats(r bakery.Report) string {
+	var words []string
+	for _, c := range r.Caveats {
+		if c.Void {
+			words = append(words, c.Words)
+		}
+	}
+	return strings.Join(words, "; ")
+}
+
+// checkGateMacaroon looks at what the gate makes invoices with.
+func checkGateMacaroon(_ context.Context, e *Env) []Finding {
+	conf, err := e.gateConfig()
+	if conf == nil || err != nil || conf.Authenticator.Disable {
+		return nil
+	}
+	path := filepath.Join(conf.Authenticator.MacDir, "invoice.macaroon")
+	r, err := e.baked(path)
+	switch {
+	case err != nil && has(path):
+		return []Finding{unseen(e.asOperator(), "cannot read the gate's macaroon: %v", err)}
+	case err != nil:
+		return []Finding{fail("leyden gate init --force", "the gate's macaroon %s is not there", path)}
+	case len(r.Warnings) > 0:
+		return []Finding{fail("leyden bake --role invoice-only --save-to "+path+" --force", "the gate's macaroon %s does more than make invoices: it %s", path, powers(r))}
+	}
+	return []Finding{ok("the gate's macaroon can make and see invoices, and no payments")}
+}
+
+// checkSignerMacaroon looks at what a bundle lets the watch-only node's machine do
+// on the signer: at the node, and at the signer that gave it.
+func checkSignerMacaroon(_ context.Context, e *Env) (found []Finding) {
+	for _, at := range []struct{ dir, whose, mend string }{
+		{filepath.Join(e.Home.Node(), "signer"), "the node's bundle", "on the signer's machine: leyden signer export; here: leyden node import --bundle FILE"},
+		{filepath.Join(e.Home.Signer(), "credentials-bundle"), "the signer's bundle", "leyden signer export"},
+	} {
+		path := filepath.Join(at.dir, bundle.MacaroonFile)
+		if !has(path) {
+			continue
+		}
+		r, err := e.baked(path)
+		switch {
+		case err != nil:
+			found = append(found, unseen(e.asOperator(), "cannot read the macaroon in %s: %v", at.dir, err))
+			continue
+		case r.Role != signerOnly:
+			found = append(found, fail(at.mend, "the macaroon in %s does more than a watch-only node needs: it %s", at.whose, abilities(r)))
+		default:
+			found = append(found, ok("the macaroon in %s can sign for a watch-only node, and nothing else", at.whose))
+		}
+		found = append(found, bound(r, at.whose))
+	}
+	return found
+}
+
+// bound says whether a stolen bundle is of use elsewhere.
+func bound(r bakery.Report, whose string) Finding {
+	for _, c := range r.Caveats {
+		if strings.HasPrefix(c.Text, "ipaddr ") || strings.HasPrefix(c.Text, "iprange ") {
+			return ok("the macaroon in %s works %s", whose, c.Words)
+		}
+	}
+	return warn("on the signer's machine: leyden signer export --rotate --allow-ip ADDRESS", "the macaroon in %s works from everywhere: whoever copies it can have the signer sign from another machine", whose)
+}
