@@ -78,6 +78,17 @@ func sentBroken(r *http.Request, err error) bool {
 	return why != nil && errors.Is(err, *why)
 }
 
+// hasRest reports whether a request came over HTTP/1 and the end of its body has
+// not been read. What the client sends next belongs to it.
+func hasRest(r *http.Request) bool {
+	b, ok := r.Context().Value(patientKey{}).(*patientBody)
+	if !ok {
+		return false
+	}
+	c, ok := b.clock.(*connClock)
+	return ok && c.armed.Load() != 0
+}
+
 func (b *patientBody) Read(p []byte) (int, error) {
 	b.clock.begin()
 	n, err := b.ReadCloser.Read(p)

@@ -1,9 +1,17 @@
 package gate
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // smuggled is a second request inside of what a first one sends.
@@ -150,4 +158,74 @@ func numbered(n int) string {
 		_, _ = fmt.Fprintf(&b, "X-%d: y\r\n", i)
 	}
 	return b.String()
+}
+
+// hasty is a backend that answers before it has read a request's body, and
+// counts the requests.
+func hasty(t *testing.T) (addr string, seen *atomic.Int32) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	seen = new(atomic.Int32)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				in := bufio.NewReader(c)
+				if _, err := http.ReadRequest(in); err != nil {
+					return
+				}
+				seen.Add(1)
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly")
+				_, _ = io.Copy(io.Discard, in)
+			}()
+		}
+	}()
+	return l.Addr().String(), seen
+}
+
+// TestBypassByTheRestOfABody: an answer that does not wait for the request's end
+// is the last on its connection, and the rest, which is no other request, has
+// its time.
+func TestBypassByTheRestOfABody(t *testing.T) {
+	for name, c := range map[string]struct {
+		head, rest string
+		late       bool // after the time that the rest has
+	}{
+		"rest comes late": {"Content-Length: 1000\r\n\r\nhello", smuggled, true},
+		"rest is none":    {"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", smuggled, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			addr, seen := hasty(t)
+			g := openGate(t, t.TempDir(), newFakeNode(), "limits: {bodytimeout: 100ms}\n"+fmt.Sprintf(freeService, addr))
+			conn := dialGate(t, g)
+			_, _ = io.WriteString(conn, "POST /first HTTP/1.1\r\nHost: x\r\n"+c.head)
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil || resp.StatusCode != http.StatusOK {
+				t.Fatalf("%v, %v", resp, err)
+			}
+			if got := text(t, resp); got != "early" || !resp.Close {
+				t.Errorf("%q, to be closed: %v", got, resp.Close)
+			}
+			if c.late {
+				time.Sleep(300 * time.Millisecond) // late on purpose
+			}
+			if more := converse(conn, c.rest); more != "" {
+				t.Errorf("answered once more: %q", more)
+			}
+			if _, err := conn.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Error("the connection is still there")
+			}
+			if n := seen.Load(); n != 1 {
+				t.Errorf("the backend got %d requests", n)
+			}
+		})
+	}
 }

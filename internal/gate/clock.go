@@ -168,5 +168,6 @@ func (c *connClock) stop() {
 	c.stopped = true
 	if c.armed.Load() != 0 {
 		c.conn.idle()
+		c.conn.drain()
 	}
 }

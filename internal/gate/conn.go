@@ -109,6 +109,7 @@ func observe(conn net.Conn, state http.ConnState) {
 	case http.StateActive, http.StateHijacked:
 		c.busy()
 	case http.StateIdle:
+		c.drained()
 		c.idle()
 	}
 }
@@ -141,6 +142,7 @@ type boundConn struct {
 	idleSince atomic.Int64 // 0 while it has a request
 	armed     atomic.Int64 // how long a write may take now
 	explicit  atomic.Int64 // what the server has set, 0 for nothing
+	draining  atomic.Bool
 	closed    sync.Once
 }
 
@@ -193,6 +195,30 @@ func (c *boundConn) note(t time.Time) {
 		return
 	}
 	c.explicit.Store(t.UnixNano())
+}
+
+// drain says that the server reads what is left of a body, which may take no
+// longer than the silence. c may be nil.
+func (c *boundConn) drain() {
+	if c != nil {
+		c.draining.Store(true)
+	}
+}
+
+// drained says that it has done so. c may be nil.
+func (c *boundConn) drained() {
+	if c != nil {
+		c.draining.Store(false)
+	}
+}
+
+// SetReadDeadline is called without a time when the server ends somebody else's
+// read before it drains.
+func (c *boundConn) SetReadDeadline(t time.Time) error {
+	if t.IsZero() && c.draining.Load() {
+		t = time.Now().Add(c.owner.silence)
+	}
+	return c.Conn.SetReadDeadline(t)
 }
 
 // CloseWrite says that nothing more comes, while what the client still sends

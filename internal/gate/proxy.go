@@ -57,7 +57,7 @@ func (p *proxies) to(s *Service) (http.Handler, error) {
 			r.Out.URL.RawQuery = r.In.URL.RawQuery // nothing is decided by it
 			outgoing.apply(r)
 		},
-		ModifyResponse: checkStatus,
+		ModifyResponse: checkAnswer,
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			p.failed(w, r, s, err)
 		},
@@ -67,7 +67,9 @@ func (p *proxies) to(s *Service) (http.Handler, error) {
 			// Over HTTP/1 Go's server otherwise closes the request's body as the
 			// answer begins. The transport, which looks for the body's end once
 			// more after its last byte, then drops the backend's connection in
-			// the middle of the answer. HTTP/2 needs no asking, and says so.
+			// the middle of the answer. Then it is for us to see that what is
+			// left of the body is not taken for a request: see hasRest. HTTP/2
+			// needs no asking, and says so.
 			_ = http.NewResponseController(w).EnableFullDuplex()
 		}
 		if r.Header["Upgrade"] != nil {
@@ -79,10 +81,14 @@ func (p *proxies) to(s *Service) (http.Handler, error) {
 	}), nil
 }
 
-// checkStatus refuses an answer whose status net/http reads but cannot write.
-func checkStatus(resp *http.Response) error {
+// checkAnswer refuses an answer whose status net/http reads but cannot write.
+// One that does not wait for the request's end is the last on its connection.
+func checkAnswer(resp *http.Response) error {
 	if resp.StatusCode < 100 {
 		return fmt.Errorf("the backend answers with status %q", resp.Status)
+	}
+	if resp.StatusCode != http.StatusSwitchingProtocols && hasRest(resp.Request) {
+		resp.Header.Set("Connection", "close")
 	}
 	return nil
 }
@@ -90,6 +96,9 @@ func checkStatus(resp *http.Response) error {
 // failed answers a request that the backend did not answer, or whose body did
 // not arrive.
 func (p *proxies) failed(w http.ResponseWriter, r *http.Request, s *Service, err error) {
+	if hasRest(r) {
+		w.Header().Set("Connection", "close")
+	}
 	tooLarge := (*http.MaxBytesError)(nil)
 	switch {
 	case errors.As(err, &tooLarge):
