@@ -23,13 +23,18 @@ var signing = func() []string {
 	return append(role.Needs, role.Takes...)
 }()
 
+// Passes says whether the signer's front lets a method pass, a full gRPC path.
+func Passes(method string) bool {
+	return method == listAccounts || slices.Contains(signing, method)
+}
+
 // methodHook refuses every method that a watch-only node does not need, whatever
 // the macaroon. What passes goes to the next hook, if there is one.
 type methodHook struct{ next front.Hook }
 
 // Call is part of front.Hook.
 func (h methodHook) Call(ctx context.Context, call *front.Call) (front.Decision, error) {
-	if call.Method != listAccounts && !slices.Contains(signing, call.Method) {
+	if !Passes(call.Method) {
 		return front.Decision{}, notAllowed(call.Method)
 	}
 	if h.next == nil {

@@ -226,4 +226,4 @@ func awaitEnd(t *testing.T, pid int) {
 	})
 }
 
-func hexOf(raw []byte) string { return hex.EncodeToString(raw) }
+func unhex(text string) ([]byte, error) { return hex.DecodeString(text) }

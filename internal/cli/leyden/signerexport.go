@@ -54,7 +54,7 @@ func (app *App) export(cmd *cobra.Command, from signer.Elsewhere, o signer.Expor
 		return signer.Export(cmd.Context(), app.Home, o, slog.New(slog.DiscardHandler))
 	}
 	if o.Rotate {
-		return nil, fault.New("usage", "leyden signer export --rotate, on the signer's machine",
+		return nil, fault.New("not_available", "leyden signer export --rotate, on the signer's machine",
 			"--rotate needs the record that the signer keeps of its bundles")
 	}
 	return signer.ExportElsewhere(cmd.Context(), app.Home, from, o)

@@ -1,0 +1,161 @@
+package signer_test
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/lightningnetwork/lnd/lnrpc"
+	"github.com/lightningnetwork/lnd/lnrpc/walletrpc"
+	gomacaroon "gopkg.in/macaroon.v2"
+
+	"github.com/leydenln/leyden/internal/bundle"
+	"github.com/leydenln/leyden/internal/config"
+	"github.com/leydenln/leyden/internal/signer"
+)
+
+// TestExport makes bundles of a signer that runs and of one that does not.
+func TestExport(t *testing.T) {
+	m := newMachine(t)
+	if _, code := m.run("export"); code != "no_wallet" {
+		t.Errorf("of nothing: %q", code)
+	}
+	first := read(t, m.init("--allow-ip", "192.0.2.7").Bundle)
+	if got := caveats(t, first); !slices.Equal(got, []string{"ipaddr 192.0.2.7"}) {
+		t.Errorf("caveats %q", got)
+	}
+	m.start()
+	if err := sign(m.connect(first, first.Macaroon)); err == nil || !strings.Contains(err.Error(), "locked to different IP") {
+		t.Errorf("from another address: %v", err)
+	}
+	t.Run("remembered", func(t *testing.T) {
+		if e := m.export(); !slices.Equal(e.Caveats, []string{"ipaddr 192.0.2.7"}) {
+			t.Errorf("%q", e.Caveats)
+		}
+	})
+	t.Run("network", func(t *testing.T) {
+		m.exported(t, true, "--allow-range", "127.0.0.1/8")
+		m.exported(t, false, "--allow-range", "198.51.100.0/24")
+	})
+	open := m.exported(t, true, "--anywhere")
+	t.Run("both", func(t *testing.T) {
+		if _, code := m.run("export", "--anywhere", "--allow-ip", "192.0.2.7"); code != "bad_bounds" {
+			t.Errorf("%q", code)
+		}
+	})
+	t.Run("rotate", func(t *testing.T) {
+		m.exported(t, true, "--rotate")
+		if err := sign(m.connect(open, open.Macaroon)); err == nil {
+			t.Error("the macaroon of an earlier bundle still signs")
+		}
+	})
+	t.Run("output", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "new", "bundle")
+		if e := m.export("--output", dir); e.Bundle != dir {
+			t.Errorf("%s", e.Bundle)
+		}
+		read(t, dir)
+		other := t.TempDir()
+		m.write(filepath.Join(other, "file"), "x", 0o600)
+		if _, code := m.run("export", "--output", other); code != "write_failed" {
+			t.Errorf("among other files: %q", code)
+		}
+	})
+	m.must("stop")
+	t.Run("stopped", func(t *testing.T) {
+		if b := read(t, m.export().Bundle); !b.SameKeys(first) {
+			t.Error("other keys")
+		}
+		if _, code := m.run("status"); code != "not_running" {
+			t.Errorf("the export left a signer running: %q", code)
+		}
+	})
+}
+
+// exported makes a bundle and tells whether its macaroon signs from here.
+func (m *machine) exported(t *testing.T, signs bool, args ...string) *bundle.Bundle {
+	t.Helper()
+	b := read(t, m.export(args...).Bundle)
+	if err := sign(m.connect(b, b.Macaroon)); (err == nil) != signs {
+		t.Errorf("%q: %v", args, err)
+	}
+	return b
+}
+
+func caveats(t *testing.T, b *bundle.Bundle) (texts []string) {
+	t.Helper()
+	var m gomacaroon.Macaroon
+	if err := m.UnmarshalBinary(b.Macaroon); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range m.Caveats() {
+		texts = append(texts, string(c.Id))
+	}
+	return texts
+}
+
+// TestExportElsewhere makes a bundle over the signer's port: of ours, whose front
+// bakes for nobody, and of an lnd without a front.
+func TestExportElsewhere(t *testing.T) {
+	m := newMachine(t)
+	first := read(t, m.init().Bundle)
+	m.start()
+	cert := filepath.Join(m.path(), bundle.CertFile)
+	macaroon := m.write(filepath.Join(t.TempDir(), "list.macaroon"), string(m.listing(t)), 0o600)
+	from := func(args ...string) []string {
+		return append([]string{"export", "--rpcserver", m.rpc, "--tlscertpath", cert, "--output",
+			filepath.Join(t.TempDir(), "bundle")}, args...)
+	}
+	away := newMachine(t) // has no signer of its own
+	e := parsed[signer.Exported](t, away.must(from("--macaroonpath", macaroon, "--allow-range", "127.0.0.0/8")...))
+	if e.Macaroon != "as given" || e.RootKeyID != 0 || len(e.Caveats) != 1 {
+		t.Errorf("%+v", e)
+	}
+	b := read(t, e.Bundle)
+	if err := sign(m.connect(b, b.Macaroon)); !b.SameKeys(first) || err != nil {
+		t.Errorf("%v", err)
+	}
+	for name, c := range map[string]struct {
+		args []string
+		code string
+	}{
+		"fail/no macaroon":   {from("--macaroonpath", filepath.Join(t.TempDir(), "none")), "bad_macaroon"},
+		"fail/others read":   {from("--macaroonpath", m.write(filepath.Join(t.TempDir(), "m"), "x", 0o644)), "insecure_file"},
+		"fail/no power":      {from("--macaroonpath", filepath.Join(signer.BundleDir(config.Home(m.home)), bundle.MacaroonFile)), "permission_denied"},
+		"fail/not one":       {from("--macaroonpath", m.write(filepath.Join(t.TempDir(), "m"), "x", 0o600)), "permission_denied"},
+		"fail/certificate":   {[]string{"export", "--rpcserver", m.rpc, "--tlscertpath", macaroon, "--macaroonpath", macaroon}, "bad_certificate"},
+		"fail/nobody there":  {[]string{"export", "--rpcserver", freePort(t), "--tlscertpath", cert, "--macaroonpath", macaroon}, "signer_unreachable"},
+		"fail/rotate it too": {from("--macaroonpath", macaroon, "--rotate"), "not_available"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, code := away.run(c.args...); code != c.code {
+				t.Errorf("code %q, want %q", code, c.code)
+			}
+		})
+	}
+}
+
+// listing is a macaroon that may list accounts and sign.
+func (m *machine) listing(t *testing.T) []byte {
+	t.Helper()
+	conn, err := signer.Dial(config.Home(m.home))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := walletrpc.NewWalletKitClient(conn).ListAccounts(t.Context(), &walletrpc.ListAccountsRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := lnrpc.NewLightningClient(conn).BakeMacaroon(t.Context(), &lnrpc.BakeMacaroonRequest{Permissions: []*lnrpc.MacaroonPermission{
+		{Entity: "uri", Action: "/walletrpc.WalletKit/ListAccounts"}, {Entity: "uri", Action: "/signrpc.Signer/SignMessage"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := unhex(r.Macaroon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
