@@ -166,6 +166,8 @@ func (p *process) lastWords() string {
 func classify(words string) error {
 	for _, known := range []struct{ part, code, hint string }{
 		{"no space left on device", "disk_full", "free some space, then try again"},
+		{OtherKeys, "other_signer", "import the bundle of the signer that has this wallet's seed"},
+		{"check if remote signing was disabled", "migration_unfinished", "leyden node migrate --signer-host HOST:" + DefaultSignerPort},
 		{"invalid password", "macaroon_password", "check the password file"},
 		{"address already in use", "port_in_use", "choose another with --listen"},
 		{"status code: 401", "backend_refused", "check rpcuser and rpcpass in lnd.conf"},

@@ -61,7 +61,11 @@ func (r Runner) spec(walletOnly bool) ChildSpec {
 // start writes the configuration and starts the child, once a child that an
 // earlier, killed parent left behind has ended.
 func (r Runner) start(ctx context.Context, walletOnly bool) (*process, error) {
-	spec := r.spec(walletOnly)
+	return r.startSpec(ctx, r.spec(walletOnly))
+}
+
+// startSpec is start with a spec of r.spec.
+func (r Runner) startSpec(ctx context.Context, spec ChildSpec) (*process, error) {
 	if err := files.MkdirPrivate(spec.Private); err != nil {
 		return nil, err
 	}
@@ -74,7 +78,7 @@ func (r Runner) start(ctx context.Context, walletOnly bool) (*process, error) {
 	if err := r.AwaitFree(ctx); err != nil {
 		return nil, err
 	}
-	if !walletOnly {
+	if !spec.WalletOnly {
 		if err := r.Config.probe(ctx); err != nil {
 			return nil, err
 		}

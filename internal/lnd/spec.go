@@ -50,6 +50,11 @@ type ChildSpec struct {
 	// enough to create a wallet or change its password, without a backend and
 	// without ports.
 	WalletOnly bool
+
+	// Migrate is the folder of a signer's bundle: lnd takes the private keys out of
+	// the wallet, if they are that signer's, and ends. Empty: it does not. It goes
+	// with WalletOnly.
+	Migrate string
 }
 
 // Args returns the arguments that ParseChildSpec reads.
@@ -57,7 +62,7 @@ func (s ChildSpec) Args() []string {
 	return []string{
 		"--dir=" + s.Dir, "--private=" + s.Private, "--config=" + s.Config,
 		"--socket=" + s.Socket, fmt.Sprintf("--lifeline=%d", s.Lifeline),
-		fmt.Sprintf("--wallet-only=%t", s.WalletOnly),
+		fmt.Sprintf("--wallet-only=%t", s.WalletOnly), "--migrate=" + s.Migrate,
 	}
 }
 
@@ -91,6 +96,7 @@ func ParseChildSpec(args []string) (ChildSpec, error) {
 	fs.StringVar(&s.Socket, "socket", "", "")
 	fs.IntVar(&s.Lifeline, "lifeline", -1, "")
 	fs.BoolVar(&s.WalletOnly, "wallet-only", false, "")
+	fs.StringVar(&s.Migrate, "migrate", "", "")
 	if err := fs.Parse(args); err != nil {
 		return s, fmt.Errorf("%s: %w", ChildCommand, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 
+	"github.com/leydenln/leyden/internal/backup"
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/front"
 	"github.com/leydenln/leyden/internal/guardpost"
@@ -20,8 +21,9 @@ import (
 // duty keeps guard, front and record in step with the child: the guard is
 // attached to each run of lnd that serves.
 type duty struct {
-	node   *Node
-	report func()
+	node    *Node
+	report  func()
+	backups *backup.Follower
 
 	// run is the run of lnd that the guard is kept on, if any; name is that of
 	// the last one, named. Only follow and end touch them.
@@ -43,7 +45,10 @@ type run struct {
 }
 
 func newDuty(n *Node, ready func(Running)) *duty {
-	return &duty{node: n, report: sync.OnceFunc(func() { ready(n.record.Get()) })}
+	return &duty{
+		node: n, report: sync.OnceFunc(func() { ready(n.record.Get()) }),
+		backups: backup.NewFollower(n.home, n.record.Get().Network, n.log),
+	}
 }
 
 // follow acts on a status of the child. The front is shut before anything else,
@@ -85,6 +90,9 @@ func (d *duty) keep(restarts int) *run {
 	}
 	go func() {
 		defer close(r.kept)
+		var beside sync.WaitGroup
+		beside.Go(func() { d.backups.Run(ctx, dialTo(to)) })
+		defer beside.Wait()
 		if err := d.node.post.Keep(ctx, to, d.watch); err != nil {
 			select {
 			case d.node.failed <- err:

@@ -91,7 +91,7 @@ type Node struct {
 // New checks everything that can be checked, takes the pid file, opens the
 // ledger and the ports. The caller must call Run. Codes: already_running,
 // port_in_use, no_wallet, insecure_file, no_signer, no_signer_host, and those of
-// lnd.Build, lnd.RemoteSigner's Check, guardpost.Open and api.New.
+// lnd.Build, lnd.RemoteSigner's Holds, guardpost.Open and api.New.
 func New(home config.Home, opts Options, log *slog.Logger) (n *Node, err error) {
 	plan, err := makePlan(home, opts)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/daemon"
+	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/wallet"
 )
 
@@ -16,7 +17,7 @@ import (
 // means that one is made and written to wallet-password.txt. Returns the path of
 // the file that opens the wallet from now on. The new password is on disk, in
 // wallet-password.txt.new, before the wallet changes; a change that was cut short
-// is undone first. Codes: already_running, no_wallet, wallet_unfinished,
+// is undone first. Codes: watch_only, already_running, no_wallet, wallet_unfinished,
 // wrong_password, and those of wallet.ReadPassword.
 func ChangePassword(ctx context.Context, home config.Home, oldFile, newFile string, log *slog.Logger) (string, error) {
 	kept, err := loadRemembered(home)
@@ -25,6 +26,10 @@ func ChangePassword(ctx context.Context, home config.Home, oldFile, newFile stri
 	}
 	if err != nil {
 		return "", err
+	}
+	if kept.watchOnly() {
+		return "", fault.New("watch_only", "leyden signer change-password, on the signer's machine",
+			"lnd cannot change the password of a wallet without private keys")
 	}
 	if oldFile == "" {
 		oldFile = kept.passwordFile(home)

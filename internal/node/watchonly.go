@@ -115,7 +115,7 @@ func keysID(b *bundle.Bundle) string {
 
 // imported reads the bundle that was imported. Code: no_bundle.
 func imported(home config.Home) (*bundle.Bundle, error) {
-	if _, err := os.Stat(signerDir(home)); errors.Is(err, fs.ErrNotExist) {
+	if !exists(signerDir(home)) {
 		return nil, fault.New("no_bundle", importCommand+"; or --mode standalone, to keep the keys on this machine",
 			"a watch-only node needs the bundle of its signer (leyden signer init, on another machine)")
 	}
@@ -162,17 +162,26 @@ func (k remembered) signerAddr(given string) (string, error) {
 	return k.SignerHost, nil
 }
 
-// adoptSigner remembers an address that was not used before, once a signer has
-// answered there. A known one may be away at the moment.
+// adoptSigner remembers an address that was not used before, once a signer there
+// has shown that it holds the keys. A known one may be away at the moment.
 func (k remembered) adoptSigner(ctx context.Context, home config.Home, addr string) error {
 	if addr == k.SignerHost {
 		return nil
 	}
-	if err := signerAt(home, addr).Check(ctx); err != nil {
+	keys, err := imported(home)
+	if err != nil {
+		return err
+	}
+	if err := signerAt(home, addr).Holds(ctx, identityOf(keys)); err != nil {
 		return err
 	}
 	k.SignerHost = addr
 	return k.save(home)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // signerDir holds the signer's bundle.

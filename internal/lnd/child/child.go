@@ -61,7 +61,10 @@ func Main(args []string) int {
 		return fail(lnd.ExitFailed, err)
 	}
 	impl := cfg.ImplementationConfig(interceptor)
-	if spec.WalletOnly {
+	switch {
+	case spec.Migrate != "":
+		impl.ChainControlBuilder = migration{bundle: spec.Migrate}
+	case spec.WalletOnly:
 		impl.ChainControlBuilder = walletOnly{done: interceptor.ShutdownChannel()}
 	}
 	err = daemon.Main(cfg, daemon.ListenerCfg{
