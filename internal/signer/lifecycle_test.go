@@ -218,15 +218,21 @@ func (m *machine) checkMacaroon(t *testing.T) {
 	if err := sign(past); err != nil {
 		t.Error(err)
 	}
+	shared, err := signrpc.NewSignerClient(past).DeriveSharedKey(t.Context(), &signrpc.SharedKeyRequest{
+		EphemeralPubkey: somebody(t), KeyLoc: nodeKey})
+	if err != nil || bytes.Equal(shared.SharedKey, make([]byte, 32)) {
+		t.Errorf("shared key: %v", err)
+	}
+}
+
+// somebody is a public key of somebody.
+func somebody(t *testing.T) []byte {
+	t.Helper()
 	key, err := btcec.NewPrivateKey()
 	if err != nil {
 		t.Fatal(err)
 	}
-	shared, err := signrpc.NewSignerClient(past).DeriveSharedKey(t.Context(), &signrpc.SharedKeyRequest{
-		EphemeralPubkey: key.PubKey().SerializeCompressed(), KeyLoc: nodeKey})
-	if err != nil || bytes.Equal(shared.SharedKey, make([]byte, 32)) {
-		t.Errorf("shared key: %v", err)
-	}
+	return key.PubKey().SerializeCompressed()
 }
 
 // TestUnlock: without a password file the signer waits, says so to the node, and
