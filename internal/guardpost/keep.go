@@ -123,7 +123,7 @@ func (p *Post) sameNode(ctx context.Context, conn *grpc.ClientConn) (keepID func
 	if err != nil {
 		return nil, fmt.Errorf("ask lnd who it is: %w", err)
 	}
-	path := filepath.Join(p.opts.Dir, "node-id")
+	path := filepath.Join(p.opts.Dir, nodeFile)
 	known, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return func() error { return files.Write(path, []byte(info.IdentityPubkey+"\n"), 0o600) }, nil

@@ -16,6 +16,7 @@ import (
 const (
 	databaseFile = "guard.db"
 	lockFile     = "guard.lock"
+	nodeFile     = "node-id"
 )
 
 // Offline calls read with the ledger in a folder, open for reading only, and

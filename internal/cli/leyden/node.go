@@ -14,6 +14,6 @@ func newNodeCmd(app *App) *cobra.Command {
   leyden node status
   leyden node stop`,
 	}
-	cmd.AddCommand(nodeImportCmd(app), nodeCreateCmd(app), nodeStartCmd(app), nodeStopCmd(app), nodeStatusCmd(app), nodeUnlockCmd(app), nodeMigrateCmd(app), nodeChangePasswordCmd(app))
+	cmd.AddCommand(nodeImportCmd(app), nodeCreateCmd(app), nodeStartCmd(app), nodeStopCmd(app), nodeStatusCmd(app), nodeUnlockCmd(app), nodeMigrateCmd(app), nodeChangePasswordCmd(app), nodeBackupCmd(app))
 	return cmd
 }
