@@ -1,0 +1,215 @@
+package doctor
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/leydenln/leyden/internal/config"
+	"github.com/leydenln/leyden/internal/daemon"
+)
+
+// now is the time in all tests.
+var now = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+// bench is a machine to look at: an Env over folders of the test's own.
+type bench struct {
+	*testing.T
+	*Env
+	dir string
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{t, &Env{
+		Home: config.Home(filepath.Join(dir, ".leyden")), Lnget: filepath.Join(dir, ".lnget"), Proc: filepath.Join(dir, "proc"),
+		Self: &User{Name: "op", UID: uint32(os.Getuid())}, Now: now, HotBalance: DefaultHotBalance, Environ: []string{},
+	}, dir}
+	b.mkdir(string(b.Home), 0o700)
+	b.chmod(filepath.Dir(dir), 0o755) // so that nothing but our folders keeps others out
+	b.chmod(dir, 0o755)
+	return b
+}
+
+// write makes a file with that mode in the test's folder, and the folders above
+// it.
+func (b *bench) write(name, text string, mode os.FileMode) string {
+	b.Helper()
+	path := filepath.Join(b.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		b.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	b.chmod(path, mode)
+	return path
+}
+
+func (b *bench) mkdir(path string, mode os.FileMode) {
+	b.Helper()
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		b.Fatal(err)
+	}
+	b.chmod(path, mode)
+}
+
+func (b *bench) chmod(path string, mode os.FileMode) {
+	b.Helper()
+	if err := os.Chmod(path, mode); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// runs makes a daemon run, with what it has written down about itself.
+func (b *bench) runs(name string, r running) {
+	b.Helper()
+	lock, err := daemon.Acquire(filepath.Join(b.Home.Run(), name+".pid"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { lock.Release() })
+	r.PID = os.Getpid()
+	data, err := json.Marshal(r)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.write(".leyden/run/"+name+".json", string(data), 0o600)
+}
+
+// want is what a finding must be: its severity, and words of it.
+type want struct {
+	severity Severity
+	words    string
+}
+
+// checked is a table of one check: what is there, and what is found.
+type checked map[string]struct {
+	make func(*bench)
+	want []want
+}
+
+func (c checked) run(t *testing.T, check func(context.Context, *Env) []Finding) {
+	t.Helper()
+	for name, row := range c {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			row.make(b)
+			found := check(t.Context(), b.Env)
+			if len(found) != len(row.want) {
+				t.Fatalf("found %s, want %v", told(found), row.want)
+			}
+			for _, w := range row.want {
+				if !slices.ContainsFunc(found, func(f Finding) bool { return f.Severity == w.severity && strings.Contains(f.What, w.words) }) {
+					t.Errorf("found %s, want %v", told(found), w)
+				}
+			}
+			for _, f := range found {
+				if (f.Severity == Warn || f.Severity == Fail) && f.Fix == "" {
+					t.Errorf("%q says not what to do", f.What)
+				}
+			}
+		})
+	}
+}
+
+func told(found []Finding) string {
+	var lines []string
+	for _, f := range found {
+		lines = append(lines, string(f.Severity)+" "+f.What+" ("+f.Fix+")")
+	}
+	return "[" + strings.Join(lines, "\n") + "]"
+}
+
+func TestReport(t *testing.T) {
+	r := report([]Finding{ok("a"), warn("x", "b"), fail("x", "c"), unseen("x", "d"), info("", "e")})
+	var order []string
+	for _, f := range r.Findings {
+		order = append(order, f.What)
+	}
+	if got := strings.Join(order, ""); got != "cbdea" {
+		t.Errorf("order %s, want cbdea", got)
+	}
+	if r.OK || r.Passes(false) || r.Counts[Fail] != 1 || r.Counts[Info] != 2 || r.Unseen != 1 {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestPasses(t *testing.T) {
+	for name, c := range map[string]struct {
+		found         []Finding
+		plain, strict bool
+	}{
+		"ok/nothing":  {nil, true, true},
+		"ok/info":     {[]Finding{ok("a"), info("", "b")}, true, true},
+		"fail/warn":   {[]Finding{warn("", "a")}, true, false},
+		"fail/unseen": {[]Finding{unseen("", "a")}, true, false},
+		"fail/fail":   {[]Finding{fail("", "a")}, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := report(c.found)
+			if r.Passes(false) != c.plain || r.Passes(true) != c.strict {
+				t.Errorf("passes %t, strictly %t", r.Passes(false), r.Passes(true))
+			}
+		})
+	}
+}
+
+// TestRunSkips also runs every check where there is nothing at all.
+func TestRunSkips(t *testing.T) {
+	b := newBench(t)
+	if err := os.Remove(string(b.Home)); err != nil {
+		t.Fatal(err)
+	}
+	all := Run(t.Context(), b.Env, nil)
+	if !all.OK || all.Counts[Warn] > 1 { // the clock of the machine
+		t.Errorf("found %s", told(all.Findings))
+	}
+	if r := Run(t.Context(), b.Env, []string{"clock"}); len(r.Findings) != 0 {
+		t.Errorf("found %s", told(r.Findings))
+	}
+	if _, err := os.Stat(string(b.Home)); err == nil {
+		t.Error("the home folder was made")
+	}
+}
+
+func TestChecksAreNamed(t *testing.T) {
+	seen := map[string]bool{}
+	for _, c := range Checks() {
+		if seen[c.ID] || c.ID == "" || c.About == "" || strings.ToLower(c.ID) != c.ID || strings.Contains(c.ID, " ") {
+			t.Errorf("check %+v", c)
+		}
+		seen[c.ID] = true
+	}
+}
+
+func TestLookupUser(t *testing.T) {
+	for name, c := range map[string]struct {
+		user string
+		uid  uint32
+		code bool
+	}{
+		"ok/name":   {"root", 0, false},
+		"ok/number": {"0", 0, false},
+		"fail/none": {"nobody-of-that-name", 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u, err := LookupUser(c.user)
+			if (err != nil) != c.code {
+				t.Fatal(err)
+			}
+			if err == nil && (u.UID != c.uid || !slices.Contains(u.Groups, "root") && !slices.Contains(u.Groups, "wheel")) {
+				t.Errorf("got %+v", u)
+			}
+		})
+	}
+}
