@@ -11,8 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/lightningnetwork/lnd/cert"
 	"github.com/lightningnetwork/lnd/lnrpc"
+	"github.com/lightningnetwork/lnd/lnrpc/signrpc"
 	"github.com/lightningnetwork/lnd/lnrpc/walletrpc"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -27,13 +29,15 @@ import (
 type fakeSigner struct {
 	*fakeLnd
 	walletrpc.UnimplementedWalletKitServer
+	signrpc.UnimplementedSignerServer
 
 	RemoteSigner
 	dir    string
 	server *grpc.Server
-	conns  chan net.Conn // accepted
-	asked  chan struct{} // told when somebody stays
-	slow   atomic.Bool   // does not answer
+	conns  chan net.Conn     // accepted
+	asked  chan struct{}     // told when somebody stays
+	slow   atomic.Bool       // does not answer
+	key    *btcec.PrivateKey // the node's identity
 }
 
 const fakeMacaroon = "its macaroon"
@@ -81,6 +85,7 @@ func (s *fakeSigner) serve(t *testing.T) {
 	s.server = grpc.NewServer(grpc.Creds(creds))
 	lnrpc.RegisterStateServer(s.server, s)
 	walletrpc.RegisterWalletKitServer(s.server, s)
+	signrpc.RegisterSignerServer(s.server, s)
 	go s.server.Serve(tellingListener{l, s.conns})
 }
 

@@ -1,9 +1,11 @@
 package node_test
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -16,9 +18,82 @@ import (
 
 	"github.com/leydenln/leyden/internal/bundle"
 	"github.com/leydenln/leyden/internal/devnet/owned"
+	"github.com/leydenln/leyden/internal/lnd"
 	"github.com/leydenln/leyden/internal/testbin"
 	"github.com/leydenln/leyden/internal/until"
 )
+
+// keyHolder is a signer of either kind.
+type keyHolder interface {
+	host() string
+
+	// bundle returns the folder of its bundle.
+	bundle() string
+
+	// start runs it once more after it was killed, and returns once it signs.
+	start()
+	signal(syscall.Signal)
+}
+
+// ourSigner is a leyden signer.
+type ourSigner struct {
+	t          *testing.T
+	home, addr string
+	process    *owned.Process
+}
+
+func newOurSigner(t *testing.T) *ourSigner {
+	t.Helper()
+	s := &ourSigner{t: t, home: filepath.Join(t.TempDir(), "home"), addr: freePort(t)}
+	s.leyden("signer", "init", "--network", "regtest")
+	s.start()
+	t.Cleanup(func() {
+		if err := s.process.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func (s *ourSigner) leyden(args ...string) []byte {
+	s.t.Helper()
+	out, err := exec.Command(filepath.Join(testbin.Dir(s.t), "leyden"), append([]string{"--home", s.home}, args...)...).Output()
+	if err != nil {
+		s.t.Fatalf("leyden %q: %v", args, err)
+	}
+	return out
+}
+
+func (s *ourSigner) host() string   { return s.addr }
+func (s *ourSigner) bundle() string { return filepath.Join(s.home, "signer", "credentials-bundle") }
+
+func (s *ourSigner) start() {
+	s.t.Helper()
+	var err error
+	s.process, err = owned.Start(owned.Command{
+		Path: filepath.Join(testbin.Dir(s.t), "leyden"), LogFile: filepath.Join(s.home, "out.log"),
+		Args: []string{"--home", s.home, "signer", "start", "--rpclisten", s.addr},
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	remote := lnd.RemoteSigner{
+		Addr: s.addr, CertPath: filepath.Join(s.bundle(), "tls.cert"), MacaroonPath: filepath.Join(s.bundle(), "admin.macaroon"),
+	}
+	until.True(s.t, "the signer", func() bool { return remote.Check(s.t.Context()) == nil })
+}
+
+func (s *ourSigner) signal(sig syscall.Signal) { signal(s.t, s.process, sig) }
+
+func signal(t *testing.T, p *owned.Process, sig syscall.Signal) {
+	t.Helper()
+	if err := p.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+	if sig == syscall.SIGKILL {
+		awaitEnd(t, p.Pid())
+	}
+}
 
 // signer is a plain lnd without a chain, as somebody else runs a signer.
 type signer struct {
@@ -93,15 +168,9 @@ func (s *signer) start() {
 	s.await(conn, lnrpc.WalletState_SERVER_ACTIVE)
 }
 
-func (s *signer) signal(sig syscall.Signal) {
-	s.t.Helper()
-	if err := s.process.Signal(sig); err != nil {
-		s.t.Fatal(err)
-	}
-	if sig == syscall.SIGKILL {
-		awaitEnd(s.t, s.process.Pid())
-	}
-}
+func (s *signer) host() string { return s.addr }
+
+func (s *signer) signal(sig syscall.Signal) { signal(s.t, s.process, sig) }
 
 func (s *signer) dial() *grpc.ClientConn {
 	s.t.Helper()

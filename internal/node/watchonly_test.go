@@ -22,7 +22,7 @@ import (
 )
 
 // createWatchOnly makes a watch-only node of the signer's bundle.
-func (m *machine) createWatchOnly(s *signer, args ...string) {
+func (m *machine) createWatchOnly(s keyHolder, args ...string) {
 	m.t.Helper()
 	m.must("node", "import", "--bundle", s.bundle(), "--network", "regtest")
 	m.must(append([]string{"node", "create"}, args...)...)
@@ -83,7 +83,19 @@ func refused(err error, reason string) bool {
 
 // TestWatchOnly takes a node whose keys are on a signer from its wallet to its end.
 func TestWatchOnly(t *testing.T) {
-	s := newSigner(t)
+	backend(t)
+	for name, newHolder := range map[string]func(*testing.T) keyHolder{
+		"plain lnd":     func(t *testing.T) keyHolder { return newSigner(t) },
+		"leyden signer": func(t *testing.T) keyHolder { return newOurSigner(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			watchOnlyLife(t, newHolder(t))
+		})
+	}
+}
+
+func watchOnlyLife(t *testing.T, s keyHolder) {
 	m := newMachine(t)
 	if _, code := m.run("node", "create", "--network", "regtest"); code != "no_bundle" {
 		t.Errorf("create without a bundle: %q", code)
@@ -95,8 +107,8 @@ func TestWatchOnly(t *testing.T) {
 	if _, code := m.run(m.startArgs("--signer-host", freePort(t))...); code != "signer_unreachable" {
 		t.Errorf("start with nobody there: %q", code)
 	}
-	r := m.start("--signer-host", s.addr)
-	if r.State != "active" || r.Signer != s.addr || r.SignerError != "" {
+	r := m.start("--signer-host", s.host())
+	if r.State != "active" || r.Signer != s.host() || r.SignerError != "" {
 		t.Errorf("started: %+v", r)
 	}
 	c := newClient(t, r)
@@ -108,9 +120,7 @@ func TestWatchOnly(t *testing.T) {
 	t.Run("signer killed", func(t *testing.T) {
 		s.signal(syscall.SIGKILL)
 		t.Logf("refused after %v", c.awaitRefusal(t, "signer_unreachable"))
-		if r := m.status(); r.SignerError == "" || r.PID == 0 {
-			t.Errorf("status: %+v", r)
-		}
+		m.await("the status", func(r node.Running) bool { return strings.Contains(r.SignerError, s.host()) })
 		m.must("accounts", "list")
 		s.start()
 		t.Logf("back after %v", c.awaitInvoice(t))
@@ -135,7 +145,7 @@ func TestWatchOnly(t *testing.T) {
 	t.Run("signer stopped for a while", func(t *testing.T) {
 		before := m.status().Restarts
 		s.signal(syscall.SIGSTOP)
-		time.AfterFunc(4*time.Second, func() { _ = s.process.Signal(syscall.SIGCONT) })
+		time.AfterFunc(4*time.Second, func() { s.signal(syscall.SIGCONT) })
 		if err := c.invoice(); err != nil {
 			t.Errorf("a slow signer is an outage: %v", err)
 		}
