@@ -23,7 +23,7 @@ func TestBakePage(t *testing.T) {
 		"~/.lnd/tls.cert", other.cert(), "~/.lnd/data/chain/bitcoin/mainnet/admin.macaroon", other.macaroon("admin"))
 	beside := filepath.Join(filepath.Dir(n.AdminMacaroon), "pay-only.macaroon")
 	t.Cleanup(func() { _ = os.Remove(beside) }) // not there if the page is wrong
-	for _, text := range []string{"--role pay-only", "bake permissions", "bake inspect", "bake rotate", "--role read-only"} {
+	for _, text := range []string{"--role pay-only", "bake permissions", "bake inspect", "bake rotate seller", "--role read-only"} {
 		r.types(page, text)
 	}
 	for _, made := range []string{beside, filepath.Join(r.home, "seller.macaroon"), filepath.Join(r.home, "monitor.macaroon")} {

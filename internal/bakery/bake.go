@@ -137,7 +137,7 @@ func (b *Bakery) undo(ctx context.Context, id uint64, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
 	defer cancel()
 	if _, err := b.lnd.DeleteMacaroonID(ctx, &lnrpc.DeleteMacaroonIDRequest{RootKeyId: id}); err != nil {
-		return fault.New(fault.Code(cause), fmt.Sprintf("leyden bake revoke --root-key-id %d", id),
+		return fault.New(fault.Code(cause), RevokeCommand(b.where, fmt.Sprintf("--root-key-id %d", id)),
 			"%w; its root key may be left at the node", cause)
 	}
 	return errors.Join(cause, b.book.remove(id))

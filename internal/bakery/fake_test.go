@@ -45,7 +45,7 @@ func newFake(t testing.TB) *fakeLnd {
 }
 
 func (f *fakeLnd) bakery(dir string) *Bakery {
-	return &Bakery{lnd: f, where: "node", book: book(dir), now: func() time.Time { return now }}
+	return &Bakery{lnd: f, where: AtNode, book: book(dir), now: func() time.Time { return now }}
 }
 
 func (f *fakeLnd) ListPermissions(context.Context, *lnrpc.ListPermissionsRequest, ...grpc.CallOption) (*lnrpc.ListPermissionsResponse, error) {

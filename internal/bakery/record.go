@@ -19,6 +19,27 @@ import (
 	"github.com/leydenln/leyden/internal/files"
 )
 
+// Where macaroons are made, besides host:port.
+const (
+	AtNode   = "node"
+	AtSigner = "signer"
+)
+
+// RevokeCommand is the command that revokes, at that place, what is named: a file
+// or a root key.
+func RevokeCommand(where, what string) string { return "leyden bake revoke " + what + flags(where) }
+
+// flags lead to a place; "" to our node.
+func flags(where string) string {
+	switch where {
+	case AtNode:
+		return ""
+	case AtSigner:
+		return " --signer"
+	}
+	return " --rpcserver " + where + " --tlscertpath … --macaroonpath …"
+}
+
 // Record is what is remembered of a macaroon that was made. It holds no secret.
 type Record struct {
 	RootKeyID uint64 `json:"root_key_id,string"`
@@ -26,7 +47,7 @@ type Record struct {
 	// Role is a role's name, or custom.
 	Role string `json:"role"`
 
-	// Where says at which node: "node", "signer", or host:port.
+	// Where says at which node: AtNode, AtSigner, or host:port.
 	Where string `json:"where"`
 
 	File    string     `json:"file"`

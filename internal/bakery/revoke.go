@@ -132,11 +132,13 @@ func (b *Bakery) notOurs(id uint64) error {
 }
 
 func (b *Bakery) unknown(id uint64, r Record) error {
-	hint := "give the node that made it: --rpcserver, --tlscertpath, --macaroonpath"
+	hint := "give the node that made it: --signer, or --rpcserver with --tlscertpath and --macaroonpath"
 	switch r.Where {
 	case "", b.where:
+	case AtNode:
+		hint = "it was made at our node: leave --signer and --rpcserver out"
 	default:
-		hint = "it was made at " + r.Where + ": say so with --rpcserver or --signer"
+		hint = "it was made at " + r.Where + ": add" + flags(r.Where)
 	}
 	return fault.New("unknown_root_key", hint, "%s has no root key %d: it was revoked, or is another node's", b.where, id)
 }
@@ -159,7 +161,7 @@ func (b *Bakery) finish(ctx context.Context, r Record) error {
 		return nil
 	}
 	if err := b.end(ctx, r.Replaces); err != nil {
-		return fault.New("old_macaroon_alive", fmt.Sprintf("leyden bake revoke --force --root-key-id %d", r.Replaces),
+		return fault.New("old_macaroon_alive", RevokeCommand(b.where, fmt.Sprintf("--force --root-key-id %d", r.Replaces)),
 			"%q holds the new macaroon, but the old one still works: %w", r.File, err)
 	}
 	r.Replaces = 0

@@ -200,12 +200,12 @@ func TestRevokeAtAnotherNode(t *testing.T) {
 	k := newKitchen(t)
 	made := k.bake(t, k.order(t, "a.macaroon"))
 	elsewhere := newFake(t).bakery(string(k.book))
-	elsewhere.where = "signer"
+	elsewhere.where = AtSigner
 	for name, act := range map[string]func() error{
 		"revoke": func() error { return elsewhere.Revoke(t.Context(), made.RootKeyID, false) },
 		"rotate": func() error { _, err := elsewhere.Rotate(t.Context(), made.File, false); return err },
 	} {
-		if err := act(); fault.Code(err) != "unknown_root_key" || !strings.Contains(fault.Hint(err), "made at node") {
+		if err := act(); fault.Code(err) != "unknown_root_key" || !strings.Contains(fault.Hint(err), "made at our node") {
 			t.Errorf("%s: %v, hint %q", name, err, fault.Hint(err))
 		}
 	}

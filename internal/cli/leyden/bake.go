@@ -115,7 +115,7 @@ func (app *App) bake(cmd *cobra.Command, t *bakeTarget, f bakeFlags) error {
 			}
 			order.File = filepath.Join(o.dir, order.Role+".macaroon")
 		}
-		offer, err := o.Offer(ctx)
+		offer, err := o.offer(ctx)
 		if err != nil {
 			return err
 		}

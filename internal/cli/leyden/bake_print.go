@@ -35,9 +35,10 @@ func (app *App) printBaked(made bakery.Record, overwrote uint64) error {
 		return nil
 	}
 	app.describeMacaroon(view)
-	fmt.Fprintf(app.Out, "revoke:    leyden bake revoke %s\n", made.File)
+	fmt.Fprintf(app.Out, "revoke:    %s\n", bakery.RevokeCommand(made.Where, made.File))
 	if overwrote != 0 {
-		fmt.Fprintf(app.Out, "still good: the macaroon that was there; to end it: leyden bake revoke --force --root-key-id %d\n", overwrote)
+		fmt.Fprintf(app.Out, "still good: the macaroon that was there; to end it: %s\n",
+			bakery.RevokeCommand(made.Where, fmt.Sprintf("--force --root-key-id %d", overwrote)))
 	}
 	return nil
 }
@@ -149,7 +150,7 @@ func bakePermissionsCmd(app *App, t *bakeTarget) *cobra.Command {
 		Args: voice.Args(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return app.atOven(cmd, t, func(ctx context.Context, o *oven) error {
-				offer, err := o.Offer(ctx)
+				offer, err := o.offer(ctx)
 				if err != nil {
 					return err
 				}

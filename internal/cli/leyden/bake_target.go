@@ -3,6 +3,7 @@ package leyden
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/leydenln/leyden/internal/bakery"
 	"github.com/leydenln/leyden/internal/cli/voice"
 	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/front/macaroon"
 	"github.com/leydenln/leyden/internal/lightning"
 	"github.com/leydenln/leyden/internal/lnd"
 	"github.com/leydenln/leyden/internal/node"
@@ -44,11 +46,24 @@ func dashes(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 	return pflag.NormalizedName(strings.ReplaceAll(name, "_", "-"))
 }
 
-// oven is a bakery with where its macaroons go unless told otherwise; "": there
-// is no such place.
+// oven is a bakery with what its macaroons are for.
 type oven struct {
 	*bakery.Bakery
+
+	// dir is where they go unless told otherwise; "": there is no such place.
 	dir string
+
+	// passes says which methods the front before the node lets pass; nil: all.
+	passes func(method string) bool
+}
+
+// offer is what the node offers to whoever comes through the front.
+func (o *oven) offer(ctx context.Context) (bakery.Offer, error) {
+	offer, err := o.Offer(ctx)
+	if o.passes != nil {
+		maps.DeleteFunc(offer, func(method string, _ []macaroon.Permission) bool { return !o.passes(method) })
+	}
+	return offer, err
 }
 
 // atOven runs fn with a bakery at the target. Codes: not_running, and those of
@@ -78,7 +93,7 @@ func (app *App) atOven(cmd *cobra.Command, t *bakeTarget, fn func(context.Contex
 		return err
 	}
 	defer client.Close()
-	return fn(ctx, &oven{Bakery: bakery.New(client, "node", app.Home.Bakery()), dir: filepath.Dir(r.Macaroon)})
+	return fn(ctx, &oven{Bakery: bakery.New(client, bakery.AtNode, app.Home.Bakery()), dir: filepath.Dir(r.Macaroon)})
 }
 
 func (app *App) atRemoteOven(ctx context.Context, cmd *cobra.Command, t *bakeTarget, fn func(context.Context, *oven) error) error {
@@ -111,7 +126,7 @@ func (app *App) atSignersOven(ctx context.Context, fn func(context.Context, *ove
 		return err
 	}
 	defer conn.Close()
-	err = fn(ctx, &oven{Bakery: bakery.New(conn, "signer", app.Home.Bakery())})
+	err = fn(ctx, &oven{Bakery: bakery.New(conn, bakery.AtSigner, app.Home.Bakery()), passes: signer.Passes})
 	if st, ok := status.FromError(err); ok && err != nil && fault.Code(err) == fault.Internal {
 		return fault.New("signer_refused", "leyden signer status", "the signer: %s", st.Message())
 	}
