@@ -54,7 +54,7 @@ func checkKeys(_ context.Context, e *Env) (found []Finding) {
 	default:
 		found = append(found, e.graver(n.Network, apart, "the node holds its own keys: whoever takes this machine has them"))
 	}
-	if is && n.Mode != node.WatchOnly && has(e.Home.Signer()) || is && has(filepath.Join(e.Home.Signer(), "tls.cert")) {
+	if is && has(e.Home.Signer()) {
 		found = append(found, e.graver(n.Network, apart, "a signer and a node share %s: the keys are not apart from the agent", e.Home))
 	}
 	return found
@@ -70,10 +70,8 @@ func (e *Env) graver(network, fix, format string, args ...any) Finding {
 
 // leftovers finds secrets that a watch-only node must not have.
 func leftovers(e *Env) (found []Finding) {
-	for _, name := range []string{"seed.txt"} {
-		if path := filepath.Join(e.Home.Node(), name); has(path) {
-			found = append(found, fail("keep it off this machine, then: shred --remove "+path, "%s is still here, although the node is watch-only: it gives the keys away", path))
-		}
+	if path := filepath.Join(e.Home.Node(), "seed.txt"); has(path) {
+		found = append(found, fail("keep it off this machine, then: shred --remove "+path, "%s is still here, although the node is watch-only: it gives the keys away", path))
 	}
 	dir := filepath.Join(e.Home.Node(), "signer")
 	if _, err := bundle.Read(dir, nil); errors.Is(err, fs.ErrPermission) {
