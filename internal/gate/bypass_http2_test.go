@@ -250,3 +250,38 @@ func TestHTTP2ClientDoesNotRead(t *testing.T) {
 		t.Errorf("the connection does not live: %v", err)
 	}
 }
+
+// TestHTTP2ClientsLeaveAmidHints: the server may still write an interim answer
+// when the next one is put together. The race detector looks.
+func TestHTTP2ClientsLeaveAmidHints(t *testing.T) {
+	var hints strings.Builder
+	for i := range 60 {
+		fmt.Fprintf(&hints, "X-Hint-%d: %d\r\n", i, i)
+	}
+	interim := "HTTP/1.1 103 Early Hints\r\n" + hints.String() + "\r\n"
+	r := newRecorder(t, strings.Repeat(interim, 4)+"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+	g := openGate(t, t.TempDir(), newFakeNode(), fmt.Sprintf(freeService, r.addr()))
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for i := range 40 {
+				c := newH2Client(t, g)
+				for range i {
+					if _, err := c.headers(true, ":method", "GET", ":scheme", "http", ":authority", "x", ":path", "/"); err != nil {
+						break
+					}
+				}
+				_ = c.conn.Close()
+			}
+		})
+	}
+	all.Wait()
+	c := newH2Client(t, g)
+	stream, err := c.headers(true, ":method", "GET", ":scheme", "http", ":authority", "x", ":path", "/")
+	if err != nil || c.status(stream) != "103" {
+		t.Errorf("no hints: %v", err)
+	}
+	if got := c.status(stream); got != "103" {
+		t.Errorf("after the first hints: %s", got)
+	}
+}

@@ -101,6 +101,19 @@ func watchWrites(w http.ResponseWriter, silence time.Duration) *watchedWriter {
 // Unwrap is for http.ResponseController.
 func (w *watchedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
+// WriteHeader keeps the header of an interim answer from the next one's. Go's
+// server, once the client has reset the stream, goes on reading it while it is
+// changed, which may end the program (a map's concurrent use cannot be
+// recovered from). It reads a copy when a length is to be left out.
+func (w *watchedWriter) WriteHeader(status int) {
+	h := w.Header()
+	if _, known := h["Content-Length"]; !known && status < 200 {
+		h["Content-Length"] = nil
+		defer delete(h, "Content-Length")
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
 func (w *watchedWriter) Write(p []byte) (int, error) {
 	w.begin()
 	defer w.end()
