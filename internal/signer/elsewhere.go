@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/files"
+	"github.com/leydenln/leyden/internal/front/macaroon"
 	"github.com/leydenln/leyden/internal/lnd"
 )
 
@@ -30,9 +32,9 @@ type Elsewhere struct {
 
 // ExportElsewhere makes the bundle of a signer elsewhere. Where the macaroon may
 // bake others, the bundle gets a signer-only one with a root key of its own; else it
-// gets the macaroon itself, with the bounds added. Codes: bad_bounds,
-// bad_certificate, bad_macaroon, insecure_file, signer_unreachable,
-// permission_denied.
+// gets the macaroon itself, with the bounds added, provided that it may sign, list
+// accounts and do nothing else. Codes: bad_bounds, bad_certificate, bad_macaroon,
+// insecure_file, signer_unreachable, permission_denied, strong_macaroon.
 func ExportElsewhere(ctx context.Context, home config.Home, from Elsewhere, o ExportOptions) (*Exported, error) {
 	ctx, cancel := context.WithTimeout(ctx, exportTimeout)
 	defer cancel()
@@ -48,11 +50,11 @@ func ExportElsewhere(ctx context.Context, home config.Home, from Elsewhere, o Ex
 	if err != nil {
 		return nil, err
 	}
-	shown, macaroon, err := from.read()
+	shown, own, err := from.read()
 	if err != nil {
 		return nil, err
 	}
-	conn, err := from.dial(shown, macaroon)
+	conn, err := from.dial(shown, own)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +67,9 @@ func ExportElsewhere(ctx context.Context, home config.Home, from Elsewhere, o Ex
 	given, err := bakeSigning(ctx, conn, id, caveats)
 	if fault.Code(err) == "permission_denied" {
 		how, id = "as given", 0
-		given, err = restricted(macaroon, caveats)
+		if err = fitForNode(own); err == nil {
+			given, err = restricted(own, caveats)
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -85,25 +89,50 @@ func ExportElsewhere(ctx context.Context, home config.Home, from Elsewhere, o Ex
 	return exported, nil
 }
 
-func (e Elsewhere) read() (shown, macaroon []byte, err error) {
+// fitForNode refuses a macaroon that a node must not have, or has no use for.
+func fitForNode(raw []byte) error {
+	const hint = "leyden signer export, on the signer's machine"
+	m, err := macaroon.Parse(raw)
+	if err != nil {
+		return fault.New("bad_macaroon", "check the file", "%w", err)
+	}
+	permissions, err := m.Permissions()
+	if err != nil {
+		return fault.New("bad_macaroon", "check the file", "%w", err)
+	}
+	missing := slices.Clone(signing)
+	for _, p := range permissions {
+		if p.Entity != "uri" || p.Action != listAccounts && !slices.Contains(signing, p.Action) {
+			return fault.New("strong_macaroon", hint,
+				"the macaroon may do more than sign (%s %s), and this signer lets nobody bake another", p.Entity, p.Action)
+		}
+		missing = slices.DeleteFunc(missing, func(method string) bool { return method == p.Action })
+	}
+	if len(missing) > 0 {
+		return fault.New("permission_denied", hint, "the macaroon does not allow %s", strings.Join(missing, ", "))
+	}
+	return nil
+}
+
+func (e Elsewhere) read() (shown, own []byte, err error) {
 	if shown, err = os.ReadFile(e.CertPath); err != nil {
 		return nil, nil, fault.New("bad_certificate", "pass --tlscertpath FILE", "the signer's certificate: %w", err)
 	}
-	macaroon, err = files.ReadSecret(e.MacaroonPath)
+	own, err = files.ReadSecret(e.MacaroonPath)
 	if fault.Code(err) == fault.Internal {
 		err = fault.New("bad_macaroon", "pass --macaroonpath FILE", "the signer's macaroon: %w", err)
 	}
-	return shown, macaroon, err
+	return shown, own, err
 }
 
-func (e Elsewhere) dial(shown, macaroon []byte) (*grpc.ClientConn, error) {
+func (e Elsewhere) dial(shown, own []byte) (*grpc.ClientConn, error) {
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(shown) {
 		return nil, fault.New("bad_certificate", "pass --tlscertpath FILE", "%q is no certificate in PEM", e.CertPath)
 	}
 	conf := &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	conn, err := grpc.NewClient("passthrough:///"+lnd.WithPort(e.Addr, lnd.DefaultSignerPort),
-		grpc.WithTransportCredentials(credentials.NewTLS(conf)), lnd.WithMacaroon(macaroon), grpc.WithDisableServiceConfig())
+		grpc.WithTransportCredentials(credentials.NewTLS(conf)), lnd.WithMacaroon(own), grpc.WithDisableServiceConfig())
 	if err != nil {
 		return nil, fault.New("bad_address", "pass --rpcserver HOST:PORT", "the signer at %q: %w", e.Addr, err)
 	}

@@ -7,9 +7,9 @@ import (
 	"testing"
 
 	"github.com/lightningnetwork/lnd/lnrpc"
-	"github.com/lightningnetwork/lnd/lnrpc/walletrpc"
 	gomacaroon "gopkg.in/macaroon.v2"
 
+	"github.com/leydenln/leyden/internal/bakery"
 	"github.com/leydenln/leyden/internal/bundle"
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/signer"
@@ -126,6 +126,7 @@ func TestExportElsewhere(t *testing.T) {
 		"fail/not one":       {from("--macaroonpath", m.write(filepath.Join(t.TempDir(), "m"), "x", 0o600)), "permission_denied"},
 		"fail/certificate":   {[]string{"export", "--rpcserver", m.rpc, "--tlscertpath", macaroon, "--macaroonpath", macaroon}, "bad_certificate"},
 		"fail/nobody there":  {[]string{"export", "--rpcserver", freePort(t), "--tlscertpath", cert, "--macaroonpath", macaroon}, "signer_unreachable"},
+		"fail/much power":    {from("--macaroonpath", m.path("data", "chain", "bitcoin", "regtest", "admin.macaroon")), "strong_macaroon"},
 		"fail/rotate it too": {from("--macaroonpath", macaroon, "--rotate"), "not_available"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -144,12 +145,15 @@ func (m *machine) listing(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if _, err := walletrpc.NewWalletKitClient(conn).ListAccounts(t.Context(), &walletrpc.ListAccountsRequest{}); err != nil {
+	role, err := bakery.RoleNamed("signer-only")
+	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := lnrpc.NewLightningClient(conn).BakeMacaroon(t.Context(), &lnrpc.BakeMacaroonRequest{Permissions: []*lnrpc.MacaroonPermission{
-		{Entity: "uri", Action: "/walletrpc.WalletKit/ListAccounts"}, {Entity: "uri", Action: "/signrpc.Signer/SignMessage"},
-	}})
+	request := &lnrpc.BakeMacaroonRequest{}
+	for _, method := range append(role.Needs, "/walletrpc.WalletKit/ListAccounts") {
+		request.Permissions = append(request.Permissions, &lnrpc.MacaroonPermission{Entity: "uri", Action: method})
+	}
+	r, err := lnrpc.NewLightningClient(conn).BakeMacaroon(t.Context(), request)
 	if err != nil {
 		t.Fatal(err)
 	}
