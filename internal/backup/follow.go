@@ -41,7 +41,8 @@ const (
 type Following struct {
 	PID int `json:"pid"`
 
-	// Checked is when the copies were last known to be up to date.
+	// Checked is when the copies were last known to be up to date, in this run of
+	// the node.
 	Checked time.Time `json:"checked"`
 
 	// Code and Error say why they are not.

@@ -135,8 +135,9 @@ func verified(ctx context.Context, ln lnrpc.LightningClient, multi []byte) ([]st
 	if err != nil {
 		return nil, refused("open the backup", err)
 	}
-	slices.Sort(r.ChanPoints)
-	return r.ChanPoints, nil
+	channels := append([]string{}, r.ChanPoints...) // never nil, for JSON
+	slices.Sort(channels)
+	return channels, nil
 }
 
 // closedChannels are those that lnd knows to be closed, or to be closing on the

@@ -2,8 +2,6 @@ package backup
 
 import (
 	"encoding/json"
-	"errors"
-	"io/fs"
 	"os"
 	"time"
 
@@ -39,31 +37,29 @@ type Status struct {
 }
 
 // StatusOf tells how the home's backup is. pid is that of the running node, or 0.
-// Code: no_backup_folder, unless a backup is being restored.
+// Code: no_backup_folder, unless a backup is being, or was, restored.
 func StatusOf(h config.Home, pid int) (Status, error) {
 	var s Status
 	if _, err := os.Stat(pendingFile(h)); err == nil {
 		s.Restoring = true
 	}
+	following := followingOf(h, pid)
+	s.Restored, s.Code, s.Error = following.Restored, following.Code, following.Error
 	to, err := To(h)
-	if err != nil && !s.Restoring {
+	if err != nil {
+		if s.Restoring || s.Restored > 0 {
+			err = nil
+		}
 		return s, err
 	}
-	var wrong error
-	if s.To = string(to); s.To != "" {
-		wrong = s.read(to)
+	s.To, s.Following = string(to), following.PID != 0
+	if !following.Checked.IsZero() {
+		s.Checked = &following.Checked
 	}
-	if following, ok := followingOf(h, pid); ok {
-		s.Following, s.Restored = true, following.Restored
-		if !following.Checked.IsZero() {
-			s.Checked = &following.Checked
-		}
-		s.Code, s.Error = following.Code, following.Error
+	if err := s.read(to); err != nil && s.Error == "" {
+		s.Code, s.Error = fault.Code(err), err.Error()
 	}
-	if wrong != nil && s.Error == "" {
-		s.Code, s.Error = fault.Code(wrong), wrong.Error()
-	}
-	s.OK = s.To != "" && s.Error == ""
+	s.OK = s.Error == ""
 	return s, nil
 }
 
@@ -80,14 +76,12 @@ func (s *Status) read(to Folder) error {
 	return nil
 }
 
-// followingOf returns what the follower of the running node has written down.
-func followingOf(h config.Home, pid int) (f Following, ok bool) {
+// followingOf returns what the follower of the running node has written down, if
+// anything.
+func followingOf(h config.Home, pid int) (f Following) {
 	data, err := os.ReadFile(recordFile(h))
-	if errors.Is(err, fs.ErrNotExist) || pid == 0 {
-		return f, false
+	if err != nil || json.Unmarshal(data, &f) != nil || f.PID != pid {
+		return Following{}
 	}
-	if err == nil {
-		err = json.Unmarshal(data, &f)
-	}
-	return f, err == nil && f.PID == pid
+	return f
 }

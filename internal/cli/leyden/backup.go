@@ -112,12 +112,12 @@ func (app *App) printBackup(s backup.Status) {
 		fmt.Fprintf(app.Out, "accounts: copied %s\n", s.Ledger.Local().Format(time.DateTime))
 	}
 	switch {
-	case !s.Following:
-		fmt.Fprintln(app.Out, "followed: no, the node does not run")
-	case s.Checked != nil:
+	case s.To == "":
+		fmt.Fprintln(app.Out, "copies:   none: leyden node backup follow --to DIR")
+	case s.Following && s.Checked != nil:
 		fmt.Fprintf(app.Out, "followed: yes, up to date at %s\n", s.Checked.Local().Format(time.DateTime))
 	default:
-		fmt.Fprintln(app.Out, "followed: not yet")
+		fmt.Fprintln(app.Out, "followed: no, lnd is not active")
 	}
 	if s.Restoring {
 		fmt.Fprintln(app.Out, "restore:  waits until lnd is active")
