@@ -2,52 +2,70 @@ package doctor
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/leydenln/leyden/internal/backup"
+	"github.com/leydenln/leyden/internal/fault"
 )
 
-// backupName is lnd's, in the folder of the network.
-const backupName = "channel.backup"
+const (
+	// backupLate is how long ago a running node may last have seen that its copy is
+	// of all channels; it looks twice a minute.
+	backupLate = 10 * time.Minute
 
-// checkBackup looks whether the static channel backup, without which channels are
-// lost with the disk, is somewhere else as well, and is the present one.
+	// backupOld is how old the copy of a node that does not run may be.
+	backupOld = 30 * 24 * time.Hour
+)
+
+// checkBackup looks whether the channel backup, without which channels are lost
+// with the disk, is kept somewhere else, and is the present one.
 func checkBackup(_ context.Context, e *Env) []Finding {
 	n, is, err := e.node()
 	if err != nil || !is {
 		return nil
 	}
-	own := filepath.Join(e.Home.Node(), "data", "chain", "bitcoin", n.Network, backupName)
-	made, err := os.Stat(own)
+	r, _ := e.record(aNode)
+	s, err := backup.StatusOf(e.Home, r.PID)
+	if fault.Code(err) == backup.CodeNoFolder {
+		return []Finding{e.graver(n.Network, "leyden node backup follow --to DIR", "the node keeps no second copy of its channel backup: with this disk, its channels are lost")}
+	}
+	if err != nil {
+		return []Finding{unseen(e.asOperator(), "cannot read where the channel backup is kept: %v", err)}
+	}
+	found := e.judgeBackup(s, r.PID != 0)
+	if onDiskOf(s.To, e.Home.Node()) {
+		found = append(found, e.graver(n.Network, "leyden node backup follow --to DIR, on another disk or machine", "the backup in %s is on the same disk as the node", s.To))
+	}
+	return found
+}
+
+func (e *Env) judgeBackup(s backup.Status, runs bool) []Finding {
+	const look, prove = "leyden node backup status", "leyden node backup verify"
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil // no wallet yet, or one that has never run
-	case err != nil:
-		return []Finding{unseen(e.asOperator(), "cannot look at the channel backup: %v", reason(err))}
-	case e.Backup == "":
-		return []Finding{e.graver(n.Network, "copy it to another machine after each change, then: leyden doctor --backup COPY",
-			"the channel backup %s is on this disk; where it is besides was not said", own)}
+	case s.Restoring:
+		return []Finding{warn("leyden node start --detach", "a backup is being restored: lnd has yet to take it over")}
+	case s.Error != "":
+		return []Finding{fail(look, "the backup in %s is not well: %s", s.To, s.Error)}
+	case s.Time == nil:
+		return []Finding{fail(look, "there is no backup in %s yet", s.To)}
+	case runs && (s.Checked == nil || e.Now.Sub(*s.Checked) > backupLate):
+		return []Finding{warn(look, "the running node has not seen to the backup in %s for a while", s.To)}
+	case !runs && e.Now.Sub(*s.Time) > backupOld:
+		return []Finding{warn("leyden node start --detach", "the backup in %s is of %s", s.To, s.Time.UTC().Format(time.DateOnly))}
+	case s.Ledger == nil && has(filepath.Join(e.Home.Guard(), "guard.db")):
+		return []Finding{warn(look, "the backup in %s has no copy of the accounts", s.To)}
 	}
-	kept := e.Backup
-	if info, err := os.Stat(kept); err == nil && info.IsDir() {
-		kept = filepath.Join(kept, backupName)
+	return []Finding{
+		ok("the backup in %s is whole, of %d channels, of %s", s.To, s.Channels, s.Time.UTC().Format(time.DateTime)),
+		info(prove, "whether that backup can be restored, only a trial proves"),
 	}
-	copied, err := os.Stat(kept)
-	copyIt := "cp " + own + " " + kept
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return []Finding{fail(copyIt, "there is no copy of the channel backup in %s", kept)}
-	case err != nil:
-		return []Finding{unseen("", "cannot look at %s: %v", kept, reason(err))}
-	case os.SameFile(made, copied):
-		return []Finding{fail("pass another place with --backup", "%s is the channel backup itself, and no copy", kept)}
-	case differ(own, kept):
-		return []Finding{fail(copyIt, "the copy %s is not the present channel backup: it is %s older, and channels that were opened since are not in it",
-			kept, made.ModTime().Sub(copied.ModTime()).Round(time.Minute))}
-	case sameDisk(made, copied):
-		return []Finding{warn("keep a copy on another machine as well", "the copy %s is on the same disk as the node", kept)}
-	}
-	return []Finding{ok("the copy %s is the present channel backup", kept)}
+}
+
+// onDiskOf says whether both are there, on one file system.
+func onDiskOf(a, b string) bool {
+	one, errOne := os.Stat(a)
+	other, errOther := os.Stat(b)
+	return errOne == nil && errOther == nil && sameDisk(one, other)
 }

@@ -35,10 +35,6 @@ type Env struct {
 	// Scratch are folders in which macaroons are looked for that were left behind.
 	Scratch []string
 
-	// Backup is where a copy of the channel backup is kept, a file or a folder;
-	// empty: not said.
-	Backup string
-
 	// HotBalance is the most that the node should hold, in sat.
 	HotBalance int64
 

@@ -56,6 +56,9 @@ func checkGate(_ context.Context, e *Env) (found []Finding) {
 	if len(found) == 0 {
 		found = append(found, ok("the gate's configuration charges for every service, and bounds requests"))
 	}
+	if !conf.Prometheus.Enabled {
+		found = append(found, info("set prometheus.enabled; "+edit, "nobody can watch the gate: it serves no figures"))
+	}
 	return found
 }
 
@@ -66,6 +69,9 @@ func services(conf *gate.Config, edit string) (found []Finding) {
 		}
 		if len(conf.RateLimits)+len(s.RateLimits) == 0 {
 			found = append(found, warn("set ratelimits; "+edit, "service %s has no rate limit: one token buys any number of requests at once", s.Name))
+		}
+		if s.Timeout == 0 {
+			found = append(found, info("set timeout; "+edit, "tokens of service %s never expire", s.Name))
 		}
 		if s.PassCredential {
 			found = append(found, info("remove passcredential: true; "+edit, "the backend of service %s sees the buyers' credentials, which it could use itself", s.Name))

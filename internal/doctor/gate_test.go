@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/leydenln/leyden/internal/fetch"
 )
@@ -16,9 +14,11 @@ import (
 func (b *bench) gate(lines string) {
 	b.Helper()
 	if lines == "" {
-		lines = fmt.Sprintf("authenticator:\n  network: regtest\n  tlspath: %[1]s/tls.cert\n  macdir: %[1]s/macaroons\n", b.dir)
+		lines = b.paid()
 	}
 	b.write(".leyden/gate/gate.yaml", lines+`
+prometheus:
+  enabled: true
 ratelimits:
   - requests: 10
     per: 1s
@@ -38,7 +38,7 @@ func TestGate(t *testing.T) {
 	with := func(lines string) func(*bench) { return func(b *bench) { b.gate(b.paid() + lines) } }
 	bare := func(service string) func(*bench) {
 		return func(b *bench) {
-			b.write(".leyden/gate/gate.yaml", b.paid()+"services:\n  - name: data\n    timeout: 3600\n"+service, 0o600)
+			b.write(".leyden/gate/gate.yaml", b.paid()+"prometheus:\n  enabled: true\nservices:\n  - name: data\n    timeout: 3600\n"+service, 0o600)
 		}
 	}
 	checked{
@@ -53,7 +53,10 @@ func TestGate(t *testing.T) {
 		"fail/no rate limit":        {bare("    address: 127.0.0.1:8080\n"), []want{{Warn, "no rate limit"}}},
 		"fail/plain to the backend": {bare("    address: 192.0.2.9:8080\n    ratelimits: [{requests: 1, per: 1s}]\n"), []want{{Warn, "plain HTTP with the backend"}}},
 		"fail/credential passed on": {bare("    address: 127.0.0.1:8080\n    passcredential: true\n    ratelimits: [{requests: 1, per: 1s}]\n"), []want{{Info, "sees the buyers' credentials"}}},
-		"fail/unknown key":          {with("nonsense: 1\n"), []want{{Fail, "nonsense"}}},
+		"fail/no figures": {func(b *bench) {
+			b.write(".leyden/gate/gate.yaml", "authenticator:\n  disable: true\nservices:\n  - name: data\n    address: 127.0.0.1:8080\n    ratelimits: [{requests: 1, per: 1s}]\n", 0o600)
+		}, []want{{Warn, "asks nobody"}, {Info, "never expire"}, {Info, "serves no figures"}}},
+		"fail/unknown key": {with("nonsense: 1\n"), []want{{Fail, "nonsense"}}},
 	}.run(t, checkGate)
 }
 
@@ -161,34 +164,4 @@ func TestLngetLimits(t *testing.T) {
 			b.Environ = []string{"LNGET_MAX_COST_SATS=5"}
 		}, []want{{Fail, "LNGET_MAX_COST_SATS"}, {OK, ""}}},
 	}.run(t, checkLngetLimits)
-}
-
-func TestBackup(t *testing.T) {
-	const own = ".leyden/node/data/chain/bitcoin/mainnet/channel.backup"
-	node := func(b *bench) {
-		b.write(".leyden/node/leyden-node.yaml", "mode: standalone\nnetwork: mainnet\n", 0o600)
-		b.write(own, "new", 0o600)
-	}
-	checked{
-		"ok/no node": {func(*bench) {}, nil},
-		"ok/never ran": {func(b *bench) {
-			b.write(".leyden/node/leyden-node.yaml", "mode: standalone\nnetwork: mainnet\n", 0o600)
-		}, nil},
-		"fail/not said": {node, []want{{Warn, "was not said"}}},
-		"fail/no copy":  {func(b *bench) { node(b); b.Backup = filepath.Join(b.dir, "copy") }, []want{{Fail, "no copy"}}},
-		"fail/itself":   {func(b *bench) { node(b); b.Backup = filepath.Join(b.dir, own) }, []want{{Fail, "no copy"}}},
-		"fail/old": {func(b *bench) {
-			node(b)
-			b.Backup = b.write("copy/channel.backup", "old", 0o600)
-			at := time.Now().Add(-time.Hour)
-			if err := os.Chtimes(b.Backup, at, at); err != nil {
-				b.Fatal(err)
-			}
-		}, []want{{Fail, "1h0m0s older"}}},
-		"fail/same disk": {func(b *bench) {
-			node(b)
-			b.write("copy/channel.backup", "new", 0o600)
-			b.Backup = filepath.Join(b.dir, "copy")
-		}, []want{{Warn, "same disk"}}},
-	}.run(t, checkBackup)
 }

@@ -13,10 +13,10 @@ import (
 
 // doctorFlags are those of leyden doctor.
 type doctorFlags struct {
-	agent, lnget, backup string
-	hot                  int64
-	strict, all, list    bool
-	skip                 []string
+	agent, lnget      string
+	hot               int64
+	strict, all, list bool
+	skip              []string
 }
 
 func newDoctorCmd(app *App) *cobra.Command {
@@ -53,7 +53,6 @@ is a failure; with --strict also for warnings, and for what could not be looked 
 	flags := cmd.Flags()
 	flags.StringVar(&f.agent, "agent-user", "", "the user that the agent runs as: what it can read and reach is looked at")
 	flags.StringVar(&f.lnget, "lnget", "", "lnget's folder (default: ~/.lnget, of the agent's user if that is given)")
-	flags.StringVar(&f.backup, "backup", "", "file or folder with a copy of the channel backup")
 	flags.Int64Var(&f.hot, "max-balance", doctor.DefaultHotBalance, "the most that the node should hold, in sat")
 	flags.BoolVar(&f.strict, "strict", false, "exit status 1 also for warnings, and for what could not be looked at")
 	flags.BoolVar(&f.all, "all", false, "print what is well, too")
@@ -80,7 +79,7 @@ func (f *doctorFlags) env(app *App, cmd *cobra.Command) (*doctor.Env, error) {
 	if err != nil {
 		return nil, err
 	}
-	env.Backup, env.HotBalance = f.backup, f.hot
+	env.HotBalance = f.hot
 	if f.lnget != "" {
 		env.Lnget = f.lnget
 	}
