@@ -36,6 +36,9 @@ const (
 	dailyLimit = 350
 )
 
+// buyerIndex is the place of the buyer's node in the network.
+const buyerIndex = 1
+
 // Paths of the seller's service.
 const (
 	cheapPath  = "/weather"
@@ -177,7 +180,7 @@ func (d *Demo) home() config.Home { return config.Home(d.Dir) }
 // The buyer's and the seller's node each have a channel with the one between
 // them, which takes a fee for what it forwards.
 func (d *Demo) middleNode() *devnet.Node { return d.network.Nodes[0] }
-func (d *Demo) buyerNode() *devnet.Node  { return d.network.Nodes[1] }
+func (d *Demo) buyerNode() *devnet.Node  { return d.network.Nodes[buyerIndex] }
 func (d *Demo) sellerNode() *devnet.Node { return d.network.Nodes[2] }
 
 // serveBackend is the seller's service: it knows nothing of payments.

@@ -54,17 +54,17 @@ func broken(format string, args ...any) error {
 
 func (d *Demo) networkUp(ctx context.Context) (_ outcome, err error) {
 	d.network, err = devnet.Start(ctx, devnet.Options{
-		Home: d.home(), Nodes: 3, Leyden: d.opts.Leyden, Btcd: d.opts.Btcd, Progress: d.opts.OnProgress,
+		Home: d.home(), Nodes: 3, Signer: devnet.NodeName(buyerIndex), Leyden: d.opts.Leyden, Btcd: d.opts.Btcd, Progress: d.opts.OnProgress,
 	})
 	if err != nil {
 		return outcome{}, err
 	}
 	return outcome{
 		detail: map[string]any{
-			"buyer": d.buyerNode().Name, "buyer_pubkey": d.buyerNode().Pubkey,
+			"buyer": d.buyerNode().Name, "buyer_pubkey": d.buyerNode().Pubkey, "buyer_signer": d.buyerNode().Signer.RPC,
 			"seller": d.sellerNode().Name, "seller_pubkey": d.sellerNode().Pubkey,
 		},
-		words: fmt.Sprintf("%s buys, %s sells, %s forwards between them", d.buyerNode().Name, d.sellerNode().Name, d.middleNode().Name),
+		words: fmt.Sprintf("%s buys, its keys on a signer of its own, %s sells, %s forwards between them", d.buyerNode().Name, d.sellerNode().Name, d.middleNode().Name),
 	}, nil
 }
 

@@ -55,8 +55,8 @@ func Down(ctx context.Context, h config.Home, clean bool) error {
 	if err != nil && !clean {
 		return err
 	}
-	for _, node := range s.Nodes {
-		err := daemon.Stop(ctx, nodePidFile(NodeHome(h, node.Name)))
+	for _, pid := range s.pidFiles() {
+		err := daemon.Stop(ctx, pid)
 		if err != nil && fault.Code(err) != "not_running" {
 			return err
 		}
@@ -72,6 +72,18 @@ func Down(ctx context.Context, h config.Home, clean bool) error {
 		return notRunning(h)
 	}
 	return nil
+}
+
+// pidFiles are those of the nodes, each before its signer's.
+func (s state) pidFiles() []string {
+	var paths []string
+	for _, node := range s.Nodes {
+		paths = append(paths, nodePidFile(NodeHome(config.Home(s.Home), node.Name)))
+		if node.Signer != nil {
+			paths = append(paths, signerPidFile(config.Home(node.Signer.Home)))
+		}
+	}
+	return paths
 }
 
 // Running says whether a process runs a network in the home.

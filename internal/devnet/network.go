@@ -46,6 +46,10 @@ type Options struct {
 	// Backend is one of Backends; empty means the one used last, else btcd.
 	Backend string
 
+	// Signer is the name of a node that is made watch-only, with a signer of
+	// its own; empty for none.
+	Signer string
+
 	// Leyden and Btcd are the programs to run. Empty: our own binary, and
 	// what chain.FindBtcd finds beside it.
 	Leyden, Btcd string
@@ -70,7 +74,7 @@ type Network struct {
 // Start starts the network in the home, making what is missing, and returns
 // when every channel is active. What had been started is stopped again when
 // it fails. Codes: already_running, btcd_missing, bad_nodes, unknown_backend,
-// node_failed, and those of package chain.
+// bad_signer, node_failed, and those of package chain.
 func Start(ctx context.Context, o Options) (_ *Network, err error) {
 	o, s, err := prepare(o)
 	if err != nil {
@@ -92,7 +96,7 @@ func Start(ctx context.Context, o Options) (_ *Network, err error) {
 		return nil, err
 	}
 	for _, info := range n.state.Nodes {
-		n.Nodes = append(n.Nodes, &Node{NodeInfo: info, leyden: o.Leyden, home: NodeHome(o.Home, info.Name)})
+		n.Nodes = append(n.Nodes, newNode(o.Leyden, o.Home, info))
 	}
 	if err := n.startAll(ctx); err != nil {
 		return nil, err
@@ -148,9 +152,16 @@ func (n *Network) startChain(ctx context.Context) (err error) {
 	return err
 }
 
+// createWallet makes what a node's keys need; its signer runs from then on.
 func (n *Network) createWallet(ctx context.Context, node *Node) error {
-	if node.hasWallet() {
-		return nil
+	if node.Signer != nil {
+		err := n.timed(node.Name+"'s signer made", func() error { return node.Signer.create(ctx) })
+		if err != nil {
+			return err
+		}
+		if err := node.Signer.Start(ctx); err != nil {
+			return err
+		}
 	}
 	return n.timed(node.Name+" wallet made", func() error { return node.create(ctx) })
 }
@@ -192,7 +203,13 @@ func (n *Network) Stop(ctx context.Context) error {
 	n.stop.Do(func() {
 		var g errgroup.Group
 		for _, node := range n.Nodes {
-			g.Go(func() error { return node.Stop(ctx) })
+			g.Go(func() error {
+				err := node.Stop(ctx)
+				if node.Signer != nil {
+					err = errors.Join(err, node.Signer.Stop(ctx))
+				}
+				return err
+			})
 		}
 		err = g.Wait()
 		if n.chain != nil {
@@ -263,6 +280,9 @@ func (s state) reservePorts() (state, error) {
 	addrs := []*string{&s.Btcd.RPC, &s.Btcd.P2P}
 	for i := range s.Nodes {
 		addrs = append(addrs, &s.Nodes[i].RPC, &s.Nodes[i].REST, &s.Nodes[i].P2P, &s.Nodes[i].API)
+		if signer := s.Nodes[i].Signer; signer != nil {
+			addrs = append(addrs, &signer.RPC)
+		}
 	}
 	for _, addr := range addrs {
 		kept, err := port.Keep(*addr)

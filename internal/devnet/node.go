@@ -3,11 +3,8 @@ package devnet
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -19,7 +16,6 @@ import (
 	"github.com/leydenln/leyden/internal/daemon"
 	"github.com/leydenln/leyden/internal/devnet/chain"
 	"github.com/leydenln/leyden/internal/devnet/owned"
-	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/files"
 )
 
@@ -35,16 +31,23 @@ const (
 // Node is a node of a network: a `leyden node start` of ours.
 type Node struct {
 	NodeInfo
-	leyden string
-	home   config.Home
+	program
+
+	// Signer holds the node's keys; nil when the node does.
+	Signer *Signer
 
 	mu      sync.Mutex // guards what follows
 	process *owned.Process
 	conn    *grpc.ClientConn
 }
 
-// Home is the node's own Leyden home, for --home.
-func (n *Node) Home() config.Home { return n.home }
+func newNode(leyden string, h config.Home, info NodeInfo) *Node {
+	n := &Node{NodeInfo: info, program: program{name: info.Name, leyden: leyden, home: NodeHome(h, info.Name)}}
+	if info.Signer != nil {
+		n.Signer = newSigner(leyden, info.Name, *info.Signer)
+	}
+	return n
+}
 
 // Conn is a connection to the node's front with the admin macaroon, valid
 // after the first Start; it reconnects when the node comes back.
@@ -79,9 +82,13 @@ func (n *Node) Start(ctx context.Context) error {
 		return !running, nil
 	})
 	if err != nil {
-		return n.failed("is already running", err)
+		return n.failed("end its earlier run", err)
 	}
-	p, err := n.run("node", "start")
+	args := []string{"node", "start"}
+	if n.Signer != nil {
+		args = append(args, "--signer-host", n.Signer.RPC)
+	}
+	p, err := n.run(args...)
 	if err != nil {
 		return err
 	}
@@ -108,26 +115,21 @@ func (n *Node) Stop(ctx context.Context) error {
 // Kill ends the node's process with SIGKILL; lnd ends in order after it.
 func (n *Node) Kill() error { return n.owned().Kill() }
 
-func (n *Node) hasWallet() bool {
-	_, err := os.Stat(filepath.Join(filepath.Dir(n.AdminMacaroon), "wallet.db"))
-	return err == nil
-}
-
-// create makes the wallet. The chain is not needed for that.
+// create makes the wallet. The chain is not needed for that. One that exists
+// is left as it is.
 func (n *Node) create(ctx context.Context) error {
-	p, err := n.run("node", "create", "--mode", "standalone", "--network", chain.Params.Name)
+	if n.hasWallet() {
+		return nil
+	}
+	args := []string{"node", "create", "--network", chain.Params.Name, "--mode"}
+	if n.Signer == nil {
+		return n.once(ctx, append(args, "standalone")...)
+	}
+	err := n.once(ctx, "node", "import", "--network", chain.Params.Name, "--bundle", n.Signer.bundle())
 	if err != nil {
 		return err
 	}
-	select {
-	case <-p.Done():
-	case <-ctx.Done():
-		return errors.Join(ctx.Err(), p.Kill())
-	}
-	if !n.hasWallet() {
-		return n.failed("create its wallet", p.Exit())
-	}
-	return nil
+	return n.once(ctx, append(args, "watchonly")...)
 }
 
 // Bake writes a macaroon (mode 0600) that allows the given gRPC methods.
@@ -145,25 +147,6 @@ func (n *Node) Bake(ctx context.Context, path string, methods []string) error {
 		return n.failed("bake a macaroon", err)
 	}
 	return files.Write(path, raw, 0o600)
-}
-
-// run starts our binary on the node's home.
-func (n *Node) run(args ...string) (*owned.Process, error) {
-	if err := files.MkdirPrivate(string(n.home)); err != nil {
-		return nil, err
-	}
-	return owned.Start(owned.Command{
-		Path: n.leyden, Args: append([]string{"--home", string(n.home)}, args...), Env: Environ(),
-		LogFile: filepath.Join(string(n.home), "node.log"),
-	})
-}
-
-// Environ is the environment for our programs on a devnet: ours, without what
-// they would take as their own settings.
-func Environ() []string {
-	return slices.DeleteFunc(os.Environ(), func(v string) bool {
-		return strings.HasPrefix(v, "LEYDEN_") || strings.HasPrefix(v, "LNGET_")
-	})
 }
 
 // writeConf writes lnd.conf (mode 0600), which also has btcd's password.
@@ -237,11 +220,6 @@ func (n *Node) awaitHeight(ctx context.Context, height int) error {
 		return n.failed(fmt.Sprintf("reach height %d", height), err)
 	}
 	return nil
-}
-
-func (n *Node) failed(what string, err error) error {
-	return fault.New("node_failed", "see "+filepath.Join(string(n.home), "node.log"),
-		"node %s did not %s: %w", n.Name, what, err)
 }
 
 // Poll asks every 25 ms until the answer is yes, an error, or ctx ends.

@@ -46,9 +46,18 @@ type NodeInfo struct {
 	API              string `json:"api"`
 	OperatorMacaroon string `json:"operator_macaroon"`
 
+	// Signer is where the node's keys are; nil when it holds them itself.
+	Signer *SignerInfo `json:"signer,omitempty"`
+
 	// ChannelBalanceSat is what the node owns in open channels, in sat; nil
 	// when it could not be asked.
 	ChannelBalanceSat *int64 `json:"channel_balance_sat"`
+}
+
+// SignerInfo describes the signer of a node, a `leyden signer start` of ours.
+type SignerInfo struct {
+	Home string `json:"home"` // for --home
+	RPC  string `json:"rpc"`
 }
 
 // state is network.json in the network's folder: mode 0600, since it holds
@@ -91,7 +100,7 @@ func (s state) save() error {
 }
 
 // adapt applies the options to what is there. Codes: bad_nodes,
-// unknown_backend.
+// unknown_backend, bad_signer.
 func (s *state) adapt(o Options) error {
 	switch {
 	case o.Backend != "":
@@ -114,12 +123,36 @@ func (s *state) adapt(o Options) error {
 			"the network has %d nodes already; it cannot shrink to %d", len(s.Nodes), want)
 	}
 	for i := len(s.Nodes); i < want; i++ {
-		s.Nodes = append(s.Nodes, newNodeInfo(o.Home, nodeName(i)))
+		s.Nodes = append(s.Nodes, newNodeInfo(o.Home, NodeName(i)))
+	}
+	return s.adaptSigner(o)
+}
+
+// adaptSigner gives a new node its signer.
+func (s *state) adaptSigner(o Options) error {
+	if o.Signer == "" {
+		return nil
+	}
+	i := slices.IndexFunc(s.Nodes, func(n NodeInfo) bool { return n.Name == o.Signer })
+	switch {
+	case i < 0:
+		return fault.New("bad_signer", "name one of its nodes", "the network has no node %q", o.Signer)
+	case s.Nodes[i].Signer == nil && s.Nodes[i].hasWallet():
+		return fault.New("bad_signer", "leyden devnet down --clean, to start over", "%s holds its own keys already", o.Signer)
+	case s.Nodes[i].Signer == nil:
+		s.Nodes[i].Signer = &SignerInfo{Home: string(NodeHome(o.Home, o.Signer+"-signer"))}
 	}
 	return nil
 }
 
-func nodeName(i int) string {
+// hasWallet says whether the node has been created.
+func (n NodeInfo) hasWallet() bool {
+	_, err := os.Stat(filepath.Join(filepath.Dir(n.AdminMacaroon), "wallet.db"))
+	return err == nil
+}
+
+// NodeName is the name of the i-th node of a network, from 0 on.
+func NodeName(i int) string {
 	names := []string{"alice", "bob", "carol", "dave", "erin", "frank"}
 	if i < len(names) {
 		return names[i]

@@ -11,7 +11,6 @@ import (
 	"github.com/leydenln/leyden/internal/cli/voice"
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/devnet"
-	"github.com/leydenln/leyden/internal/fault"
 )
 
 // Time that a network may take to come up and to end.
@@ -26,6 +25,7 @@ func newDevnetCmd(app *App) *cobra.Command {
 		Use:   "devnet",
 		Short: "A private Lightning network on regtest to play with",
 		Example: `  leyden devnet up                      two nodes, funded, with a channel
+  leyden devnet up --signer             the first one watch-only, its keys on a signer
   leyden devnet mine 6
   leyden devnet status
   leyden devnet down --clean`,
@@ -114,13 +114,14 @@ func (app *App) printDevnet(info devnet.Info) {
 		}
 		fmt.Fprintf(app.Out, "%-7s %-22s %-22s %-22s %12s  %s\n", n.Name, n.RPC, n.REST, n.P2P, balance, n.Pubkey)
 	}
+	for _, n := range info.Nodes {
+		if n.Signer != nil {
+			fmt.Fprintf(app.Out, "signer  %-22s of %s\n", n.Signer.RPC, n.Name)
+		}
+	}
 	fmt.Fprintf(app.Out, "btcd    %-22s peers %s\n", info.Btcd.RPC, info.Btcd.P2P)
 	if len(info.Nodes) > 0 {
 		home := devnet.NodeHome(config.Home(info.Home), info.Nodes[0].Name)
 		fmt.Fprintf(app.Out, "\ntry: leyden --home %s lncli channelbalance\n", home)
 	}
-}
-
-func noSigner() error {
-	return fault.New("not_available", "leyden devnet up", "--signer: devnet nodes hold their own keys; remote signers come with leyden signer")
 }

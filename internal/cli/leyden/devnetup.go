@@ -23,20 +23,26 @@ import (
 type devnetFlags struct {
 	nodes   int
 	backend string
+	signer  bool
 }
 
 func (d *devnetFlags) register(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&d.nodes, "nodes", 0, "number of nodes (default: as many as there are, or 2)")
 	cmd.Flags().StringVar(&d.backend, "backend", "", "btcd or neutrino (default: the one used last, or btcd)")
+	cmd.Flags().BoolVar(&d.signer, "signer", false, "the first node of a new network is watch-only, its keys on a signer")
 }
 
 func (d *devnetFlags) options(home config.Home) devnet.Options {
-	return devnet.Options{Home: home, Nodes: d.nodes, Backend: d.backend}
+	o := devnet.Options{Home: home, Nodes: d.nodes, Backend: d.backend}
+	if d.signer {
+		o.Signer = devnet.NodeName(0)
+	}
+	return o
 }
 
 func devnetUpCmd(app *App) *cobra.Command {
 	var d devnetFlags
-	var signer, verbose bool
+	var verbose bool
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Start the network in the background and wait for its channels",
@@ -46,9 +52,6 @@ channel to each other node. After down, up brings back the same nodes, channels
 and chain; with a larger --nodes it adds some.`,
 		Args: voice.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if signer {
-				return noSigner()
-			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), devnetUpTimeout)
 			defer cancel()
 			progress := io.Discard
@@ -67,7 +70,6 @@ and chain; with a larger --nodes it adds some.`,
 		},
 	}
 	d.register(cmd)
-	cmd.Flags().BoolVar(&signer, "signer", false, "nodes with a remote signer (not available yet)")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "say what takes the time, also when stderr is no terminal")
 	return cmd
 }
@@ -122,7 +124,7 @@ func (app *App) detachDevnet(ctx context.Context, d devnetFlags, progress io.Wri
 	}()
 	_, err := daemon.Detach(ctx, daemon.Spawn{LogFile: log, Args: []string{
 		"--home", string(app.Home), "devnet", "serve",
-		"--nodes", strconv.Itoa(d.nodes), "--backend", d.backend,
+		"--nodes", strconv.Itoa(d.nodes), "--backend", d.backend, "--signer=" + strconv.FormatBool(d.signer),
 	}})
 	stop()
 	<-done

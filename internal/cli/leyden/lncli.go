@@ -1,10 +1,12 @@
 package leyden
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/leydenln/leyden/internal/devnet"
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/node"
 )
@@ -13,6 +15,8 @@ func newLncliCmd(app *App) *cobra.Command {
 	return &cobra.Command{
 		Use:   "lncli [arguments of lncli]",
 		Short: "The real lncli, pointed at our node",
+		Long: `Runs the real lncli with the address, certificate and admin macaroon of our
+node. Where there is no node but a devnet runs, it asks the devnet's first one.`,
 		Example: `  leyden lncli getinfo
   leyden lncli openchannel --node_key=… --local_amt=100000`,
 		DisableFlagParsing: true,
@@ -24,7 +28,7 @@ func newLncliCmd(app *App) *cobra.Command {
 			if instead, ok := ourWallet[args[0]]; ok {
 				return fault.New("method_blocked", instead, "lncli %s never passes the node's front", args[0])
 			}
-			flags, err := node.Lncli(app.Home)
+			flags, err := app.lncliFlags()
 			if err != nil {
 				return err
 			}
@@ -32,6 +36,18 @@ func newLncliCmd(app *App) *cobra.Command {
 			return nil
 		},
 	}
+}
+
+// lncliFlags point at the node of our home; where there is none but a devnet
+// runs, at its first node.
+func (app *App) lncliFlags() ([]string, error) {
+	flags, err := node.Lncli(app.Home)
+	if fault.Code(err) != "no_wallet" || !devnet.Running(app.Home) {
+		return flags, err
+	}
+	first := devnet.NodeName(0)
+	fmt.Fprintf(app.Err, "leyden: there is no node in %s: this is %s of the devnet\n", app.Home.Node(), first)
+	return node.Lncli(devnet.NodeHome(app.Home, first))
 }
 
 // ourWallet has lncli's commands that the front refuses, and what to type

@@ -101,6 +101,9 @@ func (p *Process) Running() bool {
 	}
 }
 
+// Succeeded says whether the program has ended with exit status 0.
+func (p *Process) Succeeded() bool { return !p.Running() && p.cmd.ProcessState.Success() }
+
 // Stop sends SIGTERM and waits; when ctx ends first it kills the program. It
 // returns nil unless the program had to be killed. Safe to call twice.
 func (p *Process) Stop(ctx context.Context) error {
