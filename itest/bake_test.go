@@ -1,6 +1,7 @@
 package itest
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/lightningnetwork/lnd/lnrpc"
 
+	"github.com/leydenln/leyden/internal/devnet"
 	"github.com/leydenln/leyden/internal/devnet/shop"
 )
 
@@ -37,6 +39,35 @@ func TestBakePage(t *testing.T) {
 	if out := r.line(page, "leyden bake list"); out != "{\n  \"macaroons\": []\n}\n" {
 		t.Errorf("still there: %s", out)
 	}
+}
+
+// TestRolesAreEnoughToTrade sells with an invoice-only macaroon and buys with a
+// pay-only one.
+func TestRolesAreEnoughToTrade(t *testing.T) {
+	w, back := theWorld(t), startBackend(t)
+	macDir, wallet := t.TempDir(), t.TempDir()
+	bake := func(n *devnet.Node, role, file string) {
+		t.Helper()
+		if err := shop.Operate(t.Context(), w.program("leyden"), n, nil, "bake", "--role", role, "--save-to", file); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := shop.Operate(context.Background(), w.program("leyden"), n, nil, "bake", "revoke", file); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	bake(w.sellerNode(), "invoice-only", filepath.Join(macDir, "invoice.macaroon"))
+	bake(w.buyerNode(), "pay-only", filepath.Join(wallet, "pay.macaroon"))
+	gate := w.gateWith(t, shop.GateOptions{MacDir: macDir, Services: back.services()})
+	buyer, err := shop.NewBuyerWith(t.TempDir(), w.program("lnget"), w.buyerNode(), filepath.Join(wallet, "pay.macaroon"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect := w.payments(t)
+	gets(t, buyer, answer("GET", "/a", ""), "-q", gate.URL+"/a")
+	lnget(t, buyer, done, "ln", "info")
+	expect(1)
 }
 
 // TestBakedMacaroonExpires waits until lnd refuses one.

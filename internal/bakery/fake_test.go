@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,7 +26,9 @@ var now = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 // fakeLnd bakes as lnd does: a root key for each id, made when first used.
 type fakeLnd struct {
 	lnrpc.LightningClient
-	t       testing.TB
+	t  testing.TB
+	mu sync.Mutex // of keys and made
+
 	offered []string
 	keys    map[uint64][]byte
 	made    int // keys so far
@@ -57,6 +60,8 @@ func (f *fakeLnd) ListPermissions(context.Context, *lnrpc.ListPermissionsRequest
 }
 
 func (f *fakeLnd) ListMacaroonIDs(context.Context, *lnrpc.ListMacaroonIDsRequest, ...grpc.CallOption) (*lnrpc.ListMacaroonIDsResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	return &lnrpc.ListMacaroonIDsResponse{RootKeyIds: slices.Collect(maps.Keys(f.keys))}, nil
 }
 
@@ -71,6 +76,8 @@ func (f *fakeLnd) BakeMacaroon(_ context.Context, req *lnrpc.BakeMacaroonRequest
 	for _, method := range f.extra {
 		id.Ops = append(id.Ops, &lnrpc.Op{Entity: "uri", Actions: []string{method}})
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.keys[req.GetRootKeyId()] == nil {
 		f.made++
 		f.keys[req.GetRootKeyId()] = fmt.Appendf(nil, "key %d", f.made)
@@ -101,6 +108,8 @@ func (f *fakeLnd) DeleteMacaroonID(_ context.Context, req *lnrpc.DeleteMacaroonI
 	if req.GetRootKeyId() == 0 {
 		f.t.Error("root key 0 is to be deleted")
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	_, ok := f.keys[req.GetRootKeyId()]
 	delete(f.keys, req.GetRootKeyId())
 	return &lnrpc.DeleteMacaroonIDResponse{Deleted: ok}, nil

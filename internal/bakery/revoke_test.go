@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -168,6 +169,26 @@ func TestRotateCutShort(t *testing.T) {
 		}
 		k.expect(t, 1)
 	})
+}
+
+// TestRotateAtOnce has several operators rotate one file: each rotation starts
+// from the one before.
+func TestRotateAtOnce(t *testing.T) {
+	k := newKitchen(t)
+	first := k.bake(t, k.order(t, "pay.macaroon"))
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			if _, err := k.Rotate(t.Context(), first.File, false); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if !k.good(read(t, first.File)) {
+		t.Error("the file's macaroon does not work")
+	}
+	k.expect(t, 1)
 }
 
 func TestRevoke(t *testing.T) {

@@ -14,20 +14,12 @@ import (
 
 	"github.com/lightningnetwork/lnd/lnrpc"
 
+	"github.com/leydenln/leyden/internal/bakery"
 	"github.com/leydenln/leyden/internal/devnet"
 	"github.com/leydenln/leyden/internal/devnet/chain"
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/files"
 )
-
-// payOnly is all that lnget calls on its node (specs: bakery role pay-only).
-var payOnly = []string{
-	"/lnrpc.Lightning/GetInfo",
-	"/lnrpc.Lightning/DecodePayReq",
-	"/verrpc.Versioner/GetVersion",
-	"/routerrpc.Router/SendPaymentV2",
-	"/routerrpc.Router/TrackPaymentV2",
-}
 
 // Buyer runs lnget with a home folder of its own.
 type Buyer struct {
@@ -65,7 +57,11 @@ func NewBuyer(ctx context.Context, home, lnget string, node *devnet.Node) (*Buye
 	if err := files.MkdirPrivate(home); err != nil {
 		return nil, err
 	}
-	if err := node.Bake(ctx, macaroon, payOnly); err != nil {
+	role, err := bakery.RoleNamed("pay-only")
+	if err != nil {
+		return nil, err
+	}
+	if err := node.Bake(ctx, macaroon, role.Needs); err != nil {
 		return nil, err
 	}
 	return NewBuyerWith(home, lnget, node, macaroon)
