@@ -8,8 +8,9 @@
 // invoices; and that a reload loses no request, and a mistake in it changes
 // nothing. It leaves out sessions and prices that a program makes.
 //
-// A request's way: sniff.go and conn.go are the connection; edge*.go finds out
-// who the client is, and writes down what became of the request; route.go and
+// A request's way: sniff.go and conn.go are the connection; patience.go, body.go
+// and clock.go bound how long its client may be silent; edge*.go finds out who
+// the client is, and writes down what became of the request; route.go and
 // path.go choose the service; door*.go decides, with limit*.go and freebie.go;
 // proxy.go, outgoing.go and transport.go pass on. Around it: config*.go is
 // gate.yaml; generation.go and reload.go replace it; control.go is the control
