@@ -32,12 +32,13 @@ type fakeSigner struct {
 	signrpc.UnimplementedSignerServer
 
 	RemoteSigner
-	dir    string
-	server *grpc.Server
-	conns  chan net.Conn     // accepted
-	asked  chan struct{}     // told when somebody stays
-	slow   atomic.Bool       // does not answer
-	key    *btcec.PrivateKey // the node's identity
+	dir      string
+	macaroon atomic.Pointer[string]
+	server   *grpc.Server
+	conns    chan net.Conn     // accepted
+	asked    chan struct{}     // told when somebody stays
+	slow     atomic.Bool       // does not answer
+	key      *btcec.PrivateKey // the node's identity
 }
 
 const fakeMacaroon = "its macaroon"
@@ -56,6 +57,7 @@ func newFakeSigner(t *testing.T) *fakeSigner {
 		t.Fatal(err)
 	}
 	s.write(t, s.MacaroonPath, fakeMacaroon)
+	s.macaroon.Store(new(fakeMacaroon))
 	s.Addr = "127.0.0.1:0"
 	s.serve(t)
 	t.Cleanup(func() { s.server.Stop() })
@@ -120,7 +122,7 @@ func (s *fakeSigner) SubscribeState(r *lnrpc.SubscribeStateRequest, stream lnrpc
 // SignPsbt answers as lnd does to no PSBT, once it has accepted the macaroon.
 func (s *fakeSigner) SignPsbt(ctx context.Context, _ *walletrpc.SignPsbtRequest) (*walletrpc.SignPsbtResponse, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
-	if got := strings.Join(md.Get("macaroon"), " "); got != fmt.Sprintf("%x", fakeMacaroon) {
+	if got := strings.Join(md.Get("macaroon"), " "); got != fmt.Sprintf("%x", *s.macaroon.Load()) {
 		return nil, status.Error(codes.Unknown, "verification failed: signature mismatch after caveat verification")
 	}
 	return nil, status.Error(codes.Unknown, "error parsing PSBT: EOF")
@@ -235,6 +237,22 @@ func TestConnectionAloneIsNoOutage(t *testing.T) {
 	if err := <-told; err != nil {
 		t.Errorf("told of an outage: %v", err)
 	}
+}
+
+// TestNewBundle: credentials that were imported while lnd runs are lnd's at once.
+func TestNewBundle(t *testing.T) {
+	s := newFakeSigner(t)
+	sup := superviseWatchOnly(t, s, "serve")
+	first := awaitStatus(t, sup, "active", signs)
+	s.write(t, s.MacaroonPath, "another")
+	awaitStatus(t, sup, "refused", func(st Status) bool { return fault.Code(st.SignerErr) == "signer_macaroon" })
+	s.write(t, s.MacaroonPath, fakeMacaroon)
+	if st := awaitStatus(t, sup, "back", signs); st.PID != first.PID {
+		t.Errorf("started again for the same credentials: %+v", st)
+	}
+	s.macaroon.Store(new("a second one"))
+	s.write(t, s.MacaroonPath, "a second one")
+	awaitStatus(t, sup, "started again", func(st Status) bool { return signs(st) && st.Restarts == 1 && st.PID != first.PID })
 }
 
 // TestSlowSigner: a signer that does not answer at all is away.

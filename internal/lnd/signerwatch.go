@@ -2,19 +2,29 @@ package lnd
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
+	"os"
 	"time"
 
 	"github.com/lightningnetwork/lnd/lnrpc"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/leydenln/leyden/internal/fault"
 )
 
 // How a signer is watched.
 const (
 	// signerBeat is the pause between two questions to a signer that answers.
 	signerBeat = 2 * time.Second
+
+	// signerProof is the number of such questions after which the macaroon is tried
+	// again.
+	signerProof = 15
 
 	// minSignerPause and maxSignerPause bound the time between two connections to
 	// a signer that is away; doubled each time.
@@ -25,11 +35,11 @@ const (
 // errSignerUnknown means that the signer has not been asked yet.
 var errSignerUnknown = errors.New("the signer has not answered yet")
 
-// watch tells whether the signer is there (nil) or why not, at each change, until
-// ctx ends. A signer is away when its connection breaks and cannot be made again
+// watch tells whether the signer is there (nil, and with which credentials) or why
+// not, whenever that may have changed, until ctx ends. A signer is away when its connection breaks and cannot be made again
 // at once, when it says that it cannot sign, or when it does not answer for
 // signerPatience.
-func (r *RemoteSigner) watch(ctx context.Context, tell func(error)) {
+func (r *RemoteSigner) watch(ctx context.Context, tell func(credentials string, err error)) {
 	pause := minSignerPause
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -38,7 +48,7 @@ func (r *RemoteSigner) watch(ctx context.Context, tell func(error)) {
 			return
 		}
 		if err != nil {
-			tell(err)
+			tell("", err)
 		}
 		if there {
 			pause = minSignerPause
@@ -53,8 +63,9 @@ func (r *RemoteSigner) watch(ctx context.Context, tell func(error)) {
 
 // follow makes a connection and stays on it while the signer answers. there says
 // that it did at first; then no error means that the connection broke, which
-// alone is no outage.
-func (r *RemoteSigner) follow(ctx context.Context, tell func(error)) (there bool, err error) {
+// alone is no outage, or that another bundle was imported.
+func (r *RemoteSigner) follow(ctx context.Context, tell func(string, error)) (there bool, err error) {
+	credentials := r.credentials()
 	conn, err := r.dial()
 	if err != nil {
 		return false, err
@@ -63,13 +74,23 @@ func (r *RemoteSigner) follow(ctx context.Context, tell func(error)) (there bool
 	if err := r.ask(ctx, conn); err != nil {
 		return false, err
 	}
-	tell(nil)
-	return true, r.stay(ctx, conn)
+	tell(credentials, nil)
+	return true, r.stay(ctx, conn, credentials)
+}
+
+// credentials names what the files hold now.
+func (r *RemoteSigner) credentials() string {
+	h := sha256.New()
+	for _, path := range []string{r.CertPath, r.MacaroonPath} {
+		data, _ := os.ReadFile(path) // what cannot be read, dial and ask complain of
+		fmt.Fprintf(h, "%d\n%s", len(data), data)
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // stay returns once the signer no longer answers on the connection (nil when that
-// broke), or says that it cannot sign.
-func (r *RemoteSigner) stay(ctx context.Context, conn grpc.ClientConnInterface) error {
+// broke, and when the credentials have changed), or says that it cannot sign.
+func (r *RemoteSigner) stay(ctx context.Context, conn grpc.ClientConnInterface, credentials string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	client := lnrpc.NewStateClient(conn)
@@ -79,11 +100,19 @@ func (r *RemoteSigner) stay(ctx context.Context, conn grpc.ClientConnInterface) 
 	}
 	told := make(chan error, 1)
 	go func() { told <- r.states(stream) }()
-	for {
+	for n := 1; ; n++ {
 		select {
 		case err := <-told:
 			return err
 		case <-time.After(signerBeat):
+		}
+		if r.credentials() != credentials {
+			return nil
+		}
+		if n%signerProof == 0 {
+			if err := r.ask(ctx, conn); fault.Code(err) == "signer_macaroon" {
+				return err
+			}
 		}
 		beat, stop := context.WithTimeout(ctx, signerPatience)
 		_, err := client.GetState(beat, &lnrpc.GetStateRequest{})

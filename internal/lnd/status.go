@@ -56,8 +56,16 @@ type Status struct {
 	// asked yet; nil while it answers, or when there is none.
 	SignerErr error
 
+	// credentials names those with which the signer last answered.
+	credentials string
+
 	// NextStart is when the child will be started again; zero while it runs.
 	NextStart time.Time
+}
+
+// down is the status once the child has ended.
+func (s Status) down(restarts int, err error) Status {
+	return Status{Restarts: restarts, Err: err, SignerErr: s.SignerErr, credentials: s.credentials}
 }
 
 // SignerAway says that the signer was asked and could not sign.

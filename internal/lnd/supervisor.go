@@ -2,6 +2,8 @@ package lnd
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
 
 	"github.com/lightningnetwork/lnd/lnrpc"
@@ -94,9 +96,9 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if s.signerAway() {
+		if s.signerAway() || errors.Is(err, errRenewed) {
 			s.cfg.Log.Error("lnd is down", "error", err)
-			s.status.update(func(st *Status) { *st = Status{Restarts: restarts, Err: err, SignerErr: st.SignerErr} })
+			s.status.update(func(st *Status) { *st = st.down(restarts, err) })
 			pause = s.cfg.MinPause
 			continue
 		}
@@ -108,7 +110,8 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		}
 		s.cfg.Log.Error("lnd is down", "error", err, "next_start_in", pause)
 		s.status.update(func(st *Status) {
-			*st = Status{Restarts: restarts, Err: err, NextStart: time.Now().Add(pause), SignerErr: st.SignerErr}
+			*st = st.down(restarts, err)
+			st.NextStart = time.Now().Add(pause)
 		})
 		select {
 		case <-ctx.Done():
@@ -130,20 +133,45 @@ func (s *Supervisor) watchSigner(ctx context.Context) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		signer.watch(ctx, func(err error) {
+		signer.watch(ctx, func(credentials string, err error) {
 			was := s.status.get().SignerErr
 			switch {
 			case err == nil && was != nil:
 				s.cfg.Log.Info("the signer is there", "addr", signer.Addr)
 			case err != nil && (was == nil || was.Error() != err.Error()):
 				s.cfg.Log.Error("the signer is away", "error", err)
-			default:
-				return
 			}
-			s.status.update(func(st *Status) { st.SignerErr = err })
+			s.status.update(func(st *Status) {
+				st.SignerErr = err
+				if err == nil {
+					st.credentials = credentials
+				}
+			})
 		})
 	}()
 	return func() { cancel(); <-done }
+}
+
+// errRenewed means that lnd was ended because its signer's credentials are others
+// now.
+var errRenewed = errors.New("another bundle of the signer was imported")
+
+// renewed is closed once the signer has answered with other credentials than lnd
+// read when it was started.
+func (s *Supervisor) renewed(ctx context.Context) <-chan struct{} {
+	changed := make(chan struct{})
+	if s.cfg.Config.signer == nil {
+		return changed
+	}
+	read := s.status.get().credentials
+	ctx, cancel := context.WithCancel(ctx)
+	tell := sync.OnceFunc(func() { close(changed); cancel() })
+	go s.Watch(ctx, func(st Status) {
+		if st.SignerErr == nil && st.credentials != read {
+			tell()
+		}
+	})
+	return changed
 }
 
 // awaitSigner returns once the signer is there, or ctx has ended.
@@ -173,6 +201,7 @@ func (s *Supervisor) runOnce(ctx context.Context) (settled bool, err error) {
 	s.status.update(func(st *Status) { st.PID = p.cmd.Process.Pid })
 
 	following, cancel := context.WithCancel(ctx)
+	renewed := s.renewed(following)
 	followed := make(chan error, 1)
 	go func() { followed <- s.follow(following, &settled) }()
 	select {
@@ -183,6 +212,11 @@ func (s *Supervisor) runOnce(ctx context.Context) (settled bool, err error) {
 	case err = <-followed: // only a wallet that stays closed, or ctx
 		p.stop(s.cfg.StopTime)
 		cancel()
+	case <-renewed:
+		p.stop(s.cfg.StopTime)
+		cancel()
+		<-followed
+		err = errRenewed
 	}
 	return settled, err
 }

@@ -150,7 +150,8 @@ func newTrial(ctx context.Context, home config.Home, network, seedFile string) (
 }
 
 // RestoreBackup puts a backup in place for a node that has its wallet again and does
-// not run: see backup.Restore. Codes: no_wallet, wallet_unfinished, already_running,
+// not run: see backup.Restore. A node that follows no folder follows that one from then
+// on. Codes: no_wallet, wallet_unfinished, already_running,
 // network_conflict, and those of backup.Restore.
 func RestoreBackup(ctx context.Context, home config.Home, from backup.Folder, accounts bool) (*backup.Restored, error) {
 	b, err := from.Read()
@@ -177,5 +178,12 @@ func RestoreBackup(ctx context.Context, home config.Home, from backup.Folder, ac
 		return nil, err
 	}
 	defer lock.Release()
-	return backup.Restore(ctx, home, from, b, accounts)
+	done, err := backup.Restore(ctx, home, from, b, accounts)
+	if err != nil || b.Node == "" {
+		return done, err
+	}
+	if _, err := backup.To(home); fault.Code(err) == backup.CodeNoFolder {
+		return done, backup.Remember(home, from)
+	}
+	return done, nil
 }

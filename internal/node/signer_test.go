@@ -1,9 +1,11 @@
 package node_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -90,8 +92,14 @@ func signal(t *testing.T, p *owned.Process, sig syscall.Signal) {
 	if err := p.Signal(sig); err != nil {
 		t.Fatal(err)
 	}
-	if sig == syscall.SIGKILL {
+	switch sig {
+	case syscall.SIGKILL:
 		awaitEnd(t, p.Pid())
+	case syscall.SIGSTOP:
+		until.True(t, "the signer to stand still", func() bool {
+			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Pid()))
+			return err != nil || bytes.Contains(stat, []byte(") T "))
+		})
 	}
 }
 

@@ -145,7 +145,12 @@ func watchOnlyLife(t *testing.T, s keyHolder) {
 	t.Run("signer stopped for a while", func(t *testing.T) {
 		before := m.status().Restarts
 		s.signal(syscall.SIGSTOP)
-		time.AfterFunc(4*time.Second, func() { s.signal(syscall.SIGCONT) })
+		resumed := make(chan struct{})
+		time.AfterFunc(4*time.Second, func() {
+			defer close(resumed)
+			s.signal(syscall.SIGCONT)
+		})
+		defer func() { <-resumed }()
 		if err := c.invoice(); err != nil {
 			t.Errorf("a slow signer is an outage: %v", err)
 		}
@@ -171,6 +176,18 @@ func watchOnlyLife(t *testing.T, s keyHolder) {
 		s.start()
 		t.Logf("back after %v", c.awaitInvoice(t))
 	})
+}
+
+// TestNewBundle: a node that runs takes over what is imported.
+func TestNewBundle(t *testing.T) {
+	s, m := newOurSigner(t), newMachine(t)
+	m.createWatchOnly(s)
+	c := newClient(t, m.start("--signer-host", s.host()))
+	s.leyden("signer", "export", "--rotate")
+	until.True(t, "the old macaroon's end", func() bool { return c.invoice() != nil })
+	m.must("node", "import", "--bundle", s.bundle())
+	m.await("lnd with the new macaroon", func(r node.Running) bool { return r.Restarts == 1 && r.State == "active" && r.Guard != "" })
+	c.awaitInvoice(t)
 }
 
 // TestImport: what is not the signer's is refused, and nothing is kept of it.
