@@ -17,13 +17,13 @@ var mighty = []string{"sudo", "wheel", "admin", "root", "docker", "lxd", "incus"
 // whoever looks, if the folder is somebody else's.
 func checkAgent(_ context.Context, e *Env) []Finding {
 	whose, known := e.homeOwner()
-	if !has(string(e.Home)) {
+	if !has(string(e.Home)) && !e.closed() {
 		return nil
 	}
 	eyes := e.Agent
 	switch {
 	case eyes != nil:
-	case known && e.Self.UID != 0 && e.Self.UID != whose:
+	case e.closed(), known && e.Self.UID != 0 && e.Self.UID != whose:
 		eyes = e.Self
 	case has(e.Lnget) && known && e.Self.UID == whose:
 		return []Finding{warn("leyden doctor --agent-user NAME, or give the agent an account of its own: sudo useradd --create-home agent",
@@ -50,7 +50,10 @@ func checkAgent(_ context.Context, e *Env) []Finding {
 	if blind > 0 && eyes.UID != e.Self.UID {
 		found = append(found, unseen(e.asOperator(), "%d folders could not be looked at for %s", blind, eyes.Name))
 	}
-	if len(found) == 0 {
+	switch {
+	case e.closed() && eyes == e.Self:
+		found = append(found, ok("user %s cannot even look into %s", eyes.Name, e.Home))
+	case len(found) == 0:
 		found = append(found, ok("user %s can read none of the node's files and reach none of its sockets (%d looked at)", eyes.Name, seen))
 	}
 	return found

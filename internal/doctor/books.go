@@ -3,19 +3,24 @@ package doctor
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/leydenln/leyden/internal/account"
+	"github.com/leydenln/leyden/internal/files"
 	"github.com/leydenln/leyden/internal/guardpost"
 )
 
-// ledger opens the books for reading. Only their owner does: another user would
-// leave files of its own beside them. is is false where there are none.
+// maxCopied is the largest ledger that is copied to be read, in bytes.
+const maxCopied = 256 << 20
+
+// ledger opens the books for reading. Only their owner does: what another user
+// leaves beside them would be in the owner's way. is is false where there are none.
 func (e *Env) ledger(ctx context.Context, read func(*account.Ledger) error) (is bool, err error) {
-	info, err := os.Stat(filepath.Join(e.Home.Guard(), "guard.db"))
-	if errors.Is(err, os.ErrNotExist) {
+	info, err := os.Stat(ledgerFile(e.Home.Guard()))
+	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err == nil && owner(info) != e.Self.UID {
@@ -24,7 +29,42 @@ func (e *Env) ledger(ctx context.Context, read func(*account.Ledger) error) (is 
 	if err != nil {
 		return true, err
 	}
-	return true, guardpost.Offline(ctx, e.Home.Guard(), func(_ string, l *account.Ledger) error { return read(l) })
+	dir, done, err := quiet(e.Home.Guard(), info.Size())
+	if err != nil {
+		return true, err
+	}
+	defer done()
+	return true, guardpost.Offline(ctx, dir, func(_ string, l *account.Ledger) error { return read(l) })
+}
+
+func ledgerFile(dir string) string { return filepath.Join(dir, "guard.db") }
+
+// quiet returns a folder in which the books can be read without a trace. SQLite
+// makes files beside a database that nobody uses, so that is a copy of it.
+func quiet(dir string, size int64) (at string, done func(), err error) {
+	inUse := func() bool { return has(ledgerFile(dir) + "-wal") }
+	if inUse() {
+		return dir, func() {}, nil
+	}
+	if size > maxCopied {
+		return "", nil, errors.New("they are too large to be copied, and no node runs: leyden accounts check reads them in their place")
+	}
+	if at, err = os.MkdirTemp("", "leyden-doctor-"); err != nil {
+		return "", nil, err
+	}
+	done = func() { os.RemoveAll(at) }
+	data, err := os.ReadFile(ledgerFile(dir))
+	if err == nil {
+		err = files.Write(ledgerFile(at), data, 0o600)
+	}
+	if err == nil && inUse() {
+		err = errors.New("a node was started meanwhile: look again")
+	}
+	if err != nil {
+		done()
+		return "", nil, err
+	}
+	return at, done, nil
 }
 
 // checkAccounts looks at the limits of every account.

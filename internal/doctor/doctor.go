@@ -63,6 +63,9 @@ type Check struct {
 	About string `json:"about"`
 
 	run func(context.Context, *Env) []Finding
+
+	// outside means that it also looks at what is not in Leyden's folder.
+	outside bool
 }
 
 // patience bounds one check.
@@ -84,11 +87,12 @@ type Report struct {
 	Findings []Finding `json:"findings"`
 }
 
-// Run runs the checks whose ID is not in skip.
+// Run runs the checks whose ID is not in skip. Where Leyden's folder is closed to
+// us, those that look into it are left out, and the check home says so.
 func Run(ctx context.Context, env *Env, skip []string) Report {
 	var found []Finding
 	for _, c := range checks {
-		if slices.Contains(skip, c.ID) {
+		if slices.Contains(skip, c.ID) || env.closed() && !c.outside {
 			continue
 		}
 		bounded, cancel := context.WithTimeout(ctx, patience)
@@ -148,34 +152,35 @@ func unseen(fix, format string, args ...any) Finding {
 
 // checks are all checks.
 var checks = []Check{
-	{"daemons", "what runs, and how it is", checkDaemons},
-	{"file-modes", "files that others can read or change", checkModes},
-	{"file-owners", "files that belong to somebody else", checkOwners},
-	{"agent", "what the agent's user can read and reach", checkAgent},
-	{"sockets", "the folders of private sockets", checkSockets},
-	{"root", "what runs as root", checkRoot},
-	{"keys", "where the keys are", checkKeys},
-	{"seed", "seed words on disk", checkSeed},
-	{"signer", "whether the signer can be reached from here", checkSigner},
-	{"signer-macaroon", "what a signer's bundle allows, and from where", checkSignerMacaroon},
-	{"lnget-macaroon", "what the agent pays with", checkLngetMacaroon},
-	{"gate-macaroon", "what the gate makes invoices with", checkGateMacaroon},
-	{"baked-macaroons", "macaroons that leyden bake has made: old, expired, or for ever", checkBaked},
-	{"stray-macaroons", "macaroons that were left lying about", checkStray},
-	{"ports", "what other machines can reach", checkPorts},
-	{"backends", "services that buyers can reach past the gate", checkBackends},
-	{"certificates", "certificates about to expire, and copies that differ", checkCertificates},
-	{"lnget-limits", "what bounds lnget's purchases", checkLngetLimits},
-	{"accounts", "what bounds the accounts, and whether there is money behind them", checkAccounts},
-	{"books", "whether the accounts' books and the journal are whole", checkBooks},
-	{"gate", "whether the gate charges, and bounds requests", checkGate},
-	{"gate-key", "how old the key of the gate's tokens is", checkGateKey},
-	{"balance", "how much money the node holds, and whether it can pay and be paid", checkHot},
-	{"sync", "whether the node knows the chain", checkSync},
-	{"watchtower", "who watches the channels while the node is away", checkWatchtower},
-	{"privacy", "what the node's peers learn of it", checkPrivacy},
-	{"backup", "whether the channel backup is kept somewhere else, and is present", checkBackup},
-	{"clock", "whether the clock is right", checkClock},
-	{"disk", "whether there is room", checkDisk},
-	{"versions", "whether what runs is what is installed", checkVersions},
+	{"home", "whether Leyden's folder can be looked into", checkHome, true},
+	{"daemons", "what runs, and how it is", checkDaemons, false},
+	{"file-modes", "files that others can read or change", checkModes, false},
+	{"file-owners", "files that belong to somebody else", checkOwners, false},
+	{"agent", "what the agent's user can read and reach", checkAgent, true},
+	{"sockets", "the folders of private sockets", checkSockets, false},
+	{"root", "what runs as root", checkRoot, false},
+	{"keys", "where the keys are", checkKeys, false},
+	{"seed", "seed words on disk", checkSeed, false},
+	{"signer", "whether the signer can be reached from here", checkSigner, false},
+	{"signer-macaroon", "what a signer's bundle allows, and from where", checkSignerMacaroon, false},
+	{"lnget-macaroon", "what the agent pays with", checkLngetMacaroon, true},
+	{"gate-macaroon", "what the gate makes invoices with", checkGateMacaroon, false},
+	{"baked-macaroons", "macaroons that leyden bake has made: old, expired, or for ever", checkBaked, false},
+	{"stray-macaroons", "macaroons that were left lying about", checkStray, true},
+	{"ports", "what other machines can reach", checkPorts, false},
+	{"backends", "services that buyers can reach past the gate", checkBackends, false},
+	{"certificates", "certificates about to expire, and copies that differ", checkCertificates, false},
+	{"lnget-limits", "what bounds lnget's purchases", checkLngetLimits, true},
+	{"accounts", "what bounds the accounts, and whether there is money behind them", checkAccounts, false},
+	{"books", "whether the accounts' books and the journal are whole", checkBooks, false},
+	{"gate", "whether the gate charges, and bounds requests", checkGate, false},
+	{"gate-key", "how old the key of the gate's tokens is", checkGateKey, false},
+	{"balance", "how much money the node holds, and whether it can pay and be paid", checkHot, false},
+	{"sync", "whether the node knows the chain", checkSync, false},
+	{"watchtower", "who watches the channels while the node is away", checkWatchtower, false},
+	{"privacy", "what the node's peers learn of it", checkPrivacy, false},
+	{"backup", "whether the channel backup is kept somewhere else, and is present", checkBackup, false},
+	{"clock", "whether the clock is right", checkClock, true},
+	{"disk", "whether there is room", checkDisk, true},
+	{"versions", "whether what runs is what is installed", checkVersions, false},
 }

@@ -2,7 +2,9 @@ package doctor
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/leydenln/leyden/internal/account"
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/daemon"
 )
@@ -174,12 +177,70 @@ func TestRunSkips(t *testing.T) {
 	if !all.OK || all.Counts[Warn] > 1 { // the clock of the machine
 		t.Errorf("found %s", told(all.Findings))
 	}
-	if r := Run(t.Context(), b.Env, []string{"clock"}); len(r.Findings) != 0 {
+	if r := Run(t.Context(), b.Env, []string{"clock", "home"}); len(r.Findings) != 0 {
 		t.Errorf("found %s", told(r.Findings))
 	}
 	if _, err := os.Stat(string(b.Home)); err == nil {
 		t.Error("the home folder was made")
 	}
+}
+
+// TestClosed: whom the folder keeps out is told so, once.
+func TestClosed(t *testing.T) {
+	if os.Getuid() == 0 {
+		t.Skip("nothing keeps root out")
+	}
+	b := newBench(t)
+	b.write(".leyden/node/seed.txt", "x", 0o600)
+	b.Self.UID++ // somebody else
+	b.chmod(string(b.Home), 0)
+	t.Cleanup(func() { b.chmod(string(b.Home), 0o700) })
+	r := Run(t.Context(), b.Env, []string{"clock", "disk"})
+	if !r.OK || r.Unseen != 1 || r.Passes(true) || r.Counts[OK] != 1 {
+		t.Errorf("found %s", told(r.Findings))
+	}
+}
+
+// TestNothingIsChanged compares all there is before and after.
+func TestNothingIsChanged(t *testing.T) {
+	b := newBench(t)
+	b.made("watchonly", "mainnet", "signer_host: localhost:1\n")
+	b.bundle(b.cert(now, year))
+	b.accounts(account.New{Label: "agent", Balance: sat})
+	b.gate(b.paid())
+	b.lnget(nil)
+	b.write("agent.macaroon", role("pay-only"), 0o644)
+	b.write(".leyden/gate/master.key", "x", 0o644)
+	b.Scratch, b.Agent = []string{b.dir}, stranger()
+	before := b.snapshot()
+	r := Run(t.Context(), b.Env, nil)
+	if len(r.Findings) < 20 {
+		t.Errorf("only %d findings", len(r.Findings))
+	}
+	if after := b.snapshot(); !slices.Equal(after, before) {
+		t.Errorf("before %q, after %q", before, after)
+	}
+}
+
+// snapshot tells every file, with its mode, its times of change and what it holds.
+func (b *bench) snapshot() (all []string) {
+	b.Helper()
+	files, blind := walk(b.dir)
+	if len(blind) > 0 {
+		b.Fatal(told(blind))
+	}
+	for _, f := range files {
+		line := fmt.Sprintf("%s %s %d", f.path, f.info.Mode(), owner(f.info))
+		if f.info.Mode().IsRegular() {
+			data, err := os.ReadFile(f.path)
+			if err != nil {
+				b.Fatal(err)
+			}
+			line += fmt.Sprintf(" %s %x", f.info.ModTime(), sha256.Sum256(data))
+		}
+		all = append(all, line)
+	}
+	return all
 }
 
 func TestChecksAreNamed(t *testing.T) {

@@ -89,11 +89,16 @@ func (e *Env) asOperator() string {
 	return "sudo -u " + nameOf(uid) + " leyden doctor --home " + string(e.Home)
 }
 
-// has says whether the file or folder is there. One that we may not look at
-// counts as there.
+// closed says whether Leyden's folder is there and keeps us out.
+func (e *Env) closed() bool {
+	_, err := os.Stat(e.Home.Node())
+	return errors.Is(err, fs.ErrPermission)
+}
+
+// has says whether the file or folder is there, and we can see it.
 func has(path string) bool {
 	_, err := os.Stat(path)
-	return err == nil || !errors.Is(err, fs.ErrNotExist)
+	return err == nil
 }
 
 // running is what a running node, guard, signer or gate has written down: what

@@ -2,7 +2,10 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -90,6 +93,9 @@ func checkDaemons(ctx context.Context, e *Env) (found []Finding) {
 	}
 	if l := e.ask(ctx); l.err != nil {
 		found = append(found, unseen(e.asOperator(), "the node could not be asked how it is: %v", l.err))
+	}
+	if _, err := os.ReadDir(e.Home.Run()); errors.Is(err, fs.ErrPermission) {
+		return []Finding{unseen(e.asOperator(), "cannot see what runs for %s: %v", e.Home, reason(err))}
 	}
 	if len(found) == 0 && has(string(e.Home)) {
 		return []Finding{info("leyden node start --detach", "nothing runs for %s", e.Home)}

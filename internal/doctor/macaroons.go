@@ -141,10 +141,10 @@ func checkLngetMacaroon(_ context.Context, e *Env) []Finding {
 	r, err := e.baked(mac)
 	create := "leyden accounts create BALANCE --label agent --save_to " + mac
 	switch {
-	case err != nil && has(mac):
-		return []Finding{unseen(e.asAgent(), "cannot read %s, which lnget pays with: %v", mac, err)}
+	case errors.Is(err, fs.ErrPermission):
+		return []Finding{unseen(e.asAgent(), "cannot read %s, which lnget pays with", mac)}
 	case err != nil:
-		return []Finding{fail(create, "lnget's macaroon %s is not there", mac)}
+		return []Finding{fail(create, "lnget's macaroon: %v", err)}
 	case r.Void:
 		return []Finding{fail(create, "lnget's macaroon %s works no more: %s", mac, caveats(r))}
 	case r.Account != "":
@@ -176,10 +176,10 @@ func checkGateMacaroon(_ context.Context, e *Env) []Finding {
 	path := filepath.Join(conf.Authenticator.MacDir, "invoice.macaroon")
 	r, err := e.baked(path)
 	switch {
-	case err != nil && has(path):
-		return []Finding{unseen(e.asOperator(), "cannot read the gate's macaroon: %v", err)}
+	case errors.Is(err, fs.ErrPermission):
+		return []Finding{unseen(e.asOperator(), "cannot read the gate's macaroon %s", path)}
 	case err != nil:
-		return []Finding{fail("leyden gate init --force", "the gate's macaroon %s is not there", path)}
+		return []Finding{fail("leyden gate init --force", "the gate's macaroon: %v", err)}
 	case len(r.Warnings) > 0:
 		return []Finding{fail("leyden bake --role invoice-only --save-to "+path+" --force", "the gate's macaroon %s does more than make invoices: it %s", path, powers(r))}
 	}
@@ -194,13 +194,15 @@ func checkSignerMacaroon(_ context.Context, e *Env) (found []Finding) {
 		{filepath.Join(e.Home.Signer(), "credentials-bundle"), "the signer's bundle", "leyden signer export"},
 	} {
 		path := filepath.Join(at.dir, bundle.MacaroonFile)
-		if !has(path) {
-			continue
-		}
 		r, err := e.baked(path)
 		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case errors.Is(err, fs.ErrPermission):
+			found = append(found, unseen(e.asOperator(), "cannot read the macaroon in %s", at.dir))
+			continue
 		case err != nil:
-			found = append(found, unseen(e.asOperator(), "cannot read the macaroon in %s: %v", at.dir, err))
+			found = append(found, fail(at.mend, "the macaroon in %s: %v", at.whose, err))
 			continue
 		case r.Role != signerOnly:
 			found = append(found, fail(at.mend, "the macaroon in %s does more than a watch-only node needs: it %s", at.whose, abilities(r)))

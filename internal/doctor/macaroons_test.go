@@ -98,8 +98,8 @@ func TestLngetMacaroon(t *testing.T) {
 		"fail/admin":        {pays(baked(nil, admin...)), []want{{Fail, "does more than pay"}}},
 		"fail/invoice-only": {pays(role("invoice-only")), []want{{Warn, "cannot pay"}}},
 		"fail/expired":      {pays(baked([]string{inAccount, "time-before 2020-01-01T00:00:00Z"}, admin...)), []want{{Fail, "works no more: expired"}}},
-		"fail/malformed":    {pays("garbage"), []want{{Info, "cannot read"}}},
-		"fail/gone":         {func(b *bench) { b.lnget(nil) }, []want{{Fail, "is not there"}}},
+		"fail/malformed":    {pays("garbage"), []want{{Fail, "malformed"}}},
+		"fail/gone":         {func(b *bench) { b.lnget(nil) }, []want{{Fail, "no such file"}}},
 		"fail/lnd's by default": {func(b *bench) {
 			b.lnget(func(c *fetch.Config) { c.LN.LND.Macaroon = "" })
 		}, []want{{Fail, "admin.macaroon"}}},
@@ -121,8 +121,8 @@ func TestGateMacaroon(t *testing.T) {
 		"ok/lnd's own":   {sells(baked(nil, [2]string{"invoices", "write"}, [2]string{"invoices", "read"}, [2]string{"address", "write"})), []want{{OK, "no payments"}}},
 		"ok/free":        {func(b *bench) { b.gate("authenticator:\n  disable: true\n") }, nil},
 		"fail/admin":     {sells(baked(nil, admin...)), []want{{Fail, "does more than make invoices"}}},
-		"fail/gone":      {sells(""), []want{{Fail, "is not there"}}},
-		"fail/malformed": {sells("garbage"), []want{{Info, "cannot read"}}},
+		"fail/gone":      {sells(""), []want{{Fail, "no such file"}}},
+		"fail/malformed": {sells("garbage"), []want{{Fail, "malformed"}}},
 	}.run(t, checkGateMacaroon)
 }
 
@@ -137,6 +137,6 @@ func TestSignerMacaroon(t *testing.T) {
 		"fail/unbound":   {given("node/signer", role("signer-only")), []want{{OK, "nothing else"}, {Warn, "works from everywhere"}}},
 		"fail/admin":     {given("node/signer", baked(nil, admin...)), []want{{Fail, "does more than a watch-only node needs"}, {Warn, "works from everywhere"}}},
 		"fail/one more":  {given("signer/credentials-bundle", baked(nil, [2]string{"uri", "/walletrpc.WalletKit/SignPsbt"}, [2]string{"uri", "/signrpc.Signer/SignOutputRaw"})), []want{{Fail, "does more"}, {Warn, "works from everywhere"}}},
-		"fail/malformed": {given("node/signer", "garbage"), []want{{Info, "cannot read"}}},
+		"fail/malformed": {given("node/signer", "garbage"), []want{{Fail, "malformed"}}},
 	}.run(t, checkSignerMacaroon)
 }

@@ -69,6 +69,17 @@ func reason(err error) error {
 	return err
 }
 
+// checkHome says when there is nothing to look at, or no looking.
+func checkHome(_ context.Context, e *Env) []Finding {
+	switch {
+	case e.closed():
+		return []Finding{unseen(e.asOperator(), "user %s cannot look into %s, as it should be if that is an agent", e.Self.Name, e.Home)}
+	case !has(string(e.Home)):
+		return []Finding{info("leyden node import --bundle FILE, or leyden signer init", "there is nothing in %s", e.Home)}
+	}
+	return nil
+}
+
 // checkModes finds files that others than their owner can read or change.
 func checkModes(_ context.Context, e *Env) (found []Finding) {
 	private := 0
