@@ -122,6 +122,9 @@ func TestBakeRefused(t *testing.T) {
 		"fail/expired":          {func(_ *kitchen, o *Order) { o.Bounds.Expires = now }, "bad_bounds", 0},
 		"fail/root key in use":  {func(k *kitchen, o *Order) { k.lnd.keys[7], o.RootKeyID = []byte("k"), 7 }, "root_key_in_use", 1},
 		"fail/more than asked":  {func(k *kitchen, _ *Order) { k.lnd.extra = []string{"/lnrpc.Lightning/SendCoins"} }, "node_error", 0},
+		"fail/another root key": {func(k *kitchen, _ *Order) { k.lnd.wrong = 1 }, "node_error", 0},
+		"fail/tied":             {func(k *kitchen, _ *Order) { k.lnd.caveat = "ipaddr 192.0.2.7" }, "node_error", 0},
+		"fail/macaroon there":   {func(k *kitchen, o *Order) { o.File = k.file("other.macaroon") }, "file_exists", 0},
 		"fail/lnd refuses":      {func(k *kitchen, _ *Order) { k.lnd.bakes = errAway }, fault.Internal, 0},
 		"fail/file not written": {func(k *kitchen, o *Order) { o.File = k.file("locked/file") }, "write_failed", 0},
 	}
@@ -129,6 +132,9 @@ func TestBakeRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			k := newKitchen(t)
 			if err := os.WriteFile(k.file("there"), []byte("a key"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(k.file("other.macaroon"), k.lnd.mintAt("5", []byte("key")), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			if err := os.Mkdir(k.file("locked"), 0o500); err != nil {

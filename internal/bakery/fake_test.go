@@ -34,6 +34,9 @@ type fakeLnd struct {
 	made    int // keys so far
 
 	extra  []string // actions baked beyond what was asked for
+	caveat string   // added to what is baked, if not empty
+	wrong  uint64   // root key ids are off by that much
+	doubts bool     // nothing is valid, without an error
 	bakes  error    // the answer to BakeMacaroon
 	forget error    // the answer to DeleteMacaroonID
 }
@@ -69,7 +72,7 @@ func (f *fakeLnd) BakeMacaroon(_ context.Context, req *lnrpc.BakeMacaroonRequest
 	if f.bakes != nil {
 		return nil, f.bakes
 	}
-	id := &lnrpc.MacaroonId{Nonce: []byte("nonce"), StorageId: []byte(strconv.FormatUint(req.GetRootKeyId(), 10))}
+	id := &lnrpc.MacaroonId{Nonce: []byte("nonce"), StorageId: []byte(strconv.FormatUint(req.GetRootKeyId()+f.wrong, 10))}
 	for _, p := range req.GetPermissions() {
 		id.Ops = append(id.Ops, &lnrpc.Op{Entity: p.GetEntity(), Actions: []string{p.GetAction()}})
 	}
@@ -82,7 +85,11 @@ func (f *fakeLnd) BakeMacaroon(_ context.Context, req *lnrpc.BakeMacaroonRequest
 		f.made++
 		f.keys[req.GetRootKeyId()] = fmt.Appendf(nil, "key %d", f.made)
 	}
-	return &lnrpc.BakeMacaroonResponse{Macaroon: hex.EncodeToString(f.mint(id, f.keys[req.GetRootKeyId()]))}, nil
+	raw := f.mint(id, f.keys[req.GetRootKeyId()])
+	if f.caveat != "" {
+		raw = constrain(f.t, raw, f.caveat)
+	}
+	return &lnrpc.BakeMacaroonResponse{Macaroon: hex.EncodeToString(raw)}, nil
 }
 
 func (f *fakeLnd) mint(id *lnrpc.MacaroonId, key []byte) []byte {
@@ -120,7 +127,7 @@ func (f *fakeLnd) CheckMacaroonPermissions(_ context.Context, req *lnrpc.CheckMa
 		f.t.Error("no permission is to be checked")
 	}
 	err := f.verify(req.GetMacaroon())
-	return &lnrpc.CheckMacPermResponse{Valid: err == nil}, err
+	return &lnrpc.CheckMacPermResponse{Valid: err == nil && !f.doubts}, err
 }
 
 // verify is the signature's check alone.

@@ -57,6 +57,7 @@ func TestInspectCaveats(t *testing.T) {
 	}{
 		"time-before 2026-12-01T00:00:00Z":    {words: "only until 2026-12-01 00:00:00 UTC"},
 		"time-before 2020-01-01T00:00:00.5Z":  {words: "expired at 2020-01-01 00:00:00 UTC", void: true},
+		"time-before 2026-11-21T12:00:00Z":    {words: "expired at 2026-11-21 12:00:00 UTC", void: true}, // now
 		"time-before tomorrow":                {words: "ends at a time that nobody can read", void: true},
 		"ipaddr 192.0.2.7":                    {words: "only from address 192.0.2.7"},
 		"ipaddr everywhere":                   {words: "only from address everywhere", void: true},

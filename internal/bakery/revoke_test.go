@@ -71,6 +71,9 @@ func TestRotate(t *testing.T) {
 		t.Errorf("%+v became %+v, %v", was, is, err)
 	}
 	k.expect(t, 1)
+	if records, err := List(string(k.book)); err != nil || records[0].Replaces != 0 {
+		t.Errorf("%+v, %v", records, err)
+	}
 }
 
 func TestRotateRefused(t *testing.T) {
@@ -87,6 +90,7 @@ func TestRotateRefused(t *testing.T) {
 		"fail/elsewhere":  {func(k *kitchen) []byte { return k.lnd.mintAt("6", five) }, true, "unknown_root_key"},
 		"fail/not ours":   {func(k *kitchen) []byte { return k.lnd.mintAt("5", five) }, false, "not_ours"},
 		"fail/forged":     {func(k *kitchen) []byte { return k.lnd.mintAt("5", []byte("another key")) }, true, "bad_macaroon"},
+		"fail/doubted":    {func(k *kitchen) []byte { k.lnd.doubts = true; return k.lnd.mintAt("5", five) }, true, "bad_macaroon"},
 		"fail/rubbish":    {func(*kitchen) []byte { return []byte("rubbish") }, true, "bad_macaroon"},
 		"ok/forced":       {func(k *kitchen) []byte { return k.lnd.mintAt("5", five) }, true, ""},
 		"ok/forced, tied": {func(k *kitchen) []byte { return k.lnd.mintAt("5", five, "ipaddr 192.0.2.7") }, true, ""},
@@ -209,6 +213,13 @@ func TestRevoke(t *testing.T) {
 	}
 	if err := k.Revoke(t.Context(), 0, true); fault.Code(err) != "root_key_zero" {
 		t.Errorf("root key 0: %v", err)
+	}
+	k.lnd.keys[5] = []byte("an account's")
+	if err := k.Revoke(t.Context(), 5, false); fault.Code(err) != "not_ours" || k.lnd.keys[5] == nil {
+		t.Errorf("root key 5: %v", err)
+	}
+	if err := k.Revoke(t.Context(), 5, true); err != nil || k.lnd.keys[5] != nil {
+		t.Errorf("root key 5 by force: %v", err)
 	}
 	delete(k.lnd.keys, other.RootKeyID) // by somebody else
 	if err := k.Revoke(t.Context(), other.RootKeyID, false); err != nil {

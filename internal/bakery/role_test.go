@@ -76,6 +76,7 @@ func TestRoleOf(t *testing.T) {
 		"fail/less":        {full[1:], ""},
 		"fail/more":        {append(slices.Clone(full), uris([]string{"/lnrpc.Lightning/SendCoins"})...), ""},
 		"fail/an entity":   {append(slices.Clone(full), macaroon.Permission{Entity: "offchain", Action: "read"}), ""},
+		"fail/not by uri":  {append(slices.Clone(full), macaroon.Permission{Entity: "offchain", Action: full[0].Action}), ""},
 		"fail/nothing":     {nil, ""},
 	} {
 		if got := RoleOf(c.permissions); got != c.want {
