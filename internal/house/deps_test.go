@@ -141,6 +141,7 @@ func TestArrowsPointDown(t *testing.T) {
 		"./internal/config/...": {"internal/cli", "internal/node", "internal/gate"},
 		"./internal/daemon/...": {"internal/cli", "internal/node", "internal/gate"},
 		"./internal/devnet/...": {"internal/cli"},
+		"./internal/doctor":     {"internal/cli"},
 	}
 	for pkg, banned := range never {
 		for _, dep := range deps(t, false, pkg) {
