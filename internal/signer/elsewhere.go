@@ -7,12 +7,10 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
-	"github.com/leydenln/leyden/internal/bundle"
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/files"
@@ -42,11 +40,14 @@ func ExportElsewhere(ctx context.Context, home config.Home, from Elsewhere, o Ex
 	if err != nil {
 		return nil, err
 	}
-	bounds, err := kept.bounds()
+	caveats, err := kept.caveats()
 	if err != nil {
 		return nil, err
 	}
-	caveats, err := bounds.Caveats(time.Now())
+	if _, err := os.Lstat(keptFile(home)); err == nil && o.Dir == "" {
+		return nil, fault.New("file_exists", "choose a folder with --output", "this machine has a signer, and a bundle, of its own")
+	}
+	dir, err := o.dir(home)
 	if err != nil {
 		return nil, err
 	}
@@ -63,10 +64,10 @@ func ExportElsewhere(ctx context.Context, home config.Home, from Elsewhere, o Ex
 	if err != nil {
 		return nil, err
 	}
-	how, id := "signer-only", kept.RootKeyID
+	how, id := signerOnly, kept.RootKeyID
 	given, err := bakeSigning(ctx, conn, id, caveats)
 	if fault.Code(err) == "permission_denied" {
-		how, id = "as given", 0
+		how, id = asGiven, 0
 		if err = fitForNode(own); err == nil {
 			given, err = restricted(own, caveats)
 		}
@@ -74,14 +75,7 @@ func ExportElsewhere(ctx context.Context, home config.Home, from Elsewhere, o Ex
 	if err != nil {
 		return nil, err
 	}
-	made, err := bundle.Make(accounts, shown, given)
-	if err != nil {
-		return nil, err
-	}
-	if o.Dir == "" {
-		o.Dir = BundleDir(home)
-	}
-	exported, err := write(made, o.Dir)
+	exported, err := write(accounts, shown, given, dir)
 	if err != nil {
 		return nil, err
 	}

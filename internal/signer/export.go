@@ -43,7 +43,7 @@ type Exported struct {
 	Accounts int      `json:"accounts"`
 	Caveats  []string `json:"caveats"`
 
-	// Macaroon is "signer-only", or "as given" when that signer let us bake none.
+	// Macaroon is signerOnly, or asGiven when that signer let us bake none.
 	Macaroon  string `json:"macaroon"`
 	RootKeyID uint64 `json:"root_key_id,omitempty"`
 
@@ -60,11 +60,7 @@ func (o ExportOptions) bound(kept remembered) (remembered, error) {
 	if o.Anywhere || given {
 		kept.AllowIP, kept.AllowRange = o.AllowIP, o.AllowRange
 	}
-	bounds, err := kept.bounds()
-	if err != nil {
-		return kept, err
-	}
-	_, err = bounds.Caveats(time.Now())
+	_, err := kept.caveats()
 	return kept, err
 }
 
@@ -138,20 +134,25 @@ func exportStopped(ctx context.Context, p *plan, o ExportOptions, log *slog.Logg
 	return exported, err
 }
 
-// export makes and writes the bundle. What is remembered is saved before an old
-// root key is deleted, and the bundle written before that.
+// export makes and writes the bundle, and then deletes the root keys of old ones.
 func (p *plan) export(ctx context.Context, conn grpc.ClientConnInterface, o ExportOptions) (*Exported, error) {
-	old := p.kept.RootKeyID
+	dir, err := o.dir(p.home)
+	if err != nil {
+		return nil, err
+	}
+	caveats, err := p.kept.caveats()
+	if err != nil {
+		return nil, err
+	}
 	if o.Rotate {
-		p.kept.RootKeyID = newRootKeyID()
+		p.kept.rotate()
 	}
-	bounds, err := p.kept.bounds()
-	if err != nil {
+	if err := p.kept.save(p.home); err != nil {
 		return nil, err
 	}
-	caveats, err := bounds.Caveats(time.Now())
+	shown, err := os.ReadFile(certFile(p.home))
 	if err != nil {
-		return nil, err
+		return nil, fault.New("bad_certificate", "leyden signer start", "the signer's certificate: %w", err)
 	}
 	accounts, err := accountsOf(ctx, conn)
 	if err != nil {
@@ -161,39 +162,43 @@ func (p *plan) export(ctx context.Context, conn grpc.ClientConnInterface, o Expo
 	if err != nil {
 		return nil, err
 	}
-	shown, err := os.ReadFile(certFile(p.home))
-	if err != nil {
-		return nil, fault.New("bad_certificate", "leyden signer start", "the signer's certificate: %w", err)
-	}
-	made, err := bundle.Make(accounts, shown, macaroon)
+	exported, err := write(accounts, shown, macaroon, dir)
 	if err != nil {
 		return nil, err
 	}
+	exported.Caveats, exported.Macaroon, exported.RootKeyID = append(exported.Caveats, caveats...), signerOnly, p.kept.RootKeyID
+	for _, id := range p.kept.OldRootKeyIDs {
+		if err := deleteRootKey(ctx, conn, id); err != nil {
+			return nil, err
+		}
+	}
+	p.kept.OldRootKeyIDs = nil
+	return exported, p.kept.save(p.home)
+}
+
+// signerOnly and asGiven are the values of Exported.Macaroon.
+const (
+	signerOnly = "signer-only"
+	asGiven    = "as given"
+)
+
+// dir is the folder to write, looked at before there is a macaroon to lose.
+func (o ExportOptions) dir(home config.Home) (string, error) {
 	dir := o.Dir
 	if dir == "" {
-		dir = BundleDir(p.home)
+		dir = BundleDir(home)
 	}
-	exported, err := write(made, dir)
+	dir, err := filepath.Abs(dir)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	exported.Caveats, exported.Macaroon, exported.RootKeyID = append([]string{}, caveats...), "signer-only", p.kept.RootKeyID
-	if err := p.kept.save(p.home); err != nil {
-		return nil, err
-	}
-	if o.Rotate {
-		return exported, deleteRootKey(ctx, conn, old)
-	}
-	return exported, nil
+	return dir, writable(dir)
 }
 
 // write writes the bundle and describes it.
-func write(b *bundle.Bundle, dir string) (*Exported, error) {
-	dir, err := filepath.Abs(dir)
+func write(accounts []bundle.Account, shown, macaroon []byte, dir string) (*Exported, error) {
+	b, err := bundle.Make(accounts, shown, macaroon)
 	if err != nil {
-		return nil, err
-	}
-	if err := writable(dir); err != nil {
 		return nil, err
 	}
 	if err := b.Write(dir); err != nil {

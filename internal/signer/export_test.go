@@ -1,6 +1,8 @@
 package signer_test
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -49,6 +51,7 @@ func TestExport(t *testing.T) {
 		if err := sign(m.connect(open, open.Macaroon)); err == nil {
 			t.Error("the macaroon of an earlier bundle still signs")
 		}
+		m.finishesRotation(t)
 	})
 	t.Run("output", func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "new", "bundle")
@@ -71,6 +74,25 @@ func TestExport(t *testing.T) {
 			t.Errorf("the export left a signer running: %q", code)
 		}
 	})
+}
+
+// finishesRotation: an export that was cut short after it noted which root key to
+// delete is made good by the next.
+func (m *machine) finishesRotation(t *testing.T) {
+	t.Helper()
+	now := m.export()
+	b := read(t, now.Bundle)
+	kept, err := os.ReadFile(m.path("leyden-signer.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := strings.Replace(string(kept), fmt.Sprintf("root_key_id: %d\n", now.RootKeyID),
+		fmt.Sprintf("root_key_id: 4294967297\nold_root_key_ids: [%d]\n", now.RootKeyID), 1)
+	m.write(m.path("leyden-signer.yaml"), cut, 0o600)
+	m.exported(t, true)
+	if err := sign(m.connect(b, b.Macaroon)); err == nil {
+		t.Error("the macaroon of a rotation that was cut short still signs")
+	}
 }
 
 // exported makes a bundle and tells whether its macaroon signs from here.
@@ -115,6 +137,9 @@ func TestExportElsewhere(t *testing.T) {
 	b := read(t, e.Bundle)
 	if err := sign(m.connect(b, b.Macaroon)); !b.SameKeys(first) || err != nil {
 		t.Errorf("%v", err)
+	}
+	if _, code := m.run("export", "--rpcserver", m.rpc, "--tlscertpath", cert, "--macaroonpath", macaroon); code != "file_exists" {
+		t.Errorf("over the signer's own bundle: %q", code)
 	}
 	for name, c := range map[string]struct {
 		args []string

@@ -98,8 +98,13 @@ func Create(ctx context.Context, home config.Home, n NewSigner, log *slog.Logger
 	return created, nil
 }
 
-// none refuses to make a signer where there is one.
+// none refuses to make a signer where there is one, be it of another network.
 func none(home config.Home, folder wallet.Folder) error {
+	if kept, err := loadRemembered(home); err == nil && kept.Network != folder.Network {
+		if err := walletFolder(home, kept.Network).None(); err != nil {
+			return err
+		}
+	}
 	err := folder.None()
 	if err == nil || bundleCurrent(home) {
 		return err

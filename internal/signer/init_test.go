@@ -97,6 +97,9 @@ func TestStartRefuses(t *testing.T) {
 			}
 		})
 	}
+	if _, code := m.run("init", "--network", "testnet"); code != "wallet_exists" {
+		t.Errorf("init for another network: %q", code)
+	}
 	// The template of upstream's scripts, without its password file.
 	conf("[Application Options]\nalias=signer\ndebuglevel=info\nlisten=\nrpclisten="+m.rpc+"\nrestlisten="+freePort(t)+
 		"\ntlsextraip=0.0.0.0\nmaxpendingchannels=0\n[Bitcoin]\nbitcoin.active=true\nbitcoin.regtest=true\nbitcoin.node=neutrino\n"+

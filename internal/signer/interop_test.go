@@ -168,7 +168,7 @@ func TestPlainWatchOnly(t *testing.T) {
 		t.Errorf("add an invoice: %v", err)
 	}
 	if _, err := signrpc.NewSignerClient(conn).DeriveSharedKey(ctx, &signrpc.SharedKeyRequest{
-		EphemeralPubkey: somebody(t), KeyLoc: nodeKey}); err != nil {
+		EphemeralPubkey: somebody(t), KeyDesc: &signrpc.KeyDescriptor{KeyLoc: nodeKey}}); err != nil {
 		t.Errorf("derive a shared key: %v", err)
 	}
 	if _, err := walletrpc.NewWalletKitClient(conn).ListAccounts(ctx, &walletrpc.ListAccountsRequest{}); err != nil {

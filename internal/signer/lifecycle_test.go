@@ -219,7 +219,7 @@ func (m *machine) checkMacaroon(t *testing.T) {
 		t.Error(err)
 	}
 	shared, err := signrpc.NewSignerClient(past).DeriveSharedKey(t.Context(), &signrpc.SharedKeyRequest{
-		EphemeralPubkey: somebody(t), KeyLoc: nodeKey})
+		EphemeralPubkey: somebody(t), KeyDesc: &signrpc.KeyDescriptor{KeyLoc: nodeKey}})
 	if err != nil || bytes.Equal(shared.SharedKey, make([]byte, 32)) {
 		t.Errorf("shared key: %v", err)
 	}

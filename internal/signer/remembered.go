@@ -32,6 +32,11 @@ type remembered struct {
 	// RootKeyID is that of the bundle's macaroon in lnd.
 	RootKeyID uint64 `yaml:"root_key_id"`
 
+	// OldRootKeyIDs are those whose macaroons shall die; an export that rotates
+	// notes them before anything else, so that one cut short is made good by the
+	// next.
+	OldRootKeyIDs []uint64 `yaml:"old_root_key_ids,omitempty"`
+
 	// AllowIP and AllowRange are the address and network that the bundle's
 	// macaroon works from; empty: any.
 	AllowIP    string `yaml:"allow_ip,omitempty"`
@@ -52,9 +57,13 @@ func (r remembered) passwordFile(h config.Home) string {
 	return passwordFile(h)
 }
 
-// bounds are those of the bundle's macaroon. Code: bad_bounds.
-func (r remembered) bounds() (bakery.Bounds, error) {
-	return bakery.ParseBounds(r.AllowIP, r.AllowRange)
+// caveats are those of the bundle's macaroon. Code: bad_bounds.
+func (r remembered) caveats() ([]string, error) {
+	bounds, err := bakery.ParseBounds(r.AllowIP, r.AllowRange)
+	if err != nil {
+		return nil, err
+	}
+	return bounds.Caveats(time.Now())
 }
 
 func (r remembered) save(h config.Home) error {
@@ -63,6 +72,12 @@ func (r remembered) save(h config.Home) error {
 		return err
 	}
 	return files.Write(keptFile(h), data, 0o600)
+}
+
+// rotate gives the next macaroon another root key.
+func (r *remembered) rotate() {
+	r.OldRootKeyIDs = append(r.OldRootKeyIDs, r.RootKeyID)
+	r.RootKeyID = newRootKeyID()
 }
 
 // newRootKeyID returns an id that nobody has: not 0, which is lnd's own, and small
