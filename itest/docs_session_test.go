@@ -130,12 +130,12 @@ func TestBuyersPages(t *testing.T) {
 // can only pay, and insists that lnget then uses it.
 func TestPayOnlyMacaroon(t *testing.T) {
 	w := theWorld(t)
-	r := w.reader(t, w.buyerNode(), "mainnet", "regtest")
-	t.Cleanup(func() {
-		_ = os.Remove(filepath.Join(filepath.Dir(w.buyerNode().AdminMacaroon), "pay.macaroon")) // not there if the page is wrong
-	})
-	r.types("docs/lnget.md", "bakemacaroon")
-	if shown := r.line("docs/lnget.md", "lnget config show"); !strings.Contains(shown, "pay.macaroon") {
+	r := w.reader(t, w.buyerNode())
+	made := filepath.Join(filepath.Dir(w.buyerNode().AdminMacaroon), "pay-only.macaroon")
+	t.Cleanup(func() { _ = os.Remove(made) }) // not there if the page is wrong
+	defer r.line("docs/lnget.md", "leyden bake revoke "+made)
+	r.types("docs/lnget.md", "--role pay-only")
+	if shown := r.line("docs/lnget.md", "lnget config show"); !strings.Contains(shown, "pay-only.macaroon") {
 		t.Errorf("config init took another macaroon: %s", shown)
 	}
 	r.line("docs/lnget.md", "lnget ln info")
