@@ -45,7 +45,9 @@ func (r *RemoteSigner) Holds(ctx context.Context, xpub string) error {
 	defer cancel()
 	reply, err := signrpc.NewSignerClient(conn).DeriveSharedKey(ctx, &signrpc.SharedKeyRequest{
 		EphemeralPubkey: ours.PubKey().SerializeCompressed(),
-		KeyLoc:          &signrpc.KeyLocator{KeyFamily: int32(keychain.KeyFamilyNodeKey)},
+		KeyDesc: &signrpc.KeyDescriptor{
+			KeyLoc: &signrpc.KeyLocator{KeyFamily: int32(keychain.KeyFamilyNodeKey)},
+		},
 	})
 	if err != nil {
 		if err := r.accepted(err); err != nil {

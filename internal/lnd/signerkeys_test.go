@@ -15,7 +15,7 @@ import (
 
 func (s *fakeSigner) DeriveSharedKey(_ context.Context, r *signrpc.SharedKeyRequest) (*signrpc.SharedKeyResponse, error) {
 	theirs, err := btcec.ParsePubKey(r.EphemeralPubkey)
-	if err != nil || r.KeyLoc.GetKeyFamily() != 6 || r.KeyLoc.GetKeyIndex() != 0 {
+	if err != nil || r.KeyDesc.GetKeyLoc().GetKeyFamily() != 6 || r.KeyDesc.GetKeyLoc().GetKeyIndex() != 0 {
 		return nil, err
 	}
 	return &signrpc.SharedKeyResponse{SharedKey: sharedKey(s.key, theirs)}, nil

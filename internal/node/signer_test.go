@@ -44,10 +44,10 @@ type ourSigner struct {
 	process    *owned.Process
 }
 
-func newOurSigner(t *testing.T) *ourSigner {
+func newOurSigner(t *testing.T, flags ...string) *ourSigner {
 	t.Helper()
 	s := &ourSigner{t: t, home: filepath.Join(t.TempDir(), "home"), addr: freePort(t)}
-	s.leyden("signer", "init", "--network", "regtest")
+	s.leyden(append([]string{"signer", "init", "--network", "regtest"}, flags...)...)
 	s.start()
 	t.Cleanup(func() {
 		if err := s.process.Stop(context.Background()); err != nil {
