@@ -105,6 +105,7 @@ func TestErrorsHaveCodes(t *testing.T) {
 		"front":        {status.Error(codes.ResourceExhausted, "leyden: limit_day:abc: spent"), "limit_day"},
 		"front locked": {status.Error(codes.Unavailable, "leyden: wallet_locked: the wallet is locked (try: leyden node unlock)"), "node_locked"},
 		"front away":   {status.Error(codes.Unavailable, "leyden: lnd_down: lnd is down (try: leyden node status)"), "node_unreachable"},
+		"signer away":  {status.Error(codes.Unavailable, "leyden: signer_unreachable: the node's signer is away: signer_unreachable (try: leyden node status)"), "node_unreachable"},
 		"no front":     {status.Error(codes.Unknown, "leyden: Limit Day: spent"), "node_error"},
 		"other":        {status.Error(codes.Unknown, "strange"), "node_error"},
 	}

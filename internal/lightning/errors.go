@@ -137,7 +137,7 @@ func frontRefusal(message string) (r refusal, ok bool) {
 		r.reason = CodeStarting
 	case "wallet_locked":
 		r.reason = CodeLocked
-	case "lnd_down", "node_down", "stopping":
+	case "lnd_down", "node_down", "stopping", "signer_unreachable":
 		r.reason = CodeUnreachable
 	}
 	return r, true
