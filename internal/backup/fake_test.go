@@ -16,6 +16,7 @@ type fakeLnd struct {
 	open, closed, closing []string
 	restored              []string
 	away                  error // of RestoreChannelBackups
+	stopped               bool
 }
 
 const key = "key:"
@@ -80,6 +81,11 @@ func (l *fakeLnd) RestoreChannelBackups(_ context.Context, r *lnrpc.RestoreChanB
 		return nil, errors.New("not implemented in nochainbackend mode")
 	}
 	return &lnrpc.RestoreBackupResponse{NumRestored: uint32(len(channels))}, nil
+}
+
+func (l *fakeLnd) StopDaemon(context.Context, *lnrpc.StopRequest, ...grpc.CallOption) (*lnrpc.StopResponse, error) {
+	l.stopped = true
+	return &lnrpc.StopResponse{}, nil
 }
 
 var alice = Owner{Network: "regtest", Key: "02aa"}

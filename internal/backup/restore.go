@@ -87,10 +87,18 @@ func (f *Follower) restore(ctx context.Context, ln lnrpc.LightningClient, o Owne
 	if err != nil {
 		return refused("restore the backup", err)
 	}
-	f.log.Info("channels restored: their peers will close them", "channels", r.NumRestored)
+	f.log.Info("channels restored: lnd is started again, to reach the peers that close them", "channels", r.NumRestored)
 	f.record.Update(func(now *Following) { now.Restored += int(r.NumRestored) })
 	if err := os.Remove(pendingFile(f.home)); err != nil {
 		return fault.New("write_failed", "check the folder's owner and mode", "the backup is restored: %w", err)
 	}
-	return files.SyncDir(f.home.Node())
+	if err := files.SyncDir(f.home.Node()); err != nil {
+		return err
+	}
+	// lnd loses a peer that it restores a second channel of, and looks for it only
+	// when it starts. Its supervisor starts it again.
+	if _, err := ln.StopDaemon(ctx, &lnrpc.StopRequest{}); err != nil {
+		return refused("start again", err)
+	}
+	return nil
 }

@@ -135,8 +135,8 @@ func TestHandOver(t *testing.T) {
 		t.Errorf("in vain: %v", err)
 	}
 	ln := &fakeLnd{restored: []string{"a", "b"}}
-	if err := follower.restore(t.Context(), ln, alice); err != nil || waits() {
-		t.Errorf("%v", err)
+	if err := follower.restore(t.Context(), ln, alice); err != nil || waits() || !ln.stopped {
+		t.Errorf("%v, started again: %t", err, ln.stopped)
 	}
 	if s, err := StatusOf(h, os.Getpid()); err != nil || s.Restored != 2 {
 		t.Errorf("%+v, %v", s, err)
