@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/lightningnetwork/lnd/lnrpc"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/daemon"
@@ -86,7 +89,9 @@ func (f *Follower) Run(ctx context.Context, dial Dial) {
 		if ctx.Err() != nil {
 			return
 		}
-		f.tell(err)
+		if !lost(err) {
+			f.tell(err)
+		}
 		if time.Since(began) > maxPause {
 			pause = minPause
 		}
@@ -97,6 +102,12 @@ func (f *Follower) Run(ctx context.Context, dial Dial) {
 		}
 		pause = min(2*pause, maxPause)
 	}
+}
+
+// lost says whether it is only lnd that has ended: its supervisor says why.
+func lost(err error) bool {
+	code := status.Code(err)
+	return errors.Is(err, io.EOF) || code == codes.Unavailable || code == codes.Canceled
 }
 
 // follow follows one connection to its end.
@@ -149,7 +160,10 @@ func (f *Follower) follow(ctx context.Context, dial Dial) error {
 			f.tell(f.keep(ctx, ln, owner, multi))
 		case <-tick.C:
 		case err := <-ended:
-			return errors.Join(err, f.leave(context.WithoutCancel(ctx), owner))
+			if failed := f.leave(context.WithoutCancel(ctx), owner); failed != nil {
+				return failed
+			}
+			return err
 		}
 	}
 }
