@@ -57,7 +57,7 @@ func TestScripts(t *testing.T) {
 // stopAll ends what a session that failed half-way has left in the background.
 // Usually nothing is there, which is an error not worth telling.
 func stopAll(leyden, home string) {
-	for _, args := range [][]string{{"node", "stop"}, {"gate", "stop"}, {"devnet", "down"}} {
+	for _, args := range [][]string{{"node", "stop"}, {"signer", "stop"}, {"gate", "stop"}, {"devnet", "down"}} {
 		cmd := exec.Command(leyden, append([]string{"--home", home}, args...)...)
 		cmd.Env = devnet.Environ()
 		_ = cmd.Run()

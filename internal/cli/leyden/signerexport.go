@@ -1,6 +1,7 @@
 package leyden
 
 import (
+	"errors"
 	"log/slog"
 
 	"github.com/spf13/cobra"
@@ -22,6 +23,9 @@ or not, or of any lnd elsewhere. Bundles made earlier stay good unless --rotate 
 given. Addresses and networks are remembered for the next export.`,
 		Args: voice.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if n := given(cmd, "rpcserver", "tlscertpath", "macaroonpath"); n != 0 && n != 3 {
+				return voice.UsageError(cmd, errors.New("a signer elsewhere needs --rpcserver, --tlscertpath and --macaroonpath"))
+			}
 			if o.AllowIP, o.AllowRange, err = oneBound(ips, ranges); err != nil {
 				return err
 			}
@@ -45,7 +49,6 @@ given. Addresses and networks are remembered for the next export.`,
 	f.StringVar(&from.CertPath, "tlscertpath", "", "its certificate")
 	f.StringVar(&from.MacaroonPath, "macaroonpath", "", "a macaroon of it that may list accounts, mode 0600")
 	boundFlags(cmd, &ips, &ranges)
-	cmd.MarkFlagsRequiredTogether("rpcserver", "tlscertpath", "macaroonpath")
 	return cmd
 }
 

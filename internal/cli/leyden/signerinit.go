@@ -1,6 +1,7 @@
 package leyden
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -24,6 +25,9 @@ The password is made and written to wallet-password.txt unless a file is given;
 the 24 words of a new seed are written to seed.txt, mode 0600.`,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			n.LND = args
+			if given(cmd, "seed-file", "restore", "no-seed-file") > 1 {
+				return voice.UsageError(cmd, errors.New("give one of --seed-file, --restore and --no-seed-file"))
+			}
 			if n.Bundle.AllowIP, n.Bundle.AllowRange, err = oneBound(ips, ranges); err != nil {
 				return err
 			}
@@ -56,8 +60,17 @@ the 24 words of a new seed are written to seed.txt, mode 0600.`,
 	f.StringArrayVar(&n.TLSExtraIPs, "tlsextraip", nil, "address by which the node reaches the signer, for the certificate")
 	f.StringArrayVar(&n.TLSExtraDomains, "tlsextradomain", nil, "name by which the node reaches the signer, for the certificate")
 	boundFlags(cmd, &ips, &ranges)
-	cmd.MarkFlagsMutuallyExclusive("seed-file", "restore", "no-seed-file")
 	return cmd
+}
+
+// given counts which of the flags were given.
+func given(cmd *cobra.Command, flags ...string) (n int) {
+	for _, name := range flags {
+		if cmd.Flags().Changed(name) {
+			n++
+		}
+	}
+	return n
 }
 
 // boundFlags are those of every command that makes a bundle.
