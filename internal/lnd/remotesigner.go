@@ -152,9 +152,12 @@ func (r *RemoteSigner) accepted(err error) error {
 func (r *RemoteSigner) unreachable(err error) error {
 	s := status.Convert(err)
 	switch text := s.Message(); {
+	case strings.Contains(text, "x509: certificate is valid for"), strings.Contains(text, "any IP SANs"):
+		return fault.New("signer_certificate", "leyden node start --signer-host NAME:"+DefaultSignerPort+", with a name of its certificate",
+			"the certificate of the signer at %q is good for other names: %s", r.Addr, tail(text))
 	case strings.Contains(text, "x509:") || strings.Contains(text, "tls: "):
 		return fault.New("signer_certificate", "leyden signer export, then "+importHint,
-			"the signer at %q has another certificate than the bundle's, or one for another host: %s", r.Addr, tail(text))
+			"the signer at %q has another certificate than the bundle's: %s", r.Addr, tail(text))
 	case s.Code() == codes.DeadlineExceeded:
 		return r.away("no answer in time")
 	default:

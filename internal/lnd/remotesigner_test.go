@@ -145,7 +145,7 @@ func TestCheckSigner(t *testing.T) {
 			s.server.Stop()
 			s.Addr = "127.0.0.2:0"
 			s.serve(t)
-		}, "signer_certificate", "x509: "},
+		}, "signer_certificate", "is good for other names"},
 		"fail/malformed certificate": {func(t *testing.T, s *fakeSigner) { s.write(t, s.CertPath, "-----") }, "signer_certificate", "malformed"},
 		"fail/another macaroon":      {func(t *testing.T, s *fakeSigner) { s.write(t, s.MacaroonPath, "another") }, "signer_macaroon", "verification failed"},
 		"fail/no macaroon":           {func(_ *testing.T, s *fakeSigner) { s.MacaroonPath = "/nonexistent" }, "no_bundle", "/nonexistent"},

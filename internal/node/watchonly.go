@@ -45,16 +45,15 @@ type Imported struct {
 
 // Import keeps a signer's bundle (see bundle.Read) for the node. An empty network
 // means what was remembered, then lnd.conf's, then mainnet. Nothing is written
-// unless all is well. Codes: those of bundle.Read, network_conflict, and
-// other_signer when the node's wallet is of other keys.
+// unless all is well. Codes: those of bundle.Read, network_conflict, wallet_exists,
+// and other_signer when the node's wallet is of other keys.
 func Import(home config.Home, path string, stdin io.Reader, network string) (*Imported, error) {
 	b, err := bundle.Read(path, stdin)
 	if err != nil {
 		return nil, err
 	}
 	kept, err := loadRemembered(home)
-	isNew := errors.Is(err, fs.ErrNotExist)
-	if err != nil && !isNew {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	built, err := build(home, Options{Network: network}, kept)
@@ -64,11 +63,9 @@ func Import(home config.Home, path string, stdin io.Reader, network string) (*Im
 	if err := b.CheckNetwork(built.Network()); err != nil {
 		return nil, err
 	}
-	hasWallet := !isNew && kept.folder(home, kept.Network).None() != nil
-	if hasWallet {
-		if err := kept.matches(b, built.Network()); err != nil {
-			return nil, err
-		}
+	hasWallet, err := kept.takes(b, home, built.Network())
+	if err != nil {
+		return nil, err
 	}
 	if err := files.MkdirPrivate(home.Node()); err != nil {
 		return nil, err
@@ -86,22 +83,25 @@ func Import(home config.Home, path string, stdin io.Reader, network string) (*Im
 	return &Imported{Network: built.Network(), Dir: signerDir(home), Wallet: hasWallet, Running: running}, nil
 }
 
-// matches refuses the bundle of another network, or of other keys than those of a
-// watch-only wallet. What keys a standalone wallet has is looked up when it is
-// migrated.
-func (k remembered) matches(b *bundle.Bundle, network string) error {
+// takes says whether there is a wallet, and refuses the bundle of another network
+// than its, or of other keys than those of a watch-only one. What keys a standalone
+// wallet has is looked up when it is migrated.
+func (k remembered) takes(b *bundle.Bundle, home config.Home, network string) (hasWallet bool, err error) {
+	if k.Network == "" { // whose wallet that would be nobody knows
+		return false, k.folder(home, network).None()
+	}
+	if k.folder(home, k.Network).None() == nil {
+		return false, nil
+	}
 	if network != k.Network {
-		return fault.New("network_conflict", "use another --home for another network",
+		return true, fault.New("network_conflict", "use another --home for another network",
 			"the node in this folder is on %s, not on %s", k.Network, network)
 	}
 	if k.watchOnly() && k.SignerKeys != keysID(b) {
-		return otherSigner("the node's wallet was made for another signer's keys")
+		return true, fault.New("other_signer", "import that signer's bundle, or use another --home",
+			"the bundle is of another seed than the node's wallet")
 	}
-	return nil
-}
-
-func otherSigner(why string) error {
-	return fault.New("other_signer", "import that signer's bundle, or use another --home", "the bundle is of another seed: %s", why)
+	return true, nil
 }
 
 // keysID names the keys of a bundle: SHA-256 over the extended public keys.

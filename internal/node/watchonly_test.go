@@ -214,6 +214,18 @@ func TestImport(t *testing.T) {
 	}
 	m.must("node", "create")
 	m.must("node", "import", "--bundle", dir)
+	if err := os.Rename(m.lndDir("leyden-node.yaml"), m.lndDir("kept")); err != nil {
+		t.Fatal(err)
+	}
+	if _, code := m.run("node", "import", "--bundle", dir, "--network", "regtest"); code != "wallet_exists" {
+		t.Errorf("where a wallet is of which nothing is known: %q", code)
+	}
+	if err := os.Rename(m.lndDir("kept"), m.lndDir("leyden-node.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if _, code := m.run("node", "import", "--bundle", dir, "--network", "signet"); code != "network_conflict" {
+		t.Errorf("for another network than the wallet's: %q", code)
+	}
 	other := newSigner(t)
 	if _, code := m.run("node", "import", "--bundle", other.bundle()); code != "other_signer" {
 		t.Errorf("another seed: %q", code)
