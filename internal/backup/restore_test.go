@@ -61,8 +61,8 @@ func withAccount(t *testing.T, h config.Home) {
 	}
 }
 
-// lost is the folder of a node with a ledger that has one account.
-func lost(t *testing.T) Folder {
+// lostNode is the folder of a node with a ledger that has one account.
+func lostNode(t *testing.T) Folder {
 	t.Helper()
 	h := newHome(t)
 	withAccount(t, h)
@@ -84,7 +84,7 @@ func read(t *testing.T, f Folder) *Backup {
 }
 
 func TestRestore(t *testing.T) {
-	f, h := lost(t), newHome(t)
+	f, h := lostNode(t), newHome(t)
 	b := read(t, f)
 	if books, err := f.CheckLedger(t.Context(), b); err != nil || books.Accounts != 1 {
 		t.Fatalf("%+v, %v", books, err)
@@ -119,7 +119,7 @@ func TestRestore(t *testing.T) {
 }
 
 func TestHandOver(t *testing.T) {
-	f, h := lost(t), newHome(t)
+	f, h := lostNode(t), newHome(t)
 	if _, err := Restore(t.Context(), h, f, read(t, f), false); err != nil {
 		t.Fatal(err)
 	}
