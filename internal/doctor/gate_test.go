@@ -86,15 +86,16 @@ func TestBackends(t *testing.T) {
 		}
 	}
 	checked{
-		"ok/none":           {func(*bench) {}, nil},
-		"ok/loopback":       {table("tcp", "   0: 0100007F:1F90 00000000:0000 0A 0\n"), []want{{OK, "this machine's alone"}}},
-		"ok/loopback6":      {table("tcp6", "   0: 00000000000000000000000001000000:1F90 0:0 0A 0\n"), []want{{OK, "this machine's alone"}}},
-		"ok/only connected": {table("tcp", "   0: 00000000:1F90 00000000:0000 01 0\n"), []want{{Info, "nothing listens on port 8080"}}},
-		"fail/every":        {table("tcp", "   0: 00000000:1F90 00000000:0000 0A 0\n"), []want{{Fail, "past the gate"}}},
-		"fail/every6":       {table("tcp6", "   0: 00000000000000000000000000000000:1F90 0:0 0A 0\n"), []want{{Fail, "past the gate"}}},
-		"fail/one too many": {table("tcp", "   0: 0100007F:1F90 00000000:0000 0A 0\n   1: 070200C0:1F90 00000000:0000 0A 0\n"), []want{{Fail, "past the gate"}}},
-		"fail/no table":     {func(b *bench) { b.gate(b.paid()) }, []want{{Info, "cannot see"}}},
-		"fail/garbage":      {table("tcp", "   0: zz:1F90 00000000:0000 0A 0\n 1: 00:1 2 0A\n"), []want{{Info, "nothing listens"}}},
+		"ok/none":                  {func(*bench) {}, nil},
+		"ok/loopback":              {table("tcp", "   0: 0100007F:1F90 00000000:0000 0A 0\n"), []want{{OK, "this machine's alone"}}},
+		"ok/loopback6":             {table("tcp6", "   0: 00000000000000000000000001000000:1F90 0:0 0A 0\n"), []want{{OK, "this machine's alone"}}},
+		"ok/only connected":        {table("tcp", "   0: 00000000:1F90 00000000:0000 01 0\n"), []want{{Info, "nothing listens on port 8080"}}},
+		"fail/every":               {table("tcp", "   0: 00000000:1F90 00000000:0000 0A 0\n"), []want{{Fail, "past the gate"}}},
+		"fail/every6":              {table("tcp6", "   0: 00000000000000000000000000000000:1F90 0:0 0A 0\n"), []want{{Fail, "past the gate"}}},
+		"fail/one too many, first": {table("tcp", "   0: 070200C0:1F90 00000000:0000 0A 0\n   1: 0100007F:1F90 00000000:0000 0A 0\n"), []want{{Fail, "past the gate"}}},
+		"fail/one too many":        {table("tcp", "   0: 0100007F:1F90 00000000:0000 0A 0\n   1: 070200C0:1F90 00000000:0000 0A 0\n"), []want{{Fail, "past the gate"}}},
+		"fail/no table":            {func(b *bench) { b.gate(b.paid()) }, []want{{Info, "cannot see"}}},
+		"fail/garbage":             {table("tcp", "   0: zz:1F90 00000000:0000 0A 0\n 1: 00:1 2 0A\n"), []want{{Info, "nothing listens"}}},
 	}.run(t, checkBackends)
 }
 
