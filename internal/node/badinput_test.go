@@ -27,7 +27,9 @@ func TestCreateRefuses(t *testing.T) {
 		args []string
 		code string
 	}{
-		"fail/watch-only":         {[]string{"--mode", "watchonly"}, "not_available"},
+		"fail/seed of a signer":   {[]string{"--mode", "watchonly", "--seed-file", "seed"}, "no_seed"},
+		"fail/birthday":           {[]string{"--birthday", "yesterday"}, "bad_birthday"},
+		"fail/watch-only":         {[]string{"--mode", "watchonly"}, "no_bundle"},
 		"fail/mode":               {[]string{"--mode", "custodial"}, "unknown_mode"},
 		"fail/network":            {[]string{"--network", "mainet"}, "unknown_network"},
 		"fail/backend":            {[]string{"--backend", "electrum"}, "unknown_backend"},
@@ -111,7 +113,7 @@ func TestStartRefuses(t *testing.T) {
 		"fail/not our address":     {good, []string{"--rpclisten", "192.0.2.1:1"}, "bad_address"},
 		"fail/backend unreachable": {good, []string{"--", "--btcd.rpchost=" + freePort(t)}, "backend_unreachable"},
 		"fail/backend's password":  {strings.Replace(good, access.Pass, "another", 1), nil, "backend_refused"},
-		"fail/password file":       {good, []string{"--password-file", "/nonexistent"}, "no_password_file"},
+		"fail/password file":       {good, []string{"--password-file", filepath.Join(m.home, "none")}, "no_password_file"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
