@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/lightningnetwork/lnd/lnrpc"
@@ -48,7 +49,7 @@ func (w *world) compareOnce(ctx context.Context, s *shoppers) error {
 	if err != nil {
 		return err
 	}
-	paid, err := w.buyerBook(ctx)
+	paid, err := w.buyerBook(ctx, s.stuck)
 	if err != nil {
 		return err
 	}
@@ -108,7 +109,7 @@ func (w *world) sellerBook(ctx context.Context) (book, error) {
 	return b, nil
 }
 
-func (w *world) buyerBook(ctx context.Context) (book, error) {
+func (w *world) buyerBook(ctx context.Context, stuck []string) (book, error) {
 	r, err := w.buyer().Lightning().ListPayments(ctx, &lnrpc.ListPaymentsRequest{IncludeIncomplete: true, MaxPayments: listAll})
 	if err != nil {
 		return nil, fmt.Errorf("the buyer's payments: %w", err)
@@ -120,6 +121,9 @@ func (w *world) buyerBook(ctx context.Context) (book, error) {
 			b[p.PaymentHash] = lnwire.MilliSatoshi(p.ValueMsat)
 		case lnrpc.Payment_FAILED:
 		default:
+			if slices.Contains(stuck, p.PaymentHash) {
+				continue
+			}
 			return nil, fmt.Errorf("payment %s is %s", p.PaymentHash, p.Status)
 		}
 	}

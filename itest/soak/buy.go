@@ -38,6 +38,7 @@ type shoppers struct {
 	homes      int
 	done       []l402http.Purchase
 	spent      []string // Authorization headers that were good once
+	stuck      []string // payment hashes that were given up
 	unfinished []*buyer
 }
 
@@ -162,13 +163,20 @@ func (s *shoppers) keep(b *buyer) {
 
 // finish ends what was cut short: nothing that was paid for is lost.
 func (s *shoppers) finish(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, finishTime)
-	defer cancel()
 	for _, b := range s.unfinished {
-		for !s.try(ctx, b) {
-			if err := pause(ctx, buyPause); err != nil {
-				return fmt.Errorf("the purchase in %s does not end", b.Home)
-			}
+		if err := s.finishOne(ctx, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *shoppers) finishOne(ctx context.Context, b *buyer) error {
+	trying, cancel := context.WithTimeout(ctx, finishTime)
+	defer cancel()
+	for !s.try(trying, b) {
+		if pause(trying, buyPause) != nil {
+			return s.giveUp(ctx, b)
 		}
 	}
 	return nil

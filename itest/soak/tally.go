@@ -17,6 +17,7 @@ type tally struct {
 	asked, unsold              atomic.Int64 // requests without
 	bought                     atomic.Int64 // by lnget
 	presented, refused         atomic.Int64 // in the end: tokens, and credentials that were used up
+	stuck                      atomic.Int64 // payments that lnd keeps in flight though they never left it
 	cut                        atomic.Int64 // credentials that a killed gate used up for nothing
 	missed, failed             atomic.Int64 // runs of lnget, while something was away and while nothing was
 
@@ -78,9 +79,9 @@ func (t *tally) summary(length time.Duration) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return fmt.Sprintf("soak: %v: %d requests with a token served (%.0f/s), %d while the gate was away, %d while the backend was; "+
-		"%d unpaid requests, %d of them without an offer; %d purchases, in the end %d tokens accepted and %d used credentials refused, %d lost with a killed gate; lnget failed %d times while something was away, %d times otherwise; "+
+		"%d unpaid requests, %d of them without an offer; %d purchases, in the end %d tokens accepted and %d used credentials refused, %d lost with a killed gate, %d stuck at lnd and given up; lnget failed %d times while something was away, %d times otherwise; "+
 		"%v; gate: %s; %d faults",
 		length, t.served.Load(), float64(t.served.Load())/length.Seconds(), t.gateGone.Load(), t.backGone.Load(),
-		t.asked.Load()+t.unsold.Load(), t.unsold.Load(), t.bought.Load(), t.presented.Load(), t.refused.Load(), t.cut.Load(), t.missed.Load(), t.failed.Load(),
+		t.asked.Load()+t.unsold.Load(), t.unsold.Load(), t.bought.Load(), t.presented.Load(), t.refused.Load(), t.cut.Load(), t.stuck.Load(), t.missed.Load(), t.failed.Load(),
 		t.blows, t.grown, t.total)
 }
