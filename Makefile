@@ -50,7 +50,7 @@ demo: build ## the whole commerce loop on a private network: real lnd, real paym
 test: lint unit itest ## everything that must be green: lint, unit tests, real nodes
 
 .PHONY: unit
-unit: build ## all but the tests on real nodes, and the race detector where it counts
+unit: programs ## all but the tests on real nodes, and the race detector where it counts
 	LEYDEN_TEST_BIN=$(CURDIR)/bin $(GO) test -timeout 20m -tags "$(TAGS)" $$(go list ./... | grep -v /itest)
 	LEYDEN_TEST_BIN=$(CURDIR)/bin CGO_ENABLED=1 go test -timeout 20m -race $(RACE)
 

@@ -97,6 +97,7 @@ func TestStartRefuses(t *testing.T) {
 			}
 		})
 	}
+	conf("", 0o600)
 	if _, code := m.run("init", "--network", "testnet"); code != "wallet_exists" {
 		t.Errorf("init for another network: %q", code)
 	}
