@@ -86,6 +86,9 @@ func (n *Node) Start(ctx context.Context) error {
 	}
 	args := []string{"node", "start"}
 	if n.Signer != nil {
+		if err := n.Signer.Await(ctx); err != nil {
+			return err
+		}
 		args = append(args, "--signer-host", n.Signer.RPC)
 	}
 	p, err := n.run(args...)

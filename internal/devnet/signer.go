@@ -10,6 +10,7 @@ import (
 	"github.com/leydenln/leyden/internal/daemon"
 	"github.com/leydenln/leyden/internal/devnet/chain"
 	"github.com/leydenln/leyden/internal/devnet/owned"
+	"github.com/leydenln/leyden/internal/lnd"
 )
 
 // Signer is a signer of a network: a `leyden signer start` of ours.
@@ -37,7 +38,7 @@ func (s *Signer) create(ctx context.Context) error {
 	return s.once(ctx, "signer", "init", "--network", chain.Params.Name)
 }
 
-// Start runs the signer. The node asks it as soon as it answers.
+// Start runs the signer; Await waits until it signs.
 func (s *Signer) Start(ctx context.Context) error {
 	err := Poll(ctx, func(context.Context) (bool, error) {
 		_, running := daemon.Running(signerPidFile(s.home))
@@ -53,6 +54,22 @@ func (s *Signer) Start(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.process = p
+	return nil
+}
+
+// Await waits until the signer signs for who has its bundle. Code: node_failed.
+func (s *Signer) Await(ctx context.Context) error {
+	remote := lnd.RemoteSigner{Addr: s.RPC,
+		CertPath: filepath.Join(s.bundle(), "tls.cert"), MacaroonPath: filepath.Join(s.bundle(), "admin.macaroon")}
+	err := Poll(ctx, func(ctx context.Context) (bool, error) {
+		if p := s.Process(); p != nil && !p.Running() {
+			return false, p.Exit()
+		}
+		return remote.Check(ctx) == nil, nil
+	})
+	if err != nil {
+		return s.failed("start", err)
+	}
 	return nil
 }
 
