@@ -1,0 +1,77 @@
+package noise
+
+import (
+	"testing"
+
+	"github.com/btcsuite/btcd/btcec/v2"
+)
+
+// FuzzReadAct gives the bytes to every state that reads, of both patterns. Only
+// the vectors' own acts, which have the same keys, may pass, whatever version
+// they name.
+func FuzzReadAct(f *testing.F) {
+	v := loadVectors(f)
+	genuine := map[string]bool{}
+	for _, hv := range v.Handshakes {
+		for _, act := range hv.Acts {
+			f.Add([]byte(act.Bytes))
+			genuine[string(act.Bytes[1:])] = true
+		}
+	}
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		for _, hv := range v.Handshakes {
+			for at := range hv.Acts {
+				client, server := v.sides(t, hv)
+				advance(t, client, server, at)
+				reader := server
+				if at%2 == 1 {
+					reader = client
+					if _, err := server.WriteAct(); err != nil {
+						t.Fatal(err)
+					}
+				} else if _, err := client.WriteAct(); err != nil {
+					t.Fatal(err)
+				}
+				before := reader.Remote()
+				if err := reader.ReadAct(raw); err != nil {
+					if reader.MyTurn() || reader.Done() || !same(before, reader.Remote()) {
+						t.Fatal("a refused act has changed something")
+					}
+				} else if !genuine[string(raw[1:])] {
+					t.Fatalf("act %d of %s is forged", at+1, hv.Name)
+				}
+			}
+		}
+	})
+}
+
+func same(a, b *btcec.PublicKey) bool {
+	return a == b || (a != nil && b != nil && a.IsEqual(b))
+}
+
+// FuzzOpen gives the bytes to an opener as header and body.
+func FuzzOpen(f *testing.F) {
+	v := loadVectors(f)
+	hv := v.Handshakes[0]
+	hello := hv.Messages[0]
+	f.Add([]byte(hello.Header), []byte(hello.Body))
+	f.Add([]byte(hello.Header), []byte{})
+	f.Add([]byte{}, []byte(hello.Body))
+	f.Fuzz(func(t *testing.T, header, body []byte) {
+		client, server := v.sides(t, hv)
+		advance(t, client, server, len(hv.Acts))
+		_, opener, err := server.Ciphers()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := opener.OpenHeader(header)
+		if err == nil && (string(header) != string(hello.Header) || n != len(hello.Body)) {
+			t.Fatal("the header is forged")
+		}
+		got, err := opener.OpenBody(nil, body)
+		if err == nil && string(got) != string(hello.Plaintext) {
+			t.Fatal("the body is forged")
+		}
+	})
+}
