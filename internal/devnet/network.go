@@ -50,6 +50,12 @@ type Options struct {
 	// its own; empty for none.
 	Signer string
 
+	// SignerHost is the signer's IP address when it is in another network than
+	// the nodes, who reach it there. SignerRun is then what runs a command in
+	// that network when put before it.
+	SignerHost string
+	SignerRun  []string
+
 	// Leyden and Btcd are the programs to run. Empty: our own binary, and
 	// what chain.FindBtcd finds beside it.
 	Leyden, Btcd string
@@ -96,7 +102,7 @@ func Start(ctx context.Context, o Options) (_ *Network, err error) {
 		return nil, err
 	}
 	for _, info := range n.state.Nodes {
-		n.Nodes = append(n.Nodes, newNode(o.Leyden, o.Home, info))
+		n.Nodes = append(n.Nodes, newNode(o, info))
 	}
 	if err := n.startAll(ctx); err != nil {
 		return nil, err
@@ -280,7 +286,7 @@ func (s state) reservePorts() (state, error) {
 	addrs := []*string{&s.Btcd.RPC, &s.Btcd.P2P}
 	for i := range s.Nodes {
 		addrs = append(addrs, &s.Nodes[i].RPC, &s.Nodes[i].REST, &s.Nodes[i].P2P, &s.Nodes[i].API)
-		if signer := s.Nodes[i].Signer; signer != nil {
+		if signer := s.Nodes[i].Signer; signer != nil && !signer.elsewhere() {
 			addrs = append(addrs, &signer.RPC)
 		}
 	}

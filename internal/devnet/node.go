@@ -12,7 +12,6 @@ import (
 	"github.com/lightningnetwork/lnd/lnrpc"
 	"google.golang.org/grpc"
 
-	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/daemon"
 	"github.com/leydenln/leyden/internal/devnet/chain"
 	"github.com/leydenln/leyden/internal/devnet/owned"
@@ -41,10 +40,10 @@ type Node struct {
 	conn    *grpc.ClientConn
 }
 
-func newNode(leyden string, h config.Home, info NodeInfo) *Node {
-	n := &Node{NodeInfo: info, program: program{name: info.Name, leyden: leyden, home: NodeHome(h, info.Name)}}
+func newNode(o Options, info NodeInfo) *Node {
+	n := &Node{NodeInfo: info, program: program{name: info.Name, leyden: o.Leyden, home: NodeHome(o.Home, info.Name)}}
 	if info.Signer != nil {
-		n.Signer = newSigner(leyden, info.Name, *info.Signer)
+		n.Signer = newSigner(o, info.Name, *info.Signer)
 	}
 	return n
 }

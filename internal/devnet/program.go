@@ -19,6 +19,7 @@ type program struct {
 	name   string
 	leyden string
 	home   config.Home
+	before []string // what runs the command, when not we ourselves
 }
 
 // Home is the program's own Leyden home, for --home.
@@ -31,10 +32,8 @@ func (p program) run(args ...string) (*owned.Process, error) {
 	if err := files.MkdirPrivate(string(p.home)); err != nil {
 		return nil, err
 	}
-	return owned.Start(owned.Command{
-		Path: p.leyden, Args: append([]string{"--home", string(p.home)}, args...), Env: Environ(),
-		LogFile: p.log(),
-	})
+	line := append(slices.Concat(p.before, []string{p.leyden, "--home", string(p.home)}), args...)
+	return owned.Start(owned.Command{Path: line[0], Args: line[1:], Env: Environ(), LogFile: p.log()})
 }
 
 // once runs a command to its end. Code: node_failed.

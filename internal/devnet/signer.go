@@ -18,13 +18,19 @@ type Signer struct {
 	program
 	RPC string // host:port
 
+	host string // its IP address in a network of its own
+
 	mu      sync.Mutex // guards what follows
 	process *owned.Process
 }
 
-func newSigner(leyden, node string, info SignerInfo) *Signer {
-	return &Signer{RPC: info.RPC,
-		program: program{name: node + "'s signer", leyden: leyden, home: config.Home(info.Home)}}
+func newSigner(o Options, node string, info SignerInfo) *Signer {
+	s := &Signer{RPC: info.RPC,
+		program: program{name: node + "'s signer", leyden: o.Leyden, home: config.Home(info.Home)}}
+	if info.elsewhere() {
+		s.host, s.before = o.SignerHost, o.SignerRun
+	}
+	return s
 }
 
 // bundle is the folder that the node imports.
@@ -35,7 +41,11 @@ func (s *Signer) create(ctx context.Context) error {
 	if _, err := os.Stat(filepath.Join(s.bundle(), "accounts.json")); err == nil {
 		return nil
 	}
-	return s.once(ctx, "signer", "init", "--network", chain.Params.Name)
+	args := []string{"signer", "init", "--network", chain.Params.Name}
+	if s.host != "" {
+		args = append(args, "--tlsextraip", s.host)
+	}
+	return s.once(ctx, args...)
 }
 
 // Start runs the signer; Await waits until it signs.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"github.com/leydenln/leyden/internal/devnet/chain"
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/files"
+	"github.com/leydenln/leyden/internal/lnd"
 )
 
 // codeNone is the code of a home without a network.
@@ -142,7 +144,15 @@ func (s *state) adaptSigner(o Options) error {
 	case s.Nodes[i].Signer == nil:
 		s.Nodes[i].Signer = &SignerInfo{Home: string(NodeHome(o.Home, o.Signer+"-signer"))}
 	}
+	if o.SignerHost != "" {
+		s.Nodes[i].Signer.RPC = net.JoinHostPort(o.SignerHost, lnd.DefaultSignerPort)
+	}
 	return nil
+}
+
+// elsewhere says whether the signer is in a network of its own.
+func (s SignerInfo) elsewhere() bool {
+	return s.RPC != "" && !strings.HasPrefix(s.RPC, "127.")
 }
 
 // hasWallet says whether the node has been created.
