@@ -106,6 +106,7 @@ generate: man ## regenerate the protobuf stubs (needs protoc), the SQL queries a
 		--go_opt=module=github.com/leydenln/leyden internal/rpc/lndwire/lndwire.proto
 	PATH=$(CURDIR)/bin:$$PATH protoc -I internal/rpc/litrpc -I $(LNRPC) $(GRPC_OUT) lit-accounts.proto
 	PATH=$(CURDIR)/bin:$$PATH protoc -I internal/rpc/leydenv1 $(GRPC_OUT) leyden.proto
+	PATH=$(CURDIR)/bin:$$PATH protoc -I lnc/hashmailrpc $(GRPC_OUT) hashmail.proto
 
 GRPC_OUT = --go_out=. --go_opt=module=github.com/leydenln/leyden \
 	--go-grpc_out=. --go-grpc_opt=module=github.com/leydenln/leyden
