@@ -1,8 +1,11 @@
 package itest
 
 import (
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -13,6 +16,7 @@ import (
 
 	"github.com/leydenln/leyden/internal/devnet"
 	"github.com/leydenln/leyden/internal/doctor"
+	nodepkg "github.com/leydenln/leyden/internal/node"
 )
 
 // TestDoctorPage types the page of the doctor, at a node that runs.
@@ -36,15 +40,21 @@ type examined struct {
 	*testing.T
 	bin, home string
 	as        *syscall.Credential // nil: who runs the test
+	mine      string              // the home folder of whoever looks; empty: a new one
 }
 
 // findings runs the doctor, and returns what it found and its exit status.
 func (x examined) findings(args ...string) (doctor.Report, int) {
 	x.Helper()
 	cmd := exec.CommandContext(x.Context(), filepath.Join(x.bin, "leyden"), append([]string{"--home", x.home, "doctor"}, args...)...)
-	mine := x.TempDir()
-	if err := errors.Join(os.Chmod(mine, 0o777), os.Chmod(filepath.Dir(mine), 0o755)); err != nil {
-		x.Fatal(err)
+	mine := x.mine
+	if mine == "" {
+		mine = x.TempDir()
+	}
+	if x.as != nil {
+		if err := errors.Join(os.Chmod(mine, 0o777), os.Chmod(filepath.Dir(mine), 0o755)); err != nil {
+			x.Fatal(err)
+		}
 	}
 	cmd.Env, cmd.Dir = append(devnet.Environ(), "HOME="+mine, "TMPDIR="+mine), mine
 	if x.as != nil {
@@ -76,6 +86,16 @@ func (x examined) expect(r doctor.Report, id string, s doctor.Severity, words st
 	x.Errorf("%s: no %s finding has %q, but: %q", id, s, words, others)
 }
 
+// expectNone insists that a check found nothing as bad as that.
+func (x examined) expectNone(r doctor.Report, id string, s doctor.Severity) {
+	x.Helper()
+	for _, f := range r.Findings {
+		if f.ID == id && f.Severity == s {
+			x.Errorf("%s: %s", id, f.What)
+		}
+	}
+}
+
 func TestDoctorAtANode(t *testing.T) {
 	w := theWorld(t)
 	x := examined{T: t, bin: w.bin, home: string(w.buyerNode().Home())}
@@ -93,6 +113,36 @@ func TestDoctorAtANode(t *testing.T) {
 	if _, status := x.findings("--max-balance", "1000", "--strict"); status != 1 {
 		t.Errorf("strictly: exit status %d", status)
 	}
+	text, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, secret := range secretsOf(t, x.home) {
+		for _, form := range []string{secret, hex.EncodeToString([]byte(secret)), base64.StdEncoding.EncodeToString([]byte(secret))} {
+			if strings.Contains(string(text), strings.TrimSpace(form)) {
+				t.Errorf("tells what is in %s", what)
+			}
+		}
+	}
+}
+
+// secretsOf are what the secret files of a node hold, by their paths.
+func secretsOf(t *testing.T, home string) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	err := filepath.WalkDir(home, func(path string, d fs.DirEntry, err error) error {
+		name := filepath.Base(path)
+		if err != nil || d.IsDir() || filepath.Ext(name) != ".macaroon" && filepath.Ext(name) != ".key" && name != "seed.txt" && name != "wallet-password.txt" {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		found[path] = string(data)
+		return err
+	})
+	if err != nil || len(found) < 5 {
+		t.Fatalf("%d secrets found, %v", len(found), err)
+	}
+	return found
 }
 
 // TestDoctorAtASigner asks a watch-only node's signer while it is there and away.
@@ -131,6 +181,38 @@ func TestDoctorAtASigner(t *testing.T) {
 	node.expect(r, "keys", doctor.Info, "is on this machine")
 	node.expect(r, "signer-macaroon", doctor.OK, "and nothing else")
 
+	copied := filepath.Join(node.home, "node", "wallet.db.old")
+	if err := exec.CommandContext(t.Context(), "cp", filepath.Join(signer.home, "signer", "data", "chain", "bitcoin", "regtest", "wallet.db"), copied).Run(); err != nil {
+		t.Fatal(err)
+	}
+	r, _ = node.findings()
+	node.expect(r, "keys", doctor.Fail, copied+" is a copy of a wallet with private keys")
+	if err := os.Remove(copied); err != nil {
+		t.Fatal(err)
+	}
+	r, _ = node.findings()
+	node.expectNone(r, "keys", doctor.Fail)
+
+	// The signer's certificate is lost. What the doctor says brings the two together
+	// again.
+	keys.line(page, "leyden signer stop")
+	for _, name := range []string{"tls.cert", "tls.key"} {
+		if err := os.Remove(filepath.Join(signer.home, "signer", name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	keys.line(page, "leyden signer start --detach --rpclisten "+addr)
+	r, _ = signer.findings()
+	signer.expect(r, "certificates", doctor.Fail, "another certificate than the one in its bundle")
+	r, _ = node.findings()
+	node.expect(r, "signer", doctor.Fail, "another certificate")
+	keys.line(page, "leyden signer export")
+	buyer.line(page, "leyden node import --network regtest --bundle "+filepath.Join(signer.home, "signer", "credentials-bundle"))
+	r, _ = signer.findings()
+	signer.expectNone(r, "certificates", doctor.Fail)
+	r, _ = node.findings()
+	node.expect(r, "signer", doctor.OK, "and signs")
+
 	keys.line(page, "leyden signer stop")
 	stopped = true
 	r, status = node.findings()
@@ -168,6 +250,83 @@ func TestDoctorAsAnotherUser(t *testing.T) {
 	for _, secret := range []string{"seed.txt", "admin.macaroon", "guard.db"} {
 		if strings.Contains(string(text), secret) {
 			t.Errorf("names %s: %s", secret, text)
+		}
+	}
+}
+
+// damage is a way to break a machine: what is typed, what the doctor says of it, and
+// how it is undone where the doctor's own words do not mend it.
+type damage struct {
+	do    []string
+	check string
+	is    doctor.Severity
+	words string
+	undo  []string
+}
+
+// TestDoctorsRemedies breaks what belongs to a node that runs, and types what the
+// doctor says. $H is the node's home, $M whose shell it is, DIR and SAT what a
+// person fills in.
+func TestDoctorsRemedies(t *testing.T) {
+	w := theWorld(t)
+	node := w.buyerNode()
+	running, err := nodepkg.Status(node.Home())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := t.TempDir()
+	if err := errors.Join(os.Chmod(mine, 0o755), os.Chmod(filepath.Dir(mine), 0o755), os.Mkdir(filepath.Join(mine, "copies"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	x := examined{T: t, bin: w.bin, home: string(node.Home()), mine: mine}
+	names := strings.NewReplacer("$H", x.home, "$M", mine, "$S", filepath.Dir(running.Socket), "DIR", filepath.Join(mine, "copies"), "SAT", "5")
+	types := func(line string) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "/bin/sh", "-ec", names.Replace(line))
+		cmd.Env = append(devnet.Environ(), "HOME="+mine, "LEYDEN_HOME="+x.home, "PATH="+w.bin+":"+os.Getenv("PATH"))
+		cmd.Dir = mine
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", line, err, out)
+		}
+	}
+	for _, d := range []damage{
+		{[]string{"chmod 644 $H/node/data/chain/bitcoin/regtest/admin.macaroon"}, "file-modes", doctor.Warn, "only its folder keeps others out", nil},
+		{[]string{"chmod 777 $H"}, "file-modes", doctor.Fail, "others can replace what is in it", nil},
+		{[]string{"chmod 755 $H/run"}, "sockets", doctor.Fail, "control socket", nil},
+		{[]string{"chmod 711 $S"}, "sockets", doctor.Fail, "past its front", nil},
+		{[]string{"cp $H/node/data/chain/bitcoin/regtest/admin.macaroon $M/left.macaroon", "chmod 644 $M/left.macaroon"}, "stray-macaroons", doctor.Fail, "others can read", nil},
+		{[]string{"true"}, "stray-macaroons", doctor.Warn, "lies about", []string{"rm $M/left.macaroon"}},
+		{[]string{"cp $H/node/lnd.conf $M/kept", "echo alias >> $H/node/lnd.conf"}, "daemons", doctor.Fail, "will not start again", []string{"cp $M/kept $H/node/lnd.conf"}},
+		{[]string{"true"}, "backup", doctor.Info, "no second copy", nil},
+		{[]string{"mv DIR DIR-away"}, "backup", doctor.Fail, "is not well", []string{"mv DIR-away DIR", "leyden node backup follow --off"}},
+		{[]string{"leyden accounts create 50 --label doctored --save_to $M/doctored"}, "accounts", doctor.Warn, "account doctored may spend its whole balance", nil},
+		{[]string{"leyden freeze doctored"}, "accounts", doctor.Info, "are frozen: doctored", []string{"leyden accounts remove doctored"}},
+	} {
+		found := func() (fix string, is bool) {
+			r, _ := x.findings()
+			for _, f := range r.Findings {
+				if f.ID == d.check && f.Severity == d.is && strings.Contains(f.What, d.words) {
+					return f.Fix, true
+				}
+			}
+			return "", false
+		}
+		for _, line := range d.do {
+			types(line)
+		}
+		fix, is := found()
+		if !is {
+			t.Errorf("%q: nothing found that says %q", d.do, d.words)
+			continue
+		}
+		if d.undo == nil {
+			d.undo = []string{fix}
+		}
+		for _, line := range d.undo {
+			types(line)
+		}
+		if _, is := found(); is {
+			t.Errorf("%q: still found after %q", d.do, d.undo)
 		}
 	}
 }

@@ -48,6 +48,19 @@ func TestBackup(t *testing.T) {
 		"ok/stopped": {func(b *bench) { b.backup(now) }, []want{{OK, "is whole"}, {Info, "only a trial proves"}, disk}},
 		"ok/followed": {func(b *bench) { b.backup(now.AddDate(-1, 0, 0)); b.follows(now, "") },
 			[]want{{OK, "is whole"}, {Info, "only a trial proves"}, disk}},
+		"ok/just started": {func(b *bench) { b.backup(now); b.runs(aNode, running{State: "active"}) },
+			[]want{{OK, "is whole"}, {Info, "only a trial proves"}, disk}},
+		"fail/never seen": {func(b *bench) {
+			b.backup(now)
+			b.runs(aNode, running{State: "active"})
+			b.Now = time.Now().Add(backupLate + time.Hour)
+		}, []want{{Warn, "for a while"}, disk}},
+		"fail/restoring": {func(b *bench) { b.backup(now); b.write(".leyden/node/leyden-restore.json", "{}", 0o600) }, []want{{Warn, "is to be restored"}, disk}},
+		"ok/restoring": {func(b *bench) {
+			b.backup(now)
+			b.write(".leyden/node/leyden-restore.json", "{}", 0o600)
+			b.runs(aNode, running{State: "active"})
+		}, []want{{Info, "is being restored"}, disk}},
 		"fail/none":      {func(b *bench) { b.made("standalone", "mainnet", "") }, []want{{Warn, "no second copy"}}},
 		"fail/no money":  {func(b *bench) { b.made("standalone", "regtest", "") }, []want{{Info, "no second copy"}}},
 		"fail/old":       {func(b *bench) { b.backup(now.Add(-backupOld - time.Hour)) }, []want{{Warn, "is of 2026-10-22"}, disk}},
@@ -56,7 +69,7 @@ func TestBackup(t *testing.T) {
 		"fail/damaged":   {func(b *bench) { b.backup(now); b.write("copies/channel.backup", "x", 0o600) }, []want{{Fail, "not well"}, disk}},
 		"fail/gone":      {func(b *bench) { os.RemoveAll(b.backup(now)) }, []want{{Fail, "not well"}}},
 		"fail/no ledger": {func(b *bench) { b.backup(now); b.accounts() }, []want{{Warn, "no copy of the accounts"}, disk}},
-		"fail/malformed": {func(b *bench) { b.backup(now); b.write(".leyden/node/leyden-backup.yaml", "x: 1\n", 0o600) }, []want{{Info, "cannot read where"}}},
+		"fail/malformed": {func(b *bench) { b.backup(now); b.write(".leyden/node/leyden-backup.yaml", "x: 1\n", 0o600) }, []want{{Fail, "cannot be understood"}}},
 	}.run(t, checkBackup)
 }
 

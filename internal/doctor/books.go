@@ -3,18 +3,25 @@ package doctor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/leydenln/leyden/internal/account"
+	"github.com/leydenln/leyden/internal/daemon"
+	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/files"
 	"github.com/leydenln/leyden/internal/guardpost"
+	"github.com/leydenln/leyden/internal/store"
 )
 
 // maxCopied is the largest ledger that is copied to be read, in bytes.
 const maxCopied = 256 << 20
+
+// errLeftAlone is in the chain of errors of books that were not looked at.
+var errLeftAlone = errors.New("left alone")
 
 // ledger opens the books for reading. Only their owner does: what another user
 // leaves beside them would be in the owner's way. is is false where there are none.
@@ -24,7 +31,7 @@ func (e *Env) ledger(ctx context.Context, read func(*account.Ledger) error) (is 
 		return false, nil
 	}
 	if err == nil && owner(info) != e.Self.UID {
-		err = errors.New("only the owner of the accounts opens them")
+		err = fmt.Errorf("%w: only the owner of the accounts opens them", errLeftAlone)
 	}
 	if err != nil {
 		return true, err
@@ -40,31 +47,48 @@ func (e *Env) ledger(ctx context.Context, read func(*account.Ledger) error) (is 
 func ledgerFile(dir string) string { return filepath.Join(dir, "guard.db") }
 
 // quiet returns a folder in which the books can be read without a trace. SQLite
-// makes files beside a database that nobody uses, so that is a copy of it.
+// makes files beside a database that nobody uses, so that is a copy of it, with
+// what a process that was killed has left in the log beside it.
 func quiet(dir string, size int64) (at string, done func(), err error) {
-	inUse := func() bool { return has(ledgerFile(dir) + "-wal") }
+	inUse := func() bool { _, on := daemon.Running(filepath.Join(dir, "guard.lock")); return on }
 	if inUse() {
 		return dir, func() {}, nil
 	}
 	if size > maxCopied {
-		return "", nil, errors.New("they are too large to be copied, and no node runs: leyden accounts check reads them in their place")
+		return "", nil, fmt.Errorf("%w: they are too large to be copied, and no node runs: leyden accounts check reads them in their place", errLeftAlone)
 	}
 	if at, err = os.MkdirTemp("", "leyden-doctor-"); err != nil {
-		return "", nil, err
+		return "", nil, fmt.Errorf("%w: %w", errLeftAlone, err)
 	}
 	done = func() { os.RemoveAll(at) }
-	data, err := os.ReadFile(ledgerFile(dir))
-	if err == nil {
-		err = files.Write(ledgerFile(at), data, 0o600)
+	for _, end := range []string{"", "-wal"} {
+		data, readErr := os.ReadFile(ledgerFile(dir) + end)
+		if readErr == nil {
+			err = errors.Join(err, files.Write(ledgerFile(at)+end, data, 0o600))
+		} else if end == "" || !errors.Is(readErr, fs.ErrNotExist) {
+			err = errors.Join(err, readErr)
+		}
 	}
 	if err == nil && inUse() {
 		err = errors.New("a node was started meanwhile: look again")
 	}
 	if err != nil {
 		done()
-		return "", nil, err
+		return "", nil, fmt.Errorf("%w: %w", errLeftAlone, err)
 	}
 	return at, done, nil
+}
+
+// notRead is the finding of books that could not be read. Those of an older version
+// are brought up to date by the next start.
+func (e *Env) notRead(err error) Finding {
+	switch {
+	case fault.Code(err) == store.CodeOlder:
+		return unseen("leyden node start --detach", "the accounts' books are of an older version: %v", err)
+	case errors.Is(err, errLeftAlone), errors.Is(err, fs.ErrPermission), errors.Is(err, context.DeadlineExceeded):
+		return unseen(e.asOperator(), "cannot read the accounts' books: %v", err)
+	}
+	return fail(fault.Hint(err), "the accounts' books cannot be read, so that the guard lets nobody pay: %v", err)
 }
 
 // checkAccounts looks at the limits of every account.
@@ -78,7 +102,7 @@ func checkAccounts(ctx context.Context, e *Env) (found []Finding) {
 	case !is:
 		return nil
 	case err != nil:
-		return []Finding{unseen(e.asOperator(), "cannot read the accounts: %v", err)}
+		return []Finding{unseen("leyden accounts check", "cannot read the accounts: %v", err)} // checkBooks says how bad that is
 	case len(accounts) == 0:
 		return []Finding{info("leyden accounts create BALANCE --save_to FILE", "there are no accounts: nothing holds an agent to a limit")}
 	}
@@ -157,7 +181,7 @@ func checkBooks(ctx context.Context, e *Env) (found []Finding) {
 	case !is:
 		return nil
 	case err != nil:
-		return []Finding{unseen(e.asOperator(), "cannot check the accounts' books: %v", err)}
+		return []Finding{e.notRead(err)}
 	}
 	if len(report.Faults) > 0 {
 		found = append(found, fail("leyden freeze, then leyden accounts check", "the accounts' books are not consistent: %s", few(report.Faults)))

@@ -50,6 +50,9 @@ func (e *Env) certificates() []certificate {
 		{"the signer's", filepath.Join(e.Home.Signer(), "tls.cert"), "leyden signer stop; rm " + filepath.Join(e.Home.Signer(), "tls.cert") + "; leyden signer start --detach; leyden signer export"},
 		{"the imported signer's", filepath.Join(e.Home.Node(), "signer", bundle.CertFile), "on the signer's machine: leyden signer export; here: leyden node import --bundle FILE"},
 	}
+	if conf, path, is := e.lngetConfig(); is && path != "" && conf.LN.Mode == "lnd" && !sameFile(conf.LN.LND.TLSCert, all[0].path) {
+		all = append(all, certificate{"the node's, as lnget has it,", conf.LN.LND.TLSCert, "copy the node's tls.cert to " + conf.LN.LND.TLSCert})
+	}
 	if conf, err := e.gateConfig(); err == nil && conf != nil && !conf.Insecure && !conf.AutoCert {
 		path := conf.TLSCertPath
 		if path == "" {
@@ -86,7 +89,7 @@ func (e *Env) judgeCert(c certificate) (Finding, bool) {
 }
 
 func readCert(path string) (*x509.Certificate, error) {
-	data, err := os.ReadFile(path)
+	data, err := readSmall(path)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +102,26 @@ func readCert(path string) (*x509.Certificate, error) {
 
 // differ says whether both files are there, can be read, and are not the same.
 func differ(a, b string) bool {
-	one, errOne := os.ReadFile(a)
-	other, errOther := os.ReadFile(b)
+	one, errOne := readSmall(a)
+	other, errOther := readSmall(b)
 	return errOne == nil && errOther == nil && !bytes.Equal(one, other)
+}
+
+// readSmall reads a file that another user may have named: no pipe, and nothing
+// that has no end.
+func readSmall(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxConfig {
+		return nil, errors.New("no small file")
+	}
+	return os.ReadFile(path)
+}
+
+func sameFile(a, b string) bool {
+	one, errOne := os.Stat(a)
+	other, errOther := os.Stat(b)
+	return errOne == nil && errOther == nil && os.SameFile(one, other)
 }

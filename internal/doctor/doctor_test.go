@@ -9,12 +9,15 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/leydenln/leyden/internal/account"
+	"github.com/leydenln/leyden/internal/audit"
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/daemon"
+	"github.com/leydenln/leyden/internal/fetch"
 )
 
 // now is the time in all tests.
@@ -185,6 +188,65 @@ func TestRunSkips(t *testing.T) {
 	}
 }
 
+// TestHangs: a check that does not end, whatever its context says, is told as one
+// that could not look.
+func TestHangs(t *testing.T) {
+	b := newBench(t)
+	hang := make(chan struct{})
+	defer close(hang)
+	r := run(t.Context(), b.Env, []Check{
+		{"stuck", "a disk that is away", func(context.Context, *Env) []Finding { <-hang; return nil }, true},
+		{"slow", "ends with its time", func(ctx context.Context, _ *Env) []Finding { <-ctx.Done(); return []Finding{fail("x", "no answer")} }, true},
+		{"quick", "", func(context.Context, *Env) []Finding { return []Finding{ok("quick")} }, true},
+	}, time.Millisecond)
+	if r.Unseen != 1 || r.Counts[Fail] != 1 || r.Counts[OK] != 1 || r.Passes(true) {
+		t.Errorf("found %s", told(r.Findings))
+	}
+	for _, f := range r.Findings {
+		if f.Unseen != (f.ID == "stuck") {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
+// TestPipes: what is the agent's to write cannot hold the doctor up, or fill its
+// memory.
+func TestPipes(t *testing.T) {
+	for name, dst := range map[string]string{"pipe": "", "endless": "/dev/zero"} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			plant := func(name string) string {
+				path := filepath.Join(b.dir, name)
+				err := os.MkdirAll(filepath.Dir(path), 0o700)
+				if err == nil && dst != "" {
+					err = os.Symlink(dst, path)
+				} else if err == nil {
+					err = syscall.Mkfifo(path, 0o600)
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+				return path
+			}
+			b.lnget(func(c *fetch.Config) {
+				c.LN.LND.TLSCert, c.LN.LND.Macaroon = plant("tls.cert"), plant("agent.macaroon")
+			})
+			b.Scratch = []string{b.dir}
+			paid := Run(t.Context(), b.Env, []string{"clock"})
+			if err := os.Remove(filepath.Join(b.Lnget, "config.yaml")); err != nil {
+				b.Fatal(err)
+			}
+			plant(".lnget/config.yaml")
+			unset := Run(t.Context(), b.Env, []string{"clock"})
+			for _, r := range []Report{paid, unset} {
+				if r.OK || r.Unseen != 0 {
+					t.Errorf("found %s", told(r.Findings))
+				}
+			}
+		})
+	}
+}
+
 // TestClosed: whom the folder keeps out is told so, once.
 func TestClosed(t *testing.T) {
 	if os.Getuid() == 0 {
@@ -212,13 +274,47 @@ func TestNothingIsChanged(t *testing.T) {
 	b.write("agent.macaroon", role("pay-only"), 0o644)
 	b.write(".leyden/gate/master.key", "x", 0o644)
 	b.Scratch, b.Agent = []string{b.dir}, stranger()
-	before := b.snapshot()
-	r := Run(t.Context(), b.Env, nil)
-	if len(r.Findings) < 20 {
-		t.Errorf("only %d findings", len(r.Findings))
+	for _, log := range []bool{false, true} { // what a killed process leaves beside the books
+		if log {
+			b.killed()
+		}
+		before := b.snapshot()
+		r := Run(t.Context(), b.Env, nil)
+		if len(r.Findings) < 20 {
+			t.Errorf("only %d findings", len(r.Findings))
+		}
+		if !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.ID == "books" && f.Severity == OK }) {
+			t.Errorf("the books were not looked at: %s", told(r.Findings))
+		}
+		if after := b.snapshot(); !slices.Equal(after, before) {
+			t.Errorf("before %q, after %q", before, after)
+		}
 	}
-	if after := b.snapshot(); !slices.Equal(after, before) {
-		t.Errorf("before %q, after %q", before, after)
+}
+
+// killed leaves the accounts as a node does that was killed: with the database's
+// log beside it.
+func (b *bench) killed() {
+	b.Helper()
+	path := filepath.Join(b.Home.Guard(), "guard.db")
+	l, err := account.Open(b.Context(), path, time.Now)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := l.Create(b.Context(), audit.Actor{Kind: "operator", Via: "api"}, account.New{Balance: sat}); err != nil {
+		b.Fatal(err)
+	}
+	left := map[string][]byte{}
+	for _, end := range []string{"", "-wal"} {
+		if left[end], err = os.ReadFile(path + end); err != nil || len(left[end]) == 0 {
+			b.Fatal("no log", err)
+		}
+	}
+	if err := l.Close(); err != nil {
+		b.Fatal(err)
+	}
+	for end, data := range left {
+		b.write(".leyden/guard/guard.db"+end, string(data), 0o600)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/leydenln/leyden/internal/config"
@@ -44,7 +45,8 @@ type Env struct {
 	// Proc is the kernel's view of processes, /proc.
 	Proc string
 
-	live live
+	asking sync.Mutex // guards live
+	live   live
 }
 
 // New fills in what is usual. agent may be nil.

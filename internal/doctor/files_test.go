@@ -60,6 +60,33 @@ func TestModes(t *testing.T) {
 		"fail/only the folder protects a macaroon": {func(b *bench) {
 			b.write(".leyden/node/data/admin.macaroon", "x", 0o644)
 		}, []want{{Warn, "only its folder keeps others out"}}},
+		"fail/bundle": {func(b *bench) {
+			b.write(".leyden/signer/credentials-bundle.tar.gz", "x", 0o644)
+			b.opened()
+		}, []want{{Fail, "others can read it"}}},
+		"ok/old log": {func(b *bench) {
+			b.write(".leyden/node/lnd.log.12.gz", "x", 0o644)
+			b.opened()
+		}, []want{{OK, "2 files"}}},
+		"fail/behind a link": {func(b *bench) {
+			b.write("disk/data/admin.macaroon", "x", 0o644)
+			b.link("../../disk", ".leyden/node/data")
+			b.link("..", "disk/up") // round in a circle
+			for _, dir := range []string{"disk", "disk/data", ".leyden", ".leyden/node"} {
+				b.chmod(filepath.Join(b.dir, dir), 0o755)
+			}
+		}, []want{{Fail, "disk/data/admin.macaroon has mode 0644"}}},
+		"fail/linked file": {func(b *bench) {
+			b.write("elsewhere/seed.txt", "x", 0o644)
+			b.link("../../elsewhere/seed.txt", ".leyden/node/seed.txt")
+			b.chmod(filepath.Join(b.dir, "elsewhere"), 0o755)
+		}, []want{{Fail, "elsewhere/seed.txt has mode 0644"}}},
+		"fail/leads to another's": {func(b *bench) {
+			b.link("/etc", ".leyden/node/data")
+			if os.Lchown(filepath.Join(b.Home.Node(), "data"), 4242, 4242) != nil {
+				b.Skip("only root gives files away")
+			}
+		}, []want{{Info, "belongs to root, and was not looked at"}}},
 		"fail/many": {func(b *bench) {
 			for i := range maxNamed + 3 {
 				b.write(".leyden/node/"+strconv.Itoa(i), "x", 0o644)
@@ -67,6 +94,47 @@ func TestModes(t *testing.T) {
 			b.opened()
 		}, append([]want{{Fail, "3 more files"}}, slicesOf(maxNamed, want{Fail, "others can read it"})...)},
 	}.run(t, checkModes)
+}
+
+// link makes a link in the test's folder.
+func (b *bench) link(to, name string) {
+	b.Helper()
+	path := filepath.Join(b.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		b.Fatal(err)
+	}
+	if err := os.Symlink(to, path); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// TestUnreadable: a folder that can be listed, but not looked into, is told.
+func TestUnreadable(t *testing.T) {
+	if os.Getuid() == 0 {
+		t.Skip("nothing keeps root out")
+	}
+	checked{
+		"fail/no x": {func(b *bench) {
+			b.write(".leyden/node/data/admin.macaroon", "x", 0o600)
+			b.chmod(filepath.Join(b.Home.Node(), "data"), 0o600)
+		}, []want{{Info, "cannot look at"}}},
+		"fail/no r": {func(b *bench) {
+			b.write(".leyden/node/data/admin.macaroon", "x", 0o600)
+			b.chmod(filepath.Join(b.Home.Node(), "data"), 0o300)
+		}, []want{{Info, "cannot look at"}}},
+	}.run(t, checkModes)
+	checked{
+		"fail/lnget of another": {func(b *bench) {
+			b.lnget(nil)
+			b.chmod(b.Lnget, 0)
+		}, []want{{Info, "cannot look at lnget's configuration"}}},
+	}.run(t, checkLngetLimits)
+	checked{
+		"fail/home of another": {func(b *bench) {
+			b.mkdir(filepath.Join(b.dir, "agent"), 0)
+			b.Scratch = []string{filepath.Join(b.dir, "agent")}
+		}, []want{{Info, "could not look for macaroons"}}},
+	}.run(t, checkStray)
 }
 
 func slicesOf(n int, w want) (list []want) {

@@ -14,8 +14,8 @@ import (
 	"github.com/leydenln/leyden/internal/node"
 )
 
-// made is what node create has remembered in leyden-node.yaml, as far as it
-// matters here.
+// made is what node create has remembered in leyden-node.yaml, and signer init in
+// leyden-signer.yaml, as far as it matters here.
 type made struct {
 	Mode       string `yaml:"mode"`
 	Network    string `yaml:"network"`
@@ -25,7 +25,7 @@ type made struct {
 // node returns what is known of the node in this folder; is is false where there
 // is none, err says why it cannot be read.
 func (e *Env) node() (m made, is bool, err error) {
-	data, err := os.ReadFile(filepath.Join(e.Home.Node(), "leyden-node.yaml"))
+	data, err := os.ReadFile(e.madeFile())
 	if errors.Is(err, fs.ErrNotExist) {
 		return m, false, nil
 	}
@@ -35,12 +35,17 @@ func (e *Env) node() (m made, is bool, err error) {
 	return m, err == nil, err
 }
 
+func (e *Env) madeFile() string { return filepath.Join(e.Home.Node(), "leyden-node.yaml") }
+
 // checkKeys looks at where the keys are, and whether they are away from the
 // agent.
-func checkKeys(_ context.Context, e *Env) (found []Finding) {
+func checkKeys(ctx context.Context, e *Env) (found []Finding) {
 	n, is, err := e.node()
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
 		return []Finding{unseen(e.asOperator(), "cannot read what node this is: %v", reason(err))}
+	case err != nil:
+		return []Finding{fail("correct "+e.madeFile(), "what node this is cannot be understood, so that it will not start again: %v", err)}
 	}
 	const apart = "make a signer on another machine: leyden signer init"
 	switch {
@@ -50,9 +55,10 @@ func checkKeys(_ context.Context, e *Env) (found []Finding) {
 		if loopback(n.SignerHost) {
 			found = append(found, e.graver(n.Network, apart, "the node's signer is on this machine (%s): whoever takes the machine has the keys", n.SignerHost))
 		}
-		found = append(found, leftovers(e)...)
+		found = append(found, e.leftovers(ctx)...)
 	default:
-		found = append(found, e.graver(n.Network, apart, "the node holds its own keys: whoever takes this machine has them"))
+		found = append(found, e.graver(n.Network, "leyden signer init --seed-file FILE on another machine, then here: leyden node migrate --signer-host HOST:"+lnd.DefaultSignerPort,
+			"the node holds its own keys: whoever takes this machine has them"))
 	}
 	if is && has(e.Home.Signer()) {
 		found = append(found, e.graver(n.Network, apart, "a signer and a node share %s: the keys are not apart from the agent", e.Home))
@@ -69,7 +75,7 @@ func (e *Env) graver(network, fix, format string, args ...any) Finding {
 }
 
 // leftovers finds secrets that a watch-only node must not have.
-func leftovers(e *Env) (found []Finding) {
+func (e *Env) leftovers(ctx context.Context) (found []Finding) {
 	if path := filepath.Join(e.Home.Node(), "seed.txt"); has(path) {
 		found = append(found, fail("keep it off this machine, then: shred --remove "+path, "%s is still here, although the node is watch-only: it gives the keys away", path))
 	}
@@ -79,7 +85,7 @@ func leftovers(e *Env) (found []Finding) {
 	} else if err != nil {
 		found = append(found, fail("leyden node import --bundle FILE", "the signer's bundle in %s is no good: %v", dir, err))
 	}
-	return found
+	return append(found, e.walletsWithKeys(ctx)...)
 }
 
 // checkSeed finds the words of seeds on disk.
@@ -95,14 +101,15 @@ func checkSeed(_ context.Context, e *Env) (found []Finding) {
 	return found
 }
 
-// network is the node's, or the running signer's; a network not known counts as
-// mainnet.
+// network is the node's, or the signer's; a network not known counts as mainnet.
 func (e *Env) network() string {
 	if n, is, _ := e.node(); is && n.Network != "" {
 		return n.Network
 	}
-	if r, on := e.record(aSigner); on && r.Network != "" {
-		return r.Network
+	var signer made
+	data, err := os.ReadFile(filepath.Join(e.Home.Signer(), "leyden-signer.yaml"))
+	if err == nil && yaml.Unmarshal(data, &signer) == nil && signer.Network != "" {
+		return signer.Network
 	}
 	return "mainnet"
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -53,7 +54,7 @@ func TestKeys(t *testing.T) {
 			b.write(".leyden/node/signer/wallet.db", "x", 0o600)
 		}, []want{{OK, "watch-only"}, {Fail, "must never leave the signer"}}},
 		"fail/no bundle": {func(b *bench) { b.made("watchonly", "mainnet", "signer_host: 192.0.2.9:10012\n") }, []want{{OK, "watch-only"}, {Fail, "is no good"}}},
-		"fail/malformed": {func(b *bench) { b.write(".leyden/node/leyden-node.yaml", ":\n:", 0o600) }, []want{{Info, "cannot read what node this is"}}},
+		"fail/malformed": {func(b *bench) { b.write(".leyden/node/leyden-node.yaml", ":\n:", 0o600) }, []want{{Fail, "cannot be understood"}}},
 	}.run(t, checkKeys)
 }
 
@@ -123,7 +124,7 @@ func TestSeed(t *testing.T) {
 			b.write(".leyden/node/seed.txt", "x", 0o600)
 		}, []want{{Info, "the node's seed"}}},
 		"fail/no money at the signer": {func(b *bench) {
-			b.runs(aSigner, running{Network: "regtest"})
+			b.write(".leyden/signer/leyden-signer.yaml", "network: regtest\nroot_key_id: 7\n", 0o600)
 			b.write(".leyden/signer/seed.txt", "x", 0o600)
 		}, []want{{Info, "the signer's seed"}}},
 	}.run(t, checkSeed)
@@ -182,7 +183,14 @@ func TestCertificates(t *testing.T) {
 		"fail/lnget trusts another": {func(b *bench) {
 			node(year)(b)
 			b.lnget(func(c *fetch.Config) { c.LN.LND.TLSCert = b.write("tls.cert", b.cert(now, year), 0o600) })
-		}, []want{{OK, "the node's"}, {Info, "is not our node's certificate"}}},
+		}, []want{{OK, "the node's"}, {OK, "as lnget has it"}, {Info, "is not our node's certificate"}}},
+		"ok/lnget trusts ours": {func(b *bench) {
+			node(year)(b)
+			b.lnget(func(c *fetch.Config) { c.LN.LND.TLSCert = filepath.Join(b.Home.Node(), "tls.cert") })
+		}, []want{{OK, "the node's"}}},
+		"fail/lnget alone": {func(b *bench) {
+			b.lnget(func(c *fetch.Config) { c.LN.LND.TLSCert = b.write("tls.cert", b.cert(now, certSoon-time.Hour), 0o600) })
+		}, []want{{Warn, "as lnget has it, certificate expires"}}},
 	}.run(t, checkCertificates)
 }
 

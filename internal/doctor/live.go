@@ -10,9 +10,11 @@ import (
 	"time"
 
 	"github.com/lightningnetwork/lnd/lnrpc"
+	"github.com/lightningnetwork/lnd/lnrpc/wtclientrpc"
 
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/lightning"
+	"github.com/leydenln/leyden/internal/lnd"
 	"github.com/leydenln/leyden/internal/node"
 )
 
@@ -24,6 +26,9 @@ type live struct {
 	info               *lnrpc.GetInfoResponse
 	onChain, inChannel int64 // sat: confirmed coins, and ours in channels
 	theirs             int64 // sat: the peers' in channels, which can be received
+
+	towersKnown bool // the client of watchtowers is on, and towers is right
+	towers      int
 }
 
 // failed is a finding of an error that says itself what to do.
@@ -31,9 +36,14 @@ func failed(err error, format string, args ...any) Finding {
 	return fail(fault.Hint(err), "%s: %v", fmt.Sprintf(format, args...), err)
 }
 
+// answerTime is how long a running node may take to answer.
+const answerTime = 10 * time.Second
+
 // ask asks the running node, with the macaroon that can only read. info is nil
 // where none runs or it does not answer.
 func (e *Env) ask(ctx context.Context) *live {
+	e.asking.Lock()
+	defer e.asking.Unlock()
 	if e.live.asked {
 		return &e.live
 	}
@@ -42,6 +52,8 @@ func (e *Env) ask(ctx context.Context) *live {
 	if !on || len(r.RPC) == 0 || r.State != "active" && r.State != "rpc_active" {
 		return &e.live
 	}
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
 	e.live.err = e.live.read(ctx, lightning.Config{
 		Host: node.Dialable(r.RPC[0]), TLSCertPath: r.TLSCert,
 		MacaroonPath: filepath.Join(e.Home.Node(), "data", "chain", "bitcoin", r.Network, "readonly.macaroon"),
@@ -67,6 +79,9 @@ func (l *live) read(ctx context.Context, at lightning.Config) error {
 	if err != nil {
 		return err
 	}
+	if list, err := wtclientrpc.NewWatchtowerClientClient(client).ListTowers(ctx, &wtclientrpc.ListTowersRequest{}); err == nil {
+		l.towersKnown, l.towers = true, len(list.Towers)
+	}
 	l.onChain = coins.TotalBalance
 	l.inChannel, l.theirs = int64(channels.LocalBalance.GetSat()), int64(channels.RemoteBalance.GetSat())
 	return nil
@@ -91,14 +106,48 @@ func checkDaemons(ctx context.Context, e *Env) (found []Finding) {
 			found = append(found, ok("the %s runs, pid %d", name, r.PID))
 		}
 	}
-	if l := e.ask(ctx); l.err != nil {
+	switch l := e.ask(ctx); {
+	case errors.Is(l.err, fs.ErrPermission):
 		found = append(found, unseen(e.asOperator(), "the node could not be asked how it is: %v", l.err))
+	case l.err != nil:
+		found = append(found, failed(l.err, "the node runs, and does not answer"))
 	}
+	found = append(found, e.badConf()...)
 	if _, err := os.ReadDir(e.Home.Run()); errors.Is(err, fs.ErrPermission) {
 		return []Finding{unseen(e.asOperator(), "cannot see what runs for %s: %v", e.Home, reason(err))}
 	}
 	if len(found) == 0 && has(string(e.Home)) {
-		return []Finding{info("leyden node start --detach", "nothing runs for %s", e.Home)}
+		return []Finding{info(e.start(), "nothing runs for %s", e.Home)}
+	}
+	return found
+}
+
+// start is what to type to have run what is made.
+func (e *Env) start() string {
+	_, isNode, err := e.node()
+	switch {
+	case isNode || err != nil:
+		return "leyden node start --detach"
+	case has(e.Home.Signer()):
+		return "leyden signer start --detach"
+	case has(filepath.Join(e.Home.Gate(), "gate.yaml")):
+		return "leyden gate start --detach"
+	}
+	return "leyden node import --bundle FILE, or leyden signer init"
+}
+
+// badConf finds configurations with which a node or a signer would not start again.
+func (e *Env) badConf() (found []Finding) {
+	for _, of := range []struct{ whose, path string }{
+		{aNode, filepath.Join(e.Home.Node(), "lnd.conf")},
+		{aSigner, filepath.Join(e.Home.Signer(), "signer-lnd.conf")},
+	} {
+		switch _, err := lnd.LoadConf(of.path); {
+		case errors.Is(err, fs.ErrPermission):
+			found = append(found, unseen(e.asOperator(), "cannot read %s", of.path))
+		case err != nil:
+			found = append(found, failed(err, "the %s will not start again", of.whose))
+		}
 	}
 	return found
 }
@@ -145,20 +194,24 @@ func checkHot(ctx context.Context, e *Env) (found []Finding) {
 }
 
 // checkWatchtower says whether somebody watches the channels while the node is
-// away.
-func checkWatchtower(_ context.Context, e *Env) []Finding {
+// away. The running node knows best.
+func checkWatchtower(ctx context.Context, e *Env) []Finding {
 	n, is, err := e.node()
 	if err != nil || !is {
 		return nil
 	}
-	for _, o := range e.conf() {
-		if o.Name == "wtclient.active" && (o.Value == "true" || o.Value == "1") {
-			return []Finding{ok("the node uses watchtowers")}
-		}
+	const add = "leyden lncli wtclient add PUBKEY@HOST:9911"
+	switch l := e.ask(ctx); {
+	case l.towers > 0:
+		return []Finding{ok("the node uses %d watchtowers", l.towers)}
+	case l.towersKnown:
+		return []Finding{e.graver(n.Network, add, "no watchtower watches the channels while the node is away: its list is empty")}
+	case e.on("wtclient.active"):
+		return []Finding{ok("the node uses watchtowers")}
 	}
-	f := e.graver(n.Network, "add wtclient.active=true to "+filepath.Join(e.Home.Node(), "lnd.conf")+", start the node again, then: leyden lncli wtclient add PUBKEY@HOST:9911",
-		"no watchtower watches the channels while the node is away")
-	return []Finding{f}
+	return []Finding{e.graver(n.Network,
+		"add wtclient.active=true to "+filepath.Join(e.Home.Node(), "lnd.conf")+", start the node again, then: "+add,
+		"no watchtower watches the channels while the node is away")}
 }
 
 // checkPrivacy says what the network learns of where the node is.
@@ -166,10 +219,8 @@ func checkPrivacy(_ context.Context, e *Env) []Finding {
 	if _, is, err := e.node(); err != nil || !is {
 		return nil
 	}
-	for _, o := range e.conf() {
-		if o.Name == "tor.active" && (o.Value == "true" || o.Value == "1") {
-			return []Finding{ok("the node reaches its peers over Tor")}
-		}
+	if e.on("tor.active") {
+		return []Finding{ok("the node reaches its peers over Tor")}
 	}
 	return []Finding{info("add tor.active=true to "+filepath.Join(e.Home.Node(), "lnd.conf"), "the node's peers see its IP address: it does not use Tor")}
 }

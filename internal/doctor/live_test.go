@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,14 +21,20 @@ import (
 func TestDaemons(t *testing.T) {
 	node := func(r running) func(*bench) { return func(b *bench) { b.runs(aNode, r) } }
 	checked{
-		"ok/runs":             {node(running{State: "starting"}), []want{{OK, "the node runs"}}},
-		"ok/gate":             {func(b *bench) { b.runs(aGate, running{}) }, []want{{OK, "the gate runs"}}},
-		"fail/nothing":        {func(*bench) {}, []want{{Info, "nothing runs"}}},
-		"fail/locked":         {node(running{State: "locked"}), []want{{Fail, "locked"}}},
-		"fail/signer away":    {node(running{State: "down", SignerError: "no answer"}), []want{{Fail, "signer is away"}}},
-		"fail/lnd ended":      {node(running{State: "down", Error: "disk full"}), []want{{Fail, "disk full"}}},
-		"fail/guard":          {node(running{State: "active", GuardError: "lnd refuses"}), []want{{Fail, "not attached"}}},
-		"fail/nobody answers": {node(running{State: "active", Network: "regtest", RPC: []string{"127.0.0.1:1"}}), []want{{OK, "the node runs"}, {Info, "could not be asked"}}},
+		"ok/runs":                {node(running{State: "starting"}), []want{{OK, "the node runs"}}},
+		"ok/gate":                {func(b *bench) { b.runs(aGate, running{}) }, []want{{OK, "the gate runs"}}},
+		"fail/nothing":           {func(*bench) {}, []want{{Info, "nothing runs"}}},
+		"fail/locked":            {node(running{State: "locked"}), []want{{Fail, "locked"}}},
+		"fail/signer away":       {node(running{State: "down", SignerError: "no answer"}), []want{{Fail, "signer is away"}}},
+		"fail/lnd ended":         {node(running{State: "down", Error: "disk full"}), []want{{Fail, "disk full"}}},
+		"fail/guard":             {node(running{State: "active", GuardError: "lnd refuses"}), []want{{Fail, "not attached"}}},
+		"fail/nobody answers":    {node(running{State: "active", Network: "regtest", RPC: []string{"127.0.0.1:1"}}), []want{{OK, "the node runs"}, {Fail, "does not answer"}}},
+		"fail/nothing, a signer": {func(b *bench) { b.mkdir(b.Home.Signer(), 0o700) }, []want{{Info, "nothing runs"}}},
+		"fail/conf": {func(b *bench) {
+			b.runs(aNode, running{State: "active"})
+			b.write(".leyden/node/lnd.conf", "alias\n", 0o600)
+			b.write(".leyden/signer/signer-lnd.conf", "alias\n", 0o600)
+		}, []want{{OK, "the node runs"}, {Fail, "the node will not start again"}, {Fail, "the signer will not start again"}}},
 		"fail/record of another": {func(b *bench) {
 			b.runs(aNode, running{State: "locked"})
 			b.write(".leyden/run/node.json", `{"pid":1,"state":"locked"}`, 0o600)
@@ -123,19 +130,53 @@ func TestConf(t *testing.T) {
 	}
 	t.Run("watchtower", func(t *testing.T) {
 		checked{
-			"ok/no node": {func(*bench) {}, nil},
-			"ok/on":      {with("wtclient.active=1\n"), []want{{OK, "uses watchtowers"}}},
-			"fail/off":   {with("wtclient.active=0\n"), []want{{Warn, "no watchtower"}}},
-			"fail/none":  {with(""), []want{{Warn, "no watchtower"}}},
+			"ok/no node":             {func(*bench) {}, nil},
+			"ok/on":                  {with("wtclient.active=1\n"), []want{{OK, "uses watchtowers"}}},
+			"ok/on the command line": {func(b *bench) { with("wtclient.active=0\n")(b); b.started("--wtclient.active") }, []want{{OK, "uses watchtowers"}}},
+			"ok/asked":               {func(b *bench) { with("")(b); b.answers(live{towersKnown: true, towers: 2}) }, []want{{OK, "uses 2 watchtowers"}}},
+			"fail/no tower":          {func(b *bench) { with("wtclient.active=1\n")(b); b.answers(live{towersKnown: true}) }, []want{{Warn, "its list is empty"}}},
+			"fail/off on the command line": {func(b *bench) { with("wtclient.active=1\n")(b); b.started("--wtclient.active=false") },
+				[]want{{Warn, "no watchtower"}}},
+			"fail/off":  {with("wtclient.active=0\n"), []want{{Warn, "no watchtower"}}},
+			"fail/none": {with(""), []want{{Warn, "no watchtower"}}},
 		}.run(t, checkWatchtower)
 	})
 	t.Run("privacy", func(t *testing.T) {
 		checked{
-			"ok/no node": {func(*bench) {}, nil},
-			"ok/tor":     {with("tor.active=true\n"), []want{{OK, "over Tor"}}},
-			"fail/none":  {with(""), []want{{Info, "does not use Tor"}}},
+			"ok/no node":          {func(*bench) {}, nil},
+			"ok/tor":              {with("tor.active=true\n"), []want{{OK, "over Tor"}}},
+			"ok/started with tor": {func(b *bench) { with("")(b); b.started("--alias=x", "--tor.active=true") }, []want{{OK, "over Tor"}}},
+			"fail/none":           {with(""), []want{{Info, "does not use Tor"}}},
 		}.run(t, checkPrivacy)
 	})
+}
+
+// started makes the node run, with these options of lnd after --.
+func (b *bench) started(options ...string) {
+	b.Helper()
+	b.runs(aNode, running{})
+	line := append([]string{"leyden", "node", "start", "--home=/x", "--"}, options...)
+	b.write("proc/"+strconv.Itoa(os.Getpid())+"/cmdline", strings.Join(line, "\x00")+"\x00", 0o600)
+}
+
+func TestStart(t *testing.T) {
+	for name, c := range map[string]struct {
+		make func(*bench)
+		want string
+	}{
+		"ok/node":   {func(b *bench) { b.made("standalone", "mainnet", "") }, "leyden node start --detach"},
+		"ok/signer": {func(b *bench) { b.mkdir(b.Home.Signer(), 0o700) }, "leyden signer start --detach"},
+		"ok/gate":   {func(b *bench) { b.gate("") }, "leyden gate start --detach"},
+		"ok/empty":  {func(*bench) {}, "leyden node import --bundle FILE, or leyden signer init"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			c.make(b)
+			if got := b.start(); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
 }
 
 func TestVersions(t *testing.T) {
@@ -210,7 +251,13 @@ func TestBooks(t *testing.T) {
 	checked{
 		"ok/none":          {func(*bench) {}, nil},
 		"ok/whole":         {func(b *bench) { b.accounts(account.New{Balance: sat}) }, []want{{OK, "consistent"}}},
-		"fail/no database": {func(b *bench) { b.write(".leyden/guard/guard.db", "x", 0o600) }, []want{{Info, "cannot check"}}},
+		"ok/killed":        {func(b *bench) { b.accounts(account.New{Balance: sat}); b.killed() }, []want{{OK, "consistent"}}},
+		"fail/no database": {func(b *bench) { b.write(".leyden/guard/guard.db", strings.Repeat("x", 4096), 0o600) }, []want{{Fail, "lets nobody pay"}}},
+		"fail/another's":   {func(b *bench) { b.accounts(); b.Self.UID++ }, []want{{Info, "only the owner"}}},
+		"fail/older": {func(b *bench) {
+			b.accounts()
+			b.sql("PRAGMA user_version = 1")
+		}, []want{{Info, "of an older version"}}},
 		"fail/clock": {func(b *bench) {
 			b.accountsAt(func() time.Time { return time.Now().Add(time.Hour) }, account.New{Balance: sat})
 		}, []want{{Warn, "ahead of the clock"}}},

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/leydenln/leyden/internal/bakery"
@@ -25,42 +26,85 @@ func (e *Env) baked(path string) (bakery.Report, error) {
 const (
 	payOnly     = "pay-only"
 	invoiceOnly = "invoice-only"
+	readOnly    = "read-only"
 	signerOnly  = "signer-only"
 )
 
 // powers puts into words what is dangerous about a macaroon.
 func powers(r bakery.Report) string { return strings.Join(r.Warnings, "; ") }
 
+// sells says whether a macaroon does nothing but what a gate needs: at most what the
+// role does, or lnd's own invoice.macaroon.
+func sells(r bakery.Report) bool {
+	allowed := []string{"invoices:read", "invoices:write", "address:read", "address:write", "onchain:read"}
+	if role, err := bakery.RoleNamed(invoiceOnly); err == nil {
+		for _, method := range role.Needs {
+			allowed = append(allowed, "uri:"+method)
+		}
+	}
+	return !slices.ContainsFunc(r.Permissions, func(p string) bool { return !slices.Contains(allowed, p) })
+}
+
+// tame says whether a macaroon can neither pay nor sign nor change the node, though
+// it may see what is nobody's business.
+func tame(r bakery.Report) bool {
+	looks := !slices.ContainsFunc(r.Permissions, func(p string) bool {
+		return strings.HasPrefix(p, "uri:") || !strings.HasSuffix(p, ":read")
+	})
+	return len(r.Warnings) == 0 || looks || r.Role == readOnly || sells(r)
+}
+
 // scratchDepth is how many folders below a scratch folder are looked into.
 const scratchDepth = 2
 
 // checkStray finds macaroons with power outside the folders where they belong:
-// those that were baked to be passed on, and then left behind.
+// those that were baked to be passed on, and then left behind. Of lnd's own only
+// those count that others can read.
 func checkStray(ctx context.Context, e *Env) (found []Finding) {
 	harmless := 0
-	for _, path := range e.strayMacaroons(ctx) {
+	paths, blind := e.strayMacaroons(ctx)
+	for _, path := range append(paths, e.lndMacaroons()...) {
 		r, err := e.baked(path)
 		switch {
 		case errors.Is(err, fs.ErrPermission):
 			harmless++ // not to be read by us, so no finding of ours
 		case err != nil || r.Void:
 			// no macaroon of lnd's, or one that works no more
-		case len(r.Warnings) == 0 && !e.open(path):
-			harmless++
-		default:
+		case e.open(path), !tame(r) && !ofLnd(path):
 			found = append(found, e.stray(path, r))
+		default:
+			harmless++
 		}
 	}
+	found = append(found, blind...)
 	if len(found) == 0 && harmless > 0 {
 		found = append(found, ok("no macaroon with power lies about (%d looked at)", harmless))
 	}
 	return found
 }
 
+// lndFolder is the name of an lnd's own folder.
+const lndFolder = ".lnd"
+
+// lndMacaroons are those of an lnd that somebody else runs, as under a guard.
+func (e *Env) lndMacaroons() (paths []string) {
+	for _, top := range e.Scratch {
+		found, err := filepath.Glob(filepath.Join(top, lndFolder, "data", "chain", "*", "*", "*.macaroon"))
+		if err == nil {
+			paths = append(paths, found...)
+		}
+	}
+	return paths
+}
+
+func ofLnd(path string) bool {
+	return strings.Contains(path, string(filepath.Separator)+lndFolder+string(filepath.Separator))
+}
+
 // stray judges a macaroon that lies about.
 func (e *Env) stray(path string, r bakery.Report) Finding {
 	switch {
-	case e.open(path) && (len(r.Warnings) > 0 || r.Account != ""):
+	case e.open(path) && (!tame(r) || r.Account != ""):
 		return fail("chmod 600 "+path, "others can read the macaroon %s, which %s", path, abilities(r))
 	case e.open(path):
 		return warn("chmod 600 "+path, "others can read the macaroon %s, which %s", path, abilities(r))
@@ -95,31 +139,34 @@ func (e *Env) open(path string) bool {
 
 // strayMacaroons are files that end as macaroons do, where people leave them.
 // Leyden's folder and lnd's are where they belong.
-func (e *Env) strayMacaroons(ctx context.Context) (paths []string) {
+func (e *Env) strayMacaroons(ctx context.Context) (paths []string, blind []Finding) {
 	for _, top := range e.Scratch {
-		_ = filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
-			if ctx.Err() != nil {
+		err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+			switch {
+			case ctx.Err() != nil:
 				return ctx.Err()
-			}
-			if err != nil {
-				return nil // not to be read by us
-			}
-			if d.IsDir() {
+			case err != nil && path == top && !errors.Is(err, fs.ErrNotExist):
+				return err
+			case err != nil: // somebody's private folder
+				return nil
+			case d.IsDir():
 				return e.skipped(top, path)
-			}
-			if strings.HasSuffix(strings.ToLower(d.Name()), ".macaroon") && d.Type().IsRegular() {
+			case strings.HasSuffix(strings.ToLower(d.Name()), ".macaroon") && d.Type().IsRegular():
 				paths = append(paths, path)
 			}
 			return nil
 		})
+		if err != nil {
+			blind = append(blind, unseen(e.asAgent(), "could not look for macaroons in all of %s: %v", top, reason(err)))
+		}
 	}
-	return paths
+	return paths, blind
 }
 
 // skipped leaves a folder out that is too deep, or that macaroons belong into.
 func (e *Env) skipped(top, dir string) error {
 	depth := strings.Count(strings.TrimPrefix(dir, strings.TrimSuffix(top, "/")), string(filepath.Separator))
-	if depth > scratchDepth || dir == string(e.Home) || filepath.Base(dir) == ".lnd" {
+	if depth > scratchDepth || dir == string(e.Home) || filepath.Base(dir) == lndFolder {
 		return fs.SkipDir
 	}
 	return nil
@@ -135,11 +182,8 @@ func checkLngetMacaroon(_ context.Context, e *Env) []Finding {
 		return nil
 	}
 	mac := conf.LN.LND.Macaroon
-	if mac == "" {
-		return []Finding{warn("lnget config init", "lnget is not told which macaroon to pay with: it takes lnd's admin.macaroon")}
-	}
 	r, err := e.baked(mac)
-	create := "leyden accounts create BALANCE --label agent --save_to " + mac
+	create := "leyden accounts create BALANCE --label agent --save_to agent.macaroon, then name that file as ln.lnd.macaroon in " + path
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return []Finding{unseen(e.asAgent(), "cannot read %s, which lnget pays with", mac)}
@@ -151,7 +195,7 @@ func checkLngetMacaroon(_ context.Context, e *Env) []Finding {
 		return []Finding{ok("lnget pays from account %s, whose limits hold whatever the agent does", r.Account)}
 	case r.Role == payOnly:
 		return []Finding{warn(create, "lnget's macaroon can only pay, but without a limit: it is of no account")}
-	case len(r.Warnings) > 0:
+	case !tame(r):
 		return []Finding{fail(create, "lnget's macaroon %s does more than pay: it %s", mac, powers(r))}
 	}
 	return []Finding{warn(create, "lnget's macaroon %s cannot pay", mac)}
@@ -180,8 +224,10 @@ func checkGateMacaroon(_ context.Context, e *Env) []Finding {
 		return []Finding{unseen(e.asOperator(), "cannot read the gate's macaroon %s", path)}
 	case err != nil:
 		return []Finding{fail("leyden gate init --force", "the gate's macaroon: %v", err)}
-	case len(r.Warnings) > 0:
-		return []Finding{fail("leyden bake --role invoice-only --save-to "+path+" --force", "the gate's macaroon %s does more than make invoices: it %s", path, powers(r))}
+	case !sells(r):
+		return []Finding{fail("leyden bake --role invoice-only --save-to "+path+" --force", "the gate's macaroon %s does more than make invoices: it %s", path, abilities(r))}
+	case r.Void:
+		return []Finding{fail("leyden bake --role invoice-only --save-to "+path+" --force", "the gate's macaroon %s works no more: %s", path, caveats(r))}
 	}
 	return []Finding{ok("the gate's macaroon can make and see invoices, and no payments")}
 }
@@ -209,17 +255,17 @@ func checkSignerMacaroon(_ context.Context, e *Env) (found []Finding) {
 		default:
 			found = append(found, ok("the macaroon in %s can sign for a watch-only node, and nothing else", at.whose))
 		}
-		found = append(found, bound(r, at.whose))
+		found = append(found, e.bound(r, at.whose))
 	}
 	return found
 }
 
 // bound says whether a stolen bundle is of use elsewhere.
-func bound(r bakery.Report, whose string) Finding {
+func (e *Env) bound(r bakery.Report, whose string) Finding {
 	for _, c := range r.Caveats {
 		if strings.HasPrefix(c.Text, "ipaddr ") || strings.HasPrefix(c.Text, "iprange ") {
 			return ok("the macaroon in %s works %s", whose, c.Words)
 		}
 	}
-	return warn("on the signer's machine: leyden signer export --rotate --allow-ip ADDRESS", "the macaroon in %s works from everywhere: whoever copies it can have the signer sign from another machine", whose)
+	return e.graver(e.network(), "on the signer's machine: leyden signer export --rotate --allow-ip ADDRESS; then here: leyden node import --bundle FILE", "the macaroon in %s works from everywhere: whoever copies it can have the signer sign from another machine", whose)
 }

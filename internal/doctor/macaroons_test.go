@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -53,6 +54,17 @@ func TestStrayMacaroons(t *testing.T) {
 			b.write(".leyden/node/admin.macaroon", baked(nil, admin...), 0o600)
 			b.write(".lnd/data/admin.macaroon", baked(nil, admin...), 0o600)
 		}, nil},
+		"fail/lnd's for all": {func(b *bench) {
+			b.Scratch = []string{b.dir}
+			path := b.write(".lnd/data/chain/bitcoin/mainnet/admin.macaroon", baked(nil, admin...), 0o644)
+			for dir := filepath.Dir(path); dir != b.dir; dir = filepath.Dir(dir) {
+				b.chmod(dir, 0o755)
+			}
+		}, []want{{Fail, "others can read the macaroon"}}},
+		"ok/lnd's": {func(b *bench) {
+			b.Scratch = []string{b.dir}
+			b.write(".lnd/data/chain/bitcoin/mainnet/admin.macaroon", baked(nil, admin...), 0o600)
+		}, []want{{OK, "1 looked at"}}},
 		"ok/too deep": {func(b *bench) {
 			b.Scratch = []string{b.dir}
 			b.write("a/b/c/admin.macaroon", baked(nil, admin...), 0o600)
@@ -61,9 +73,20 @@ func TestStrayMacaroons(t *testing.T) {
 		"fail/pay-only":          {stray(role("pay-only"), 0o600), []want{{Info, "without a limit"}}},
 		"fail/admin for all":     {stray(baked(nil, admin...), 0o644), []want{{Fail, "others can read the macaroon"}}},
 		"fail/account for all":   {stray(baked([]string{inAccount}, admin...), 0o644), []want{{Fail, "spends from account 00000000000000aa"}}},
-		"fail/read-only for all": {stray(role("read-only"), 0o644), []want{{Warn, "can see which node"}}},
+		"fail/read-only for all": {stray(role("read-only"), 0o644), []want{{Warn, "others can read the macaroon"}}},
 		"fail/group may read it": {stray(baked(nil, admin...), 0o640), []want{{Fail, "others can read the macaroon"}}},
 	}.run(t, checkStray)
+}
+
+// TestStrayUnfinished: a search that was cut short is no clean one.
+func TestStrayUnfinished(t *testing.T) {
+	b := newBench(t)
+	b.Scratch = []string{b.dir}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if found := checkStray(ended, b.Env); len(found) != 1 || !found[0].Unseen {
+		t.Errorf("found %s", told(found))
+	}
 }
 
 // lnget writes a configuration that pays with a macaroon.
@@ -91,7 +114,8 @@ func TestLngetMacaroon(t *testing.T) {
 		"ok/account":  {pays(baked([]string{inAccount}, admin...)), []want{{OK, "account 00000000000000aa"}}},
 		"ok/another's home": {func(b *bench) {
 			b.lnget(func(c *fetch.Config) { c.LN.LND.Macaroon = "~/agent.macaroon" })
-			b.Environ = nil
+			b.Environ = nil // and with it whose ~ is meant
+			b.Setenv("HOME", "/nowhere")
 			b.write("agent.macaroon", baked([]string{inAccount}, admin...), 0o600)
 		}, []want{{OK, "account 00000000000000aa"}}},
 		"fail/pay-only":     {pays(role("pay-only")), []want{{Warn, "without a limit"}}},
@@ -120,7 +144,10 @@ func TestGateMacaroon(t *testing.T) {
 		"ok/role":        {sells(role("invoice-only")), []want{{OK, "no payments"}}},
 		"ok/lnd's own":   {sells(baked(nil, [2]string{"invoices", "write"}, [2]string{"invoices", "read"}, [2]string{"address", "write"})), []want{{OK, "no payments"}}},
 		"ok/free":        {func(b *bench) { b.gate("authenticator:\n  disable: true\n") }, nil},
+		"ok/some of it":  {sells(baked(nil, [2]string{"uri", "/lnrpc.Lightning/AddInvoice"}, [2]string{"uri", "/lnrpc.Lightning/LookupInvoice"})), []want{{OK, "no payments"}}},
 		"fail/admin":     {sells(baked(nil, admin...)), []want{{Fail, "does more than make invoices"}}},
+		"fail/reads all": {sells(role("read-only")), []want{{Fail, "does more than make invoices"}}},
+		"fail/expired":   {sells(role("invoice-only", "time-before 2020-01-01T00:00:00Z")), []want{{Fail, "works no more: expired"}}},
 		"fail/gone":      {sells(""), []want{{Fail, "no such file"}}},
 		"fail/malformed": {sells("garbage"), []want{{Fail, "malformed"}}},
 	}.run(t, checkGateMacaroon)
@@ -131,9 +158,13 @@ func TestSignerMacaroon(t *testing.T) {
 		return func(b *bench) { b.write(".leyden/"+dir+"/admin.macaroon", text, 0o600) }
 	}
 	checked{
-		"ok/none":        {func(*bench) {}, nil},
-		"ok/bound":       {given("node/signer", role("signer-only", "ipaddr 192.0.2.7")), []want{{OK, "nothing else"}, {OK, "only from address 192.0.2.7"}}},
-		"ok/range":       {given("signer/credentials-bundle", role("signer-only", "iprange 192.0.2.0/24")), []want{{OK, "nothing else"}, {OK, "192.0.2.0/24"}}},
+		"ok/none":  {func(*bench) {}, nil},
+		"ok/bound": {given("node/signer", role("signer-only", "ipaddr 192.0.2.7")), []want{{OK, "nothing else"}, {OK, "only from address 192.0.2.7"}}},
+		"ok/range": {given("signer/credentials-bundle", role("signer-only", "iprange 192.0.2.0/24")), []want{{OK, "nothing else"}, {OK, "192.0.2.0/24"}}},
+		"fail/no money": {func(b *bench) {
+			b.made("watchonly", "regtest", "")
+			given("node/signer", role("signer-only"))(b)
+		}, []want{{OK, "nothing else"}, {Info, "works from everywhere"}}},
 		"fail/unbound":   {given("node/signer", role("signer-only")), []want{{OK, "nothing else"}, {Warn, "works from everywhere"}}},
 		"fail/admin":     {given("node/signer", baked(nil, admin...)), []want{{Fail, "does more than a watch-only node needs"}, {Warn, "works from everywhere"}}},
 		"fail/one more":  {given("signer/credentials-bundle", baked(nil, [2]string{"uri", "/walletrpc.WalletKit/SignPsbt"}, [2]string{"uri", "/signrpc.Signer/SignOutputRaw"})), []want{{Fail, "does more"}, {Warn, "works from everywhere"}}},

@@ -85,7 +85,7 @@ func checkVersions(ctx context.Context, e *Env) (found []Finding) {
 			found = append(found, unseen(e.asOperator(), "cannot see which program the %s runs", name))
 		case strings.HasSuffix(target, " (deleted)"):
 			found = append(found, warn(restart, "the %s still runs a program that has been replaced since", name))
-		case !sameProgram(exe, self):
+		case !sameFile(exe, self):
 			found = append(found, info(restart, "the %s runs %s, and not this program, %s", name, target, self))
 		default:
 			found = append(found, ok("the %s runs this program, leyden %s", name, buildinfo.Version()))
@@ -95,10 +95,4 @@ func checkVersions(ctx context.Context, e *Env) (found []Finding) {
 		found = append(found, info("", "lnd is %s, leyden %s: whether there are newer ones, only their pages say", l.info.Version, buildinfo.Version()))
 	}
 	return found
-}
-
-func sameProgram(a, b string) bool {
-	one, errOne := os.Stat(a)
-	other, errOther := os.Stat(b)
-	return errOne == nil && errOther == nil && os.SameFile(one, other)
 }

@@ -2,10 +2,12 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -15,11 +17,14 @@ const maxNamed = 10
 // public files may be read by everybody.
 func public(name string) bool {
 	switch filepath.Ext(name) {
-	case ".cert", ".crt", ".log", ".gz":
+	case ".cert", ".crt", ".log":
 		return true
 	}
-	return false
+	return oldLog.MatchString(name) // not a bundle's .tar.gz
 }
+
+// oldLog ends the names of lnd's older logs: lnd.log.3.gz.
+var oldLog = regexp.MustCompile(`\.log\.[0-9]+(\.(gz|zst))?$`)
 
 // places are the folders that hold what must be private: Leyden's, without its
 // private test network, and lnget's.
@@ -41,24 +46,75 @@ type file struct {
 
 func (f file) mode() fs.FileMode { return f.info.Mode().Perm() }
 
-// walk returns all that is in a folder, links resolved at its top alone, and what
-// it could not look at.
+// walk returns all that is in a folder, and what it could not look at. It also goes
+// behind links to folders of the same owner, where people put what is large.
 func walk(dir string) (found []file, blind []Finding) {
+	w := walker{seen: map[string]bool{}}
+	w.into(dir)
+	return w.found, w.blind
+}
+
+type walker struct {
+	found []file
+	blind []Finding
+	seen  map[string]bool // by resolved paths
+}
+
+func (w *walker) into(dir string) {
 	root, err := filepath.EvalSymlinks(dir)
 	if err != nil {
-		return nil, []Finding{unseen("", "cannot look into %s: %v", dir, reason(err))}
+		w.cannot(dir, err)
+		return
 	}
 	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
-			blind = append(blind, unseen("", "cannot look into %s: %v", path, reason(err)))
+			w.cannot(path, err)
 			return nil // the rest may be readable
 		}
-		if info, err := d.Info(); err == nil { // else it has gone meanwhile
-			found = append(found, file{path, info})
+		if w.seen[path] {
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		w.seen[path] = true
+		info, err := d.Info()
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // it has gone meanwhile
+		case err != nil:
+			w.cannot(path, err)
+		default:
+			w.found = append(w.found, file{path, info})
+			w.behind(path, info)
 		}
 		return nil
 	})
-	return found, blind
+}
+
+// behind goes behind a link.
+func (w *walker) behind(path string, link fs.FileInfo) {
+	if link.Mode()&fs.ModeSymlink == 0 {
+		return
+	}
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		w.cannot(path, err)
+	case owner(info) != owner(link):
+		w.blind = append(w.blind, unseen("ls -lL "+path, "%s leads to what belongs to %s, and was not looked at", path, nameOf(owner(info))))
+	case info.IsDir():
+		w.into(path)
+	default:
+		if target, err := filepath.EvalSymlinks(path); err == nil && !w.seen[target] {
+			w.seen[target] = true
+			w.found = append(w.found, file{target, info})
+		}
+	}
+}
+
+func (w *walker) cannot(path string, err error) {
+	w.blind = append(w.blind, unseen("", "cannot look at %s: %v", path, reason(err)))
 }
 
 // reason is an error without the path that it repeats.
@@ -86,7 +142,9 @@ func checkModes(_ context.Context, e *Env) (found []Finding) {
 	for _, place := range e.places() {
 		files, blind := walk(place)
 		for _, b := range blind {
-			b.Fix = e.asOperator()
+			if b.Fix == "" {
+				b.Fix = e.asOperator()
+			}
 			found = append(found, b)
 		}
 		bad := 0

@@ -33,22 +33,44 @@ func checkPorts(_ context.Context, e *Env) (found []Finding) {
 
 // restIsPlain makes REST without TLS worse than with it.
 func (e *Env) restIsPlain() func(string, string, ...any) Finding {
-	for _, o := range e.conf() {
-		if o.Name == "no-rest-tls" && o.Value != "false" && o.Value != "0" {
-			return fail
-		}
+	if e.on("no-rest-tls") {
+		return fail
 	}
 	return warn
 }
 
+// on says whether a switch of the node's lnd is on: in lnd.conf, or by what the
+// running node was started with.
+func (e *Env) on(name string) (is bool) {
+	for _, o := range append(e.conf(), e.arguments()...) {
+		if o.Name == name {
+			is = o.Value == "true" || o.Value == "1"
+		}
+	}
+	return is
+}
+
 // conf is lnd.conf; nil where there is none that can be read.
 func (e *Env) conf() []lnd.Option {
-	path := filepath.Join(e.Home.Node(), "lnd.conf")
-	data, err := os.ReadFile(path)
+	options, err := lnd.LoadConf(filepath.Join(e.Home.Node(), "lnd.conf"))
 	if err != nil {
 		return nil
 	}
-	options, err := lnd.ParseConf(path, data)
+	return options
+}
+
+// arguments are the options of lnd that the running node was given after --.
+func (e *Env) arguments() []lnd.Option {
+	r, running := e.record(aNode)
+	if !running {
+		return nil
+	}
+	line, err := os.ReadFile(filepath.Join(e.Proc, strconv.Itoa(r.PID), "cmdline"))
+	if err != nil {
+		return nil
+	}
+	_, after, _ := strings.Cut(string(line), "\x00--\x00")
+	options, err := lnd.ParseArgs(strings.FieldsFunc(after, func(r rune) bool { return r == 0 }))
 	if err != nil {
 		return nil
 	}
