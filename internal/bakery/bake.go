@@ -155,7 +155,12 @@ func (b *Bakery) freeRootKey(ctx context.Context, wanted uint64) (uint64, error)
 			return 0, fault.New("root_key_in_use", "leave --root-key-id out",
 				"root key %d is in use: revoking one of its macaroons would revoke them all", wanted)
 		}
-		return wanted, nil
+		r, recorded, err := b.book.get(wanted)
+		if recorded && r.Where != b.where {
+			err = fault.New("root_key_in_use", "leave --root-key-id out",
+				"root key %d is that of a macaroon made at %s: the records would not tell them apart", wanted, r.Where)
+		}
+		return wanted, err
 	}
 	for {
 		var random [8]byte

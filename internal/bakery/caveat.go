@@ -39,6 +39,9 @@ func (b Bounds) Caveats(now time.Time) ([]string, error) {
 		if !b.Expires.After(now) {
 			return nil, fault.New("bad_bounds", "give a time to come", "the macaroon would have expired at %s", moment(b.Expires))
 		}
+		if b.Expires.UTC().Year() > 9999 {
+			return nil, fault.New("bad_bounds", "give an earlier time, or none", "lnd cannot read a time so far away")
+		}
 		caveats = append(caveats, timeBefore+" "+b.Expires.UTC().Format(time.RFC3339Nano))
 	}
 	if b.IP.IsValid() {

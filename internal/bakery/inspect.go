@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -116,8 +115,10 @@ func ReadFile(path string) ([]byte, error) {
 // abilities puts permissions into words: one phrase for all that say the same,
 // in the order of the permissions.
 func abilities(permissions []macaroon.Permission) (can, warnings []string) {
+	said := make(map[string]bool)
 	add := func(list *[]string, phrase string) {
-		if phrase != "" && !slices.Contains(*list, phrase) {
+		if phrase != "" && !said[phrase] {
+			said[phrase] = true
 			*list = append(*list, phrase)
 		}
 	}

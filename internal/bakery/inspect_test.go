@@ -35,6 +35,7 @@ func TestBounds(t *testing.T) {
 		"fail/nowhere":          {ip: "198.51.100.1", ipRange: "192.0.2.0/24", code: "bad_bounds"},
 		"fail/families":         {ip: "2001:db8::1", ipRange: "192.0.2.0/24", code: "bad_bounds"},
 		"fail/now is no future": {expires: now, code: "bad_bounds"},
+		"fail/far away":         {expires: time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC), code: "bad_bounds"},
 	} {
 		b, err := ParseBounds(c.ip, c.ipRange)
 		var got []string
@@ -94,6 +95,10 @@ func TestInspectWords(t *testing.T) {
 		{[]*lnrpc.Op{{Entity: "macaroon", Actions: []string{"generate"}}}, "make macaroons", mightier},
 		{[]*lnrpc.Op{{Entity: "uri", Actions: []string{"/lnrpc.Lightning/BakeMacaroon"}}}, "make macaroons", mightier},
 		{[]*lnrpc.Op{{Entity: "uri", Actions: []string{"/lnrpc.Lightning/SendCoins"}}}, "send coins on chain", drains},
+		{[]*lnrpc.Op{{Entity: "uri", Actions: []string{"/lnrpc.Lightning/ListInvoices"}}}, "see all invoices of the node", peeks},
+		{[]*lnrpc.Op{{Entity: "invoices", Actions: []string{"read"}}}, "see all invoices of the node", peeks},
+		{[]*lnrpc.Op{{Entity: "uri", Actions: []string{"/lnrpc.Lightning/RestoreChannelBackups"}}}, "have peers close channels, as after a loss", closes},
+		{[]*lnrpc.Op{{Entity: "uri", Actions: []string{"/lnrpc.Lightning/RegisterRPCMiddleware"}}}, "set up middleware", meddles},
 		{[]*lnrpc.Op{{Entity: "uri", Actions: []string{"/routerrpc.Router/QueryMissionControl"}}}, "call /routerrpc.Router/QueryMissionControl", ""},
 		{[]*lnrpc.Op{{Entity: "weather", Actions: []string{"read"}}}, "whatever lnd asks weather:read for", ""},
 	} {

@@ -94,6 +94,9 @@ func (b *Bakery) known(ctx context.Context, raw []byte, id uint64, force bool) (
 	if err != nil {
 		return Record{}, err
 	}
+	if recorded && r.Where != b.where && !force {
+		return Record{}, b.unknown(id, r)
+	}
 	used, err := b.rootKeys(ctx)
 	if err != nil {
 		return Record{}, err
@@ -101,7 +104,7 @@ func (b *Bakery) known(ctx context.Context, raw []byte, id uint64, force bool) (
 	if !slices.Contains(used, id) {
 		return Record{}, b.unknown(id, r)
 	}
-	if recorded && r.isOf(raw) {
+	if recorded && r.Where == b.where && r.isOf(raw) {
 		return r, nil
 	}
 	if !force {
@@ -139,6 +142,9 @@ func (b *Bakery) unknown(id uint64, r Record) error {
 		hint = "it was made at our node: leave --signer and --rpcserver out"
 	default:
 		hint = "it was made at " + r.Where + ": add" + flags(r.Where)
+	}
+	if r.Where != "" && r.Where != b.where {
+		return fault.New("unknown_root_key", hint, "root key %d was made at another node than %s", id, b.where)
 	}
 	return fault.New("unknown_root_key", hint, "%s has no root key %d: it was revoked, or is another node's", b.where, id)
 }
@@ -195,7 +201,8 @@ func (b *Bakery) RevokeFile(ctx context.Context, file string, force bool) (uint6
 }
 
 // Revoke ends all macaroons of a root key, also where somebody else has done so
-// already. One that the bakery did not make needs force. Codes: root_key_zero, not_ours, unknown_root_key.
+// already, and those that they were to take the place of. One that the bakery did not
+// make, at this node, needs force. Codes: root_key_zero, not_ours, unknown_root_key.
 func (b *Bakery) Revoke(ctx context.Context, id uint64, force bool) error {
 	if id == 0 {
 		return rootKeyZero()
@@ -209,15 +216,27 @@ func (b *Bakery) Revoke(ctx context.Context, id uint64, force bool) error {
 	if err != nil {
 		return err
 	}
-	if !recorded && !force {
+	here := recorded && r.Where == b.where
+	switch {
+	case !recorded && !force:
 		return b.notOurs(id)
+	case recorded && !here && !force:
+		return b.unknown(id, r)
+	}
+	if here && r.Replaces != 0 {
+		if err := b.end(ctx, r.Replaces); err != nil { // a rotation was cut short
+			return err
+		}
 	}
 	resp, err := b.lnd.DeleteMacaroonID(ctx, &lnrpc.DeleteMacaroonIDRequest{RootKeyId: id})
 	if err != nil {
 		return err
 	}
-	if !resp.GetDeleted() && (!recorded || r.Where != b.where) {
-		return b.unknown(id, r)
+	if !here {
+		if !resp.GetDeleted() {
+			return b.unknown(id, r)
+		}
+		return nil
 	}
 	return b.book.remove(id)
 }

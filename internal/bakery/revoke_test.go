@@ -156,6 +156,23 @@ func TestRotateCutShort(t *testing.T) {
 		}
 		k.expect(t, 1)
 	})
+	t.Run("killed before the old one ended, then revoked", func(t *testing.T) {
+		k := newKitchen(t)
+		first := k.bake(t, k.order(t, "pay.macaroon"))
+		old := read(t, first.File)
+		k.lnd.forget = errAway
+		if _, err := k.Rotate(t.Context(), first.File, false); fault.Code(err) != "old_macaroon_alive" {
+			t.Fatalf("got %v", err)
+		}
+		k.lnd.forget = nil
+		if _, err := k.RevokeFile(t.Context(), first.File, false); err != nil {
+			t.Fatal(err)
+		}
+		if k.good(old) || k.good(read(t, first.File)) {
+			t.Error("one of them still works")
+		}
+		k.expect(t, 0)
+	})
 	t.Run("killed before the file was written", func(t *testing.T) {
 		k := newKitchen(t)
 		first := k.bake(t, k.order(t, "pay.macaroon"))
@@ -240,6 +257,40 @@ func TestRevokeAtAnotherNode(t *testing.T) {
 		if err := act(); fault.Code(err) != "unknown_root_key" || !strings.Contains(fault.Hint(err), "made at our node") {
 			t.Errorf("%s: %v, hint %q", name, err, fault.Hint(err))
 		}
+	}
+	k.expect(t, 1)
+}
+
+// TestOneRootKeyAtTwoNodes has another node with a root key of the same id, on which
+// somebody else's macaroons hang.
+func TestOneRootKeyAtTwoNodes(t *testing.T) {
+	k := newKitchen(t)
+	o := k.order(t, "a.macaroon")
+	o.RootKeyID = 7
+	made := k.bake(t, o)
+	other := newFake(t)
+	elsewhere := other.bakery(string(k.book))
+	elsewhere.where = "192.0.2.7:10009"
+	o.File = k.file("b.macaroon")
+	if _, err := elsewhere.Bake(t.Context(), o); fault.Code(err) != "root_key_in_use" || other.keys[7] != nil {
+		t.Errorf("baked: %v", err)
+	}
+	other.keys[7] = []byte("an account's")
+	for name, act := range map[string]func() error{
+		"by id":   func() error { return elsewhere.Revoke(t.Context(), 7, false) },
+		"by file": func() error { _, err := elsewhere.RevokeFile(t.Context(), made.File, false); return err },
+		"rotated": func() error { _, err := elsewhere.Rotate(t.Context(), made.File, false); return err },
+		"forced":  func() error { _, err := elsewhere.Rotate(t.Context(), made.File, true); return err },
+	} {
+		if err := act(); err == nil || other.keys[7] == nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := elsewhere.Revoke(t.Context(), 7, true); err != nil || other.keys[7] != nil {
+		t.Errorf("by force: %v", err)
+	}
+	if !k.good(read(t, made.File)) {
+		t.Error("the macaroon of our node is revoked")
 	}
 	k.expect(t, 1)
 }

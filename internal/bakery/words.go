@@ -14,6 +14,12 @@ const (
 	signs    = "signs whatever it is asked to, transactions among it"
 	meddles  = "can see and change what others ask of the node, at lnd's own port"
 	stops    = "can stop the node or destroy what it knows"
+	closes   = "can have all channels closed"
+	burns    = "can spend the wallet's coins on fees"
+	forwards = "can keep, fail and change payments that others send"
+	poses    = "can pass for the node before others"
+	ends     = "can end every macaroon but the node's own"
+	peeks    = "sees the preimages of invoices that are not paid yet: a gate takes one for a proof of payment"
 )
 
 // phrases are the words for lnd's own permissions, and for the methods of the
@@ -27,7 +33,7 @@ var phrases = join(
 		"/lnrpc.Lightning/SendPaymentSync", "/lnrpc.Lightning/SendPayment", "/lnrpc.Lightning/SendToRoute", "/lnrpc.Lightning/SendToRouteSync"),
 	of("see payments and their preimages", "", "/lnrpc.Lightning/ListPayments", "/routerrpc.Router/TrackPaymentV2", "/routerrpc.Router/TrackPayments"),
 	of("make invoices", "", "/lnrpc.Lightning/AddInvoice", "/invoicesrpc.Invoices/AddHoldInvoice"),
-	of("see all invoices of the node", "", "/lnrpc.Lightning/LookupInvoice", "/lnrpc.Lightning/ListInvoices",
+	of("see all invoices of the node", peeks, "/lnrpc.Lightning/LookupInvoice", "/lnrpc.Lightning/ListInvoices",
 		"/lnrpc.Lightning/SubscribeInvoices", "/invoicesrpc.Invoices/LookupInvoiceV2", "/invoicesrpc.Invoices/SubscribeSingleInvoice"),
 	of("cancel invoices", "", "/invoicesrpc.Invoices/CancelInvoice"),
 	of("see balances", "", "/lnrpc.Lightning/WalletBalance", "/lnrpc.Lightning/ChannelBalance"),
@@ -44,15 +50,23 @@ var phrases = join(
 		"/walletrpc.WalletKit/FinalizePsbt"),
 	of("sign transactions", signs, "/walletrpc.WalletKit/SignPsbt", "/signrpc.Signer/SignOutputRaw", "/signrpc.Signer/ComputeInputScript"),
 	of("sign messages with the node's keys", signs, "/signrpc.Signer/SignMessage"),
-	of("derive secrets shared with others", "", "/signrpc.Signer/DeriveSharedKey"),
+	of("derive secrets shared with others", poses, "/signrpc.Signer/DeriveSharedKey"),
 	of("sign together with others (MuSig2)", signs, "/signrpc.Signer/MuSig2CreateSession", "/signrpc.Signer/MuSig2RegisterNonces",
 		"/signrpc.Signer/MuSig2RegisterCombinedNonce", "/signrpc.Signer/MuSig2GetCombinedNonce", "/signrpc.Signer/MuSig2Sign",
 		"/signrpc.Signer/MuSig2CombineSig", "/signrpc.Signer/MuSig2Cleanup"),
 	of("make macaroons", mightier, "/lnrpc.Lightning/BakeMacaroon"),
-	of("revoke macaroons", "", "/lnrpc.Lightning/DeleteMacaroonID"),
+	of("revoke macaroons", ends, "/lnrpc.Lightning/DeleteMacaroonID"),
 	of("stop the node", stops, "/lnrpc.Lightning/StopDaemon"),
 	of("forget channels", stops, "/lnrpc.Lightning/AbandonChannel"),
-	of("delete what is known of payments", stops, "/lnrpc.Lightning/DeletePayment", "/lnrpc.Lightning/DeleteAllPayments"),
+	of("delete what is known of payments", stops, "/lnrpc.Lightning/DeletePayment", "/lnrpc.Lightning/DeleteAllPayments",
+		"/routerrpc.Router/DeleteForwardingHistory"),
+	of("have peers close channels, as after a loss", closes, "/lnrpc.Lightning/RestoreChannelBackups"),
+	of("set up middleware", meddles, "/lnrpc.Lightning/RegisterRPCMiddleware"),
+	of("take part in opening channels", gives, "/lnrpc.Lightning/FundingStateStep"),
+	of("have channels opened by the autopilot", drains, "/autopilotrpc.Autopilot/ModifyStatus"),
+	of("publish transactions", drains, "/walletrpc.WalletKit/PublishTransaction", "/walletrpc.WalletKit/SubmitPackage"),
+	of("raise the fees of transactions", burns, "/walletrpc.WalletKit/BumpFee", "/walletrpc.WalletKit/BumpForceCloseFee"),
+	of("decide on payments on their way through", forwards, "/routerrpc.Router/HtlcInterceptor", "/invoicesrpc.Invoices/HtlcModifier"),
 )
 
 // entities are lnd's own permissions, each for many methods.
@@ -69,12 +83,12 @@ var entities = map[macaroon.Permission]phrase{
 	{Entity: "peers", Action: "write"}:       {"connect to peers and disconnect them", ""},
 	{Entity: "info", Action: "read"}:         {"see which node this is, the public graph and forwards", ""},
 	{Entity: "info", Action: "write"}:        {"set log levels and stop the node", stops},
-	{Entity: "invoices", Action: "read"}:     {"see all invoices of the node", ""},
+	{Entity: "invoices", Action: "read"}:     {"see all invoices of the node", peeks},
 	{Entity: "invoices", Action: "write"}:    {"make, settle and cancel invoices", ""},
 	{Entity: "signer", Action: "read"}:       {"verify signatures", ""},
 	{Entity: "signer", Action: "generate"}:   {"sign with the wallet's keys", signs},
 	{Entity: "macaroon", Action: "read"}:     {"see permissions and check macaroons", ""},
-	{Entity: "macaroon", Action: "write"}:    {"revoke macaroons, and set up middleware", meddles},
+	{Entity: "macaroon", Action: "write"}:    {"revoke macaroons, and set up middleware", meddles + "; " + ends},
 	{Entity: "macaroon", Action: "generate"}: {"make macaroons", mightier},
 }
 
