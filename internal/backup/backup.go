@@ -37,6 +37,7 @@ const (
 	CodeOtherNode = "backup_of_other_node"
 	CodeLoses     = "backup_would_lose"
 	CodeRefused   = "backup_refused"
+	CodeStuck     = "backup_stuck"
 )
 
 // Copy describes a file of a backup. It holds no secrets.
@@ -46,6 +47,9 @@ type Copy struct {
 
 	// Channels are the funding outpoints, txid:index, of a channel backup.
 	Channels []string `json:"channels,omitempty"`
+
+	// Head is the end of a ledger's journal, as audit.Head writes it.
+	Head string `json:"head,omitempty"`
 }
 
 func copyOf(data []byte, now time.Time) Copy {
@@ -75,8 +79,13 @@ type Backup struct {
 	Channels Copy
 	Multi    []byte
 
-	// Ledger describes the copy of the ledger; nil: there is none.
-	Ledger *Copy
+	// Ledger describes the copy of the ledger; nil: there is none, or LedgerFault
+	// says what is wrong with it.
+	Ledger      *Copy
+	LedgerFault error
+
+	// Cut names a file whose last replacement was cut short: it is the copy before.
+	Cut string
 }
 
 // Folder is the path of a folder of backups, absolute.
@@ -85,30 +94,55 @@ type Folder string
 func (f Folder) path(name string) string { return filepath.Join(string(f), name) }
 
 // Read reads the backup. A path of lnd's own file, without manifest, gives a backup
-// whose node and channels are unknown. Codes: no_backup, backup_damaged.
+// whose node and channels are unknown. A damaged ledger is no error, as the channels
+// can be restored without it. Codes: no_backup, backup_damaged.
 func (f Folder) Read() (*Backup, error) {
 	if info, err := os.Stat(string(f)); err == nil && info.Mode().IsRegular() {
 		return readPlain(string(f))
 	}
 	m, err := f.manifest()
 	if err != nil {
-		return nil, err
+		return nil, f.orPlain(err)
 	}
+	b, err := f.channels(m)
+	if err != nil || len(m.Ledger) == 0 {
+		return b, err
+	}
+	_, ledger, err := f.intact(LedgerFile, m.Ledger)
+	if err != nil {
+		b.LedgerFault = err
+		return b, nil
+	}
+	b.Ledger = &ledger
+	if ledger.SHA256 != m.Ledger[0].SHA256 {
+		b.Cut = LedgerFile
+	}
+	return b, nil
+}
+
+// channels reads the backup but for the ledger.
+func (f Folder) channels(m Manifest) (*Backup, error) {
 	if len(m.Channels) == 0 {
 		return nil, fault.New(CodeNone, "leyden node start", "there is no backup in %q yet", string(f))
 	}
 	b := &Backup{Network: m.Network, Node: m.Node}
+	var err error
 	if b.Multi, b.Channels, err = f.intact(ChannelsFile, m.Channels); err != nil {
 		return nil, err
 	}
-	if len(m.Ledger) > 0 {
-		_, ledger, err := f.intact(LedgerFile, m.Ledger)
-		if err != nil {
-			return nil, err
-		}
-		b.Ledger = &ledger
+	if b.Channels.SHA256 != m.Channels[0].SHA256 {
+		b.Cut = ChannelsFile
 	}
 	return b, nil
+}
+
+// orPlain says what else can be restored where there is no manifest.
+func (f Folder) orPlain(err error) error {
+	plain := f.path(ChannelsFile)
+	if _, gone := os.Stat(plain); gone != nil {
+		return err
+	}
+	return fault.New(fault.Code(err), fault.Hint(err)+"; or --from "+plain+", for the channels alone", "%w", err)
 }
 
 func readPlain(path string) (*Backup, error) {

@@ -3,17 +3,15 @@ package backup
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/lightningnetwork/lnd/lnrpc"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/daemon"
@@ -33,11 +31,6 @@ const (
 
 	// leaveTime bounds the last copy of the ledger.
 	leaveTime = 5 * time.Second
-
-	// minPause and maxPause bound the pause before a follower connects again;
-	// doubled each time.
-	minPause = time.Second
-	maxPause = time.Minute
 )
 
 // Following is what a follower has written down about itself. It holds no secrets.
@@ -66,49 +59,24 @@ type Follower struct {
 	record  *daemon.Record[Following]
 	log     *slog.Logger
 	ledger  ledgerKeeper
+
+	turn chan struct{}             // holds one value while a connection is followed
+	busy atomic.Pointer[time.Time] // when what is being done in the folder began; nil: nothing is
+
+	// patience is how long the end of a run is held up by what is being done.
+	patience time.Duration
 }
 
 // NewFollower starts nothing yet.
 func NewFollower(h config.Home, network string, log *slog.Logger) *Follower {
 	return &Follower{
-		home: h, network: network, log: log, ledger: ledgerKeeper{home: h},
+		home: h, network: network, log: log, ledger: ledgerKeeper{home: h}, turn: make(chan struct{}, 1), patience: 2 * leaveTime,
 		record: daemon.NewRecord(recordFile(h), Following{PID: os.Getpid()}, log),
 	}
 }
 
 // Dial connects to lnd with the admin macaroon.
 type Dial func() (*grpc.ClientConn, error)
-
-// Run follows until ctx ends; one Run follows the other. What fails is logged, written
-// down, and tried again.
-func (f *Follower) Run(ctx context.Context, dial Dial) {
-	pause := minPause
-	for {
-		began := time.Now()
-		err := f.follow(ctx, dial)
-		if ctx.Err() != nil {
-			return
-		}
-		if !lost(err) {
-			f.tell(err)
-		}
-		if time.Since(began) > maxPause {
-			pause = minPause
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(pause):
-		}
-		pause = min(2*pause, maxPause)
-	}
-}
-
-// lost says whether it is only lnd that has ended: its supervisor says why.
-func lost(err error) bool {
-	code := status.Code(err)
-	return errors.Is(err, io.EOF) || code == codes.Unavailable || code == codes.Canceled
-}
 
 // follow follows one connection to its end.
 func (f *Follower) follow(ctx context.Context, dial Dial) error {
@@ -152,15 +120,16 @@ func (f *Follower) follow(ctx context.Context, dial Dial) error {
 	looked, at := time.Time{}, Folder("")
 	for {
 		if to, _ := To(f.home); to != at || time.Since(looked) >= lookEvery {
-			f.tell(errors.Join(f.restore(ctx, ln, owner), f.look(ctx, ln, owner)))
+			f.tell(errors.Join(f.restore(ctx, ln, owner), f.timed(func() error { return f.look(ctx, ln, owner) })))
 			looked, at = time.Now(), to
 		}
 		select {
 		case multi := <-changed:
-			f.tell(f.keep(ctx, ln, owner, multi))
+			f.tell(f.timed(func() error { return f.keep(ctx, ln, owner, multi) }))
 		case <-tick.C:
 		case err := <-ended:
-			if failed := f.leave(context.WithoutCancel(ctx), owner); failed != nil {
+			left := func() error { return f.leave(context.WithoutCancel(ctx), owner) }
+			if failed := f.timed(left); failed != nil {
 				return failed
 			}
 			return err
@@ -250,7 +219,12 @@ func (f Folder) Look(ctx context.Context, ln lnrpc.LightningClient, o Owner) err
 		return refused("make a backup", err)
 	}
 	multi := all.MultiChanBackup.MultiChanBackup
-	if b, err := f.Read(); err == nil && b.Node == o.Key && time.Since(b.Channels.Time) < renewEvery {
+	m, err := f.manifest()
+	var b *Backup
+	if err == nil {
+		b, err = f.channels(m)
+	}
+	if err == nil && b.Node == o.Key && time.Since(b.Channels.Time) < renewEvery {
 		now, err := verified(ctx, ln, multi)
 		if err != nil || slices.Equal(now, b.Channels.Channels) {
 			return err

@@ -97,8 +97,15 @@ func TestCutShort(t *testing.T) {
 		t.Fatal(err)
 	}
 	b, err := f.Read()
-	if err != nil || !slices.Equal(b.Channels.Channels, []string{"a"}) {
+	if err != nil || !slices.Equal(b.Channels.Channels, []string{"a"}) || b.Cut != ChannelsFile {
 		t.Fatalf("%+v, %v", b, err)
+	}
+	h := newHome(t)
+	if err := Remember(h, f); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := StatusOf(h, 0); err != nil || s.OK || s.Code != CodeDamaged || s.Channels != 1 {
+		t.Errorf("%+v, %v", s, err)
 	}
 	if _, err := f.Keep(t.Context(), &fakeLnd{}, alice, pack("a", "b")); err != nil {
 		t.Fatal(err)

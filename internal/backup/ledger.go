@@ -2,6 +2,8 @@ package backup
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -22,14 +24,20 @@ const ledgerEvery = 5 * time.Minute
 type ledgerKeeper struct {
 	home   config.Home
 	folder Folder
-	head   int64     // number of the last entry of the journal in the copy
 	when   time.Time // of the copy
 }
 
-// keepChanged copies a ledger that has changed, once the last copy is old enough.
+// keepChanged copies a ledger that has changed, once the last copy is old enough or
+// not whole any more.
 func (k *ledgerKeeper) keepChanged(ctx context.Context, to Folder, o Owner) error {
 	if k.folder == to && time.Since(k.when) < ledgerEvery {
-		return nil
+		m, err := to.manifest()
+		if err != nil {
+			return err
+		}
+		if _, _, err := to.intact(LedgerFile, m.Ledger); err == nil {
+			return nil
+		}
 	}
 	return k.keep(ctx, to, o)
 }
@@ -37,28 +45,17 @@ func (k *ledgerKeeper) keepChanged(ctx context.Context, to Folder, o Owner) erro
 // keep copies the ledger, unless the copy is of the same.
 func (k *ledgerKeeper) keep(ctx context.Context, to Folder, o Owner) error {
 	return guardpost.Offline(ctx, k.home.Guard(), func(_ string, l *account.Ledger) error {
-		last, err := l.Journal().List(ctx, audit.Query{Limit: 1, Newest: true})
-		if err != nil {
-			return err
-		}
-		var head int64
-		if len(last) > 0 {
-			head = last[0].Seq
-		}
-		if k.folder == to && k.head == head {
-			return nil
-		}
 		if err := to.keepLedger(ctx, k.home, l, o); err != nil {
 			return err
 		}
-		k.folder, k.head, k.when = to, head, time.Now()
+		k.folder, k.when = to, time.Now()
 		return nil
 	})
 }
 
-// keepLedger makes a copy of the ledger, as it is at one moment, the folder's. It is
-// made in the home first: SQLite must not be let loose on a folder that may be far
-// away.
+// keepLedger makes a copy of the ledger, as it is at one moment, the folder's, unless
+// that is of the same. It is made in the home first: SQLite must not be let loose on a
+// folder that may be far away.
 func (f Folder) keepLedger(ctx context.Context, h config.Home, l *account.Ledger, o Owner) error {
 	m, err := f.manifest()
 	if err != nil {
@@ -72,51 +69,89 @@ func (f Folder) keepLedger(ctx context.Context, h config.Home, l *account.Ledger
 		return fault.New("write_failed", "check the folder's owner and mode", "copy the ledger: %w", err)
 	}
 	defer os.RemoveAll(temp)
+	same, err := f.continues(ctx, m, l, temp)
+	if err != nil || same {
+		return err
+	}
 	path := filepath.Join(temp, LedgerFile)
 	if err := l.CopyTo(ctx, path); err != nil {
+		return err
+	}
+	head, err := headIn(ctx, path)
+	if err != nil {
 		return err
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return fault.New("write_failed", "check the folder's owner and mode", "copy the ledger: %w", err)
 	}
-	m.Ledger = f.prepend(LedgerFile, m.Ledger, copyOf(data, time.Now()))
+	c := copyOf(data, time.Now())
+	c.Head = head.String()
+	m.Ledger = f.prepend(LedgerFile, m.Ledger, c)
 	return f.replace(m, LedgerFile, data)
 }
 
-// Books are what the copy of a ledger holds.
-type Books struct {
-	Accounts uint64    `json:"accounts"`
-	Time     time.Time `json:"time"`
+// continues refuses a ledger whose journal does not go on from that of the copy: it is
+// a new one, or an older one, and the copy is all that is left of what it lacks. same
+// says that the copy is whole and of this very ledger.
+func (f Folder) continues(ctx context.Context, m Manifest, l *account.Ledger, temp string) (same bool, err error) {
+	was, whole, err := f.ledgerHead(ctx, m, temp)
+	if err != nil || was.Seq == 0 {
+		return false, err
+	}
+	entries, err := l.Journal().List(ctx, audit.Query{After: was.Seq - 1, Limit: 2})
+	if err != nil {
+		return false, err
+	}
+	if len(entries) == 0 || entries[0].Seq != was.Seq || entries[0].Hash != was.Hash {
+		return false, fault.New(CodeLoses, "leyden node backup follow --to another folder; the accounts come back with leyden node backup restore",
+			"the accounts of this node do not go on from the copy in %q, whose journal has %d entries", string(f), was.Seq)
+	}
+	return whole && len(entries) == 1, nil
 }
 
-// CheckLedger recomputes the folder's copy of the ledger. Nil without one. Code:
-// backup_unusable.
-func (f Folder) CheckLedger(ctx context.Context, b *Backup) (books *Books, err error) {
-	if b.Ledger == nil {
-		return nil, nil
+// ledgerHead is the end of the journal in the copy that is there, the zero Head if
+// there is none; whole says that it is what was written. What a damaged copy was, the
+// manifest says, and where that is, the file.
+func (f Folder) ledgerHead(ctx context.Context, m Manifest, temp string) (head audit.Head, whole bool, err error) {
+	_, c, err := f.intact(LedgerFile, m.Ledger)
+	if whole = err == nil; !whole && len(m.Ledger) > 0 {
+		c = m.Ledger[0]
 	}
-	temp, err := os.MkdirTemp("", "leyden-trial-")
+	if c.Head != "" {
+		if head, err = audit.ParseHead(c.Head); err != nil {
+			err = fault.New(CodeDamaged, "move it away, or choose another folder", "%q: %w", f.path(ManifestFile), err)
+		}
+		return head, whole, err
+	}
+	data, err := os.ReadFile(f.path(LedgerFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return audit.Head{}, false, nil
+	}
+	path := filepath.Join(temp, "before.db")
+	if err == nil {
+		err = files.Write(path, data, 0o600)
+	}
+	if err == nil {
+		head, err = headIn(ctx, path)
+	}
 	if err != nil {
-		return nil, fault.New("write_failed", "check TMPDIR", "folder for a copy of the ledger: %w", err)
+		err = fault.New(CodeDamaged, "move it away, or choose another folder",
+			"%q is there already, and is no copy of accounts: %w", f.path(LedgerFile), err)
 	}
-	defer os.RemoveAll(temp)
-	data, _, err := f.intact(LedgerFile, []Copy{*b.Ledger})
-	if err != nil {
-		return nil, err
-	}
-	path := filepath.Join(temp, LedgerFile)
-	if err := files.Write(path, data, 0o600); err != nil {
-		return nil, err
-	}
+	return head, false, err
+}
+
+// headIn is the end of the journal in a ledger that nobody uses.
+func headIn(ctx context.Context, path string) (head audit.Head, err error) {
 	l, err := account.View(ctx, path, nil)
 	if err != nil {
-		return nil, fault.New(CodeFailed, hintDamaged, "the copy of the ledger: %w", err)
+		return head, err
 	}
 	defer l.Close()
-	found, err := l.Check(ctx)
-	if err == nil && len(found.Faults) > 0 {
-		err = fault.New(CodeFailed, "leyden accounts check", "the copy of the ledger is not consistent: %s", found.Faults[0])
+	last, err := l.Journal().List(ctx, audit.Query{Limit: 1, Newest: true})
+	if err == nil && len(last) > 0 {
+		head = audit.Head{Seq: last[0].Seq, Hash: last[0].Hash}
 	}
-	return &Books{Accounts: found.Accounts, Time: b.Ledger.Time}, err
+	return head, err
 }

@@ -41,6 +41,10 @@ type Restored struct {
 func Restore(ctx context.Context, h config.Home, f Folder, b *Backup, accounts bool) (*Restored, error) {
 	done := &Restored{Network: b.Network, Node: b.Node, Channels: b.Channels.Channels}
 	var ledger []byte
+	if accounts && b.LedgerFault != nil {
+		return nil, fault.New(CodeDamaged, "another copy; or the same with --channels-only, for the channels alone",
+			"%w", b.LedgerFault)
+	}
 	if accounts && b.Ledger != nil {
 		var err error
 		if ledger, _, err = f.intact(LedgerFile, []Copy{*b.Ledger}); err != nil {

@@ -1,11 +1,10 @@
 package backup
 
 import (
-	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
-	"slices"
 	"testing"
 
 	"github.com/leydenln/leyden/internal/account"
@@ -46,14 +45,18 @@ func newHome(t *testing.T) config.Home {
 	return h
 }
 
-// withAccount makes a ledger with an account in the home.
+// withAccount makes an account in the home's ledger.
 func withAccount(t *testing.T, h config.Home) {
 	t.Helper()
 	l, err := account.Open(t.Context(), h.Guard()+"/guard.db", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Create(t.Context(), audit.Actor{Kind: "operator", Via: "test"}, account.New{Label: "agent", Balance: 5000}); err != nil {
+	label := "agent"
+	if list, err := l.List(t.Context()); err != nil || len(list) > 0 {
+		label = fmt.Sprintf("agent %d", len(list)+1)
+	}
+	if _, err := l.Create(t.Context(), audit.Actor{Kind: "operator", Via: "test"}, account.New{Label: label, Balance: 5000}); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.Close(); err != nil {
@@ -164,6 +167,9 @@ func TestStatus(t *testing.T) {
 	if s, err = StatusOf(h, os.Getpid()+1); err != nil || !s.OK {
 		t.Errorf("of an earlier run: %+v, %v", s, err)
 	}
+	if s, err = StatusOf(h, 0); err != nil || s.OK || s.Code != CodeLoses || s.Following {
+		t.Errorf("of the last run: %+v, %v", s, err)
+	}
 	follower.tell(nil)
 	if s, err = StatusOf(h, os.Getpid()); err != nil || !s.OK || s.Checked == nil {
 		t.Errorf("%+v, %v", s, err)
@@ -177,41 +183,5 @@ func TestStatus(t *testing.T) {
 	}
 	if _, err := To(h); fault.Code(err) != CodeNoFolder {
 		t.Errorf("%v", err)
-	}
-}
-
-// TestLedgerOfALiveNode: a copy is made beside a process that writes, and only when
-// there is something new.
-func TestLedgerOfALiveNode(t *testing.T) {
-	h := newHome(t)
-	withAccount(t, h)
-	l, err := account.Open(t.Context(), h.Guard()+"/guard.db", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	f, k := begun(t, "a"), ledgerKeeper{home: h}
-	copies := func() int {
-		if err := k.keep(context.Background(), f, alice); err != nil {
-			t.Fatal(err)
-		}
-		m, err := f.manifest()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(m.Ledger)
-	}
-	if got := []int{copies(), copies()}; !slices.Equal(got, []int{1, 1}) {
-		t.Errorf("copies %v", got)
-	}
-	if _, err := l.Create(t.Context(), audit.Actor{Kind: "operator", Via: "test"}, account.New{Label: "second", Balance: 1000}); err != nil {
-		t.Fatal(err)
-	}
-	if got := copies(); got != 2 {
-		t.Errorf("%d copies after a change", got)
-	}
-	books, err := f.CheckLedger(t.Context(), read(t, f))
-	if err != nil || books.Accounts != 2 {
-		t.Errorf("%+v, %v", books, err)
 	}
 }

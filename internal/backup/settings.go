@@ -35,6 +35,25 @@ func To(h config.Home) (Folder, error) {
 	return s.To, err
 }
 
+// Apart refuses a folder in the home: what is copied lies there, under the same names,
+// and the copy of the ledger would take the place of the one that is written to. Code:
+// write_failed.
+func (f Folder) Apart(h config.Home) error {
+	folder, err := filepath.EvalSymlinks(string(f))
+	if err != nil {
+		return fault.New("write_failed", "mkdir "+string(f), "folder for backups: %w", err)
+	}
+	home, err := filepath.EvalSymlinks(string(h))
+	if err != nil {
+		return err
+	}
+	if rel, err := filepath.Rel(home, folder); err == nil && filepath.IsLocal(rel) {
+		return fault.New("write_failed", "name a folder outside of it, best on another disk",
+			"%q is in the folder of the node itself", string(f))
+	}
+	return nil
+}
+
 // Remember makes the folder the one that the home's node keeps its backup in.
 func Remember(h config.Home, f Folder) error {
 	data, err := yaml.Marshal(settings{To: f})

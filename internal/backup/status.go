@@ -9,6 +9,9 @@ import (
 	"github.com/leydenln/leyden/internal/fault"
 )
 
+// answerTime is how long a folder may take to be read.
+const answerTime = 20 * time.Second
+
 // Status is how a home's backup is.
 type Status struct {
 	// OK says that the copies are intact and, as far as anybody knows, up to date.
@@ -63,24 +66,50 @@ func StatusOf(h config.Home, pid int) (Status, error) {
 	return s, nil
 }
 
-// read looks at the copies.
+// read looks at the copies, unless the folder does not answer.
 func (s *Status) read(to Folder) error {
-	b, err := to.Read()
-	if err != nil {
-		return err
+	type found struct {
+		b   *Backup
+		err error
 	}
+	answer := make(chan found, 1)
+	go func() {
+		b, err := to.Read()
+		answer <- found{b, err}
+	}()
+	select {
+	case got := <-answer:
+		if got.err != nil {
+			return got.err
+		}
+		return s.describe(to, got.b)
+	case <-time.After(answerTime):
+		return errStuck(to)
+	}
+}
+
+// describe says what the copies are, and as error what is wrong with them.
+func (s *Status) describe(to Folder, b *Backup) error {
 	s.Network, s.Node, s.Time, s.Channels = b.Network, b.Node, &b.Channels.Time, len(b.Channels.Channels)
 	if b.Ledger != nil {
 		s.Ledger = &b.Ledger.Time
 	}
-	return nil
+	if b.Cut != "" && b.LedgerFault == nil {
+		return fault.New(CodeDamaged, hintDamaged, "a newer copy than %q was begun and not written to its end", to.path(b.Cut))
+	}
+	return b.LedgerFault
 }
 
 // followingOf returns what the follower of the running node has written down, if
-// anything.
+// anything; without one (0), what went wrong in the last run.
 func followingOf(h config.Home, pid int) (f Following) {
 	data, err := os.ReadFile(recordFile(h))
-	if err != nil || json.Unmarshal(data, &f) != nil || f.PID != pid {
+	switch {
+	case err != nil || json.Unmarshal(data, &f) != nil:
+		return Following{}
+	case pid == 0:
+		return Following{Code: f.Code, Error: f.Error}
+	case f.PID != pid:
 		return Following{}
 	}
 	return f

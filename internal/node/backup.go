@@ -34,7 +34,7 @@ func dialTo(to guardpost.LND) backup.Dial {
 
 // BackUpTo makes the folder, which must be there, the one that the node keeps a second
 // copy of its channel backup in, at once when it runs. Codes: no_wallet, write_failed,
-// backup_of_other_node, and those of backup.Folder's Keep.
+// backup_of_other_node, and those of backup.Folder's Apart and Keep.
 func BackUpTo(ctx context.Context, home config.Home, dir string) error {
 	kept, err := loadRemembered(home)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -48,6 +48,9 @@ func BackUpTo(ctx context.Context, home config.Home, dir string) error {
 		return err
 	}
 	to := backup.Folder(dir)
+	if err := to.Apart(home); err != nil {
+		return err
+	}
 	if err := to.Begin(backup.Owner{Network: kept.Network}); err != nil {
 		return err
 	}
