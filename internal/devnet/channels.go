@@ -3,6 +3,7 @@ package devnet
 import (
 	"context"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,7 +46,7 @@ func (n *Network) ensureChannels(ctx context.Context) error {
 	}
 	g, connecting := errgroup.WithContext(ctx)
 	for _, node := range others {
-		g.Go(func() error { return first.connectPeer(connecting, node) })
+		g.Go(func() error { return first.Connect(connecting, node) })
 	}
 	g.Go(func() error { return n.fund(connecting, len(missing)) })
 	if err := g.Wait(); err != nil {
@@ -114,18 +115,7 @@ func (n *Network) fund(ctx context.Context, channels int) error {
 	if err != nil {
 		return first.failed("make an address", err)
 	}
-	address, err := btcutil.DecodeAddress(reply.Address, chain.Params)
-	if err != nil {
-		return first.failed("make an address", err)
-	}
-	to := make([]btcutil.Address, coins)
-	for i := range to {
-		to[i] = address
-	}
-	if _, err := n.chain.Send(ctx, firstFunds, to...); err != nil {
-		return err
-	}
-	if err := n.chain.Mine(ctx, 1); err != nil {
+	if err := n.SendCoins(ctx, reply.Address, firstFunds, coins); err != nil {
 		return err
 	}
 	want := balance.ConfirmedBalance + int64(coins)*int64(firstFunds)
@@ -141,6 +131,19 @@ func (n *Network) fund(ctx context.Context, channels int) error {
 		return first.failed("see its funds", err)
 	}
 	return nil
+}
+
+// SendCoins pays an address from the faucet, in so many coins of the amount, and
+// mines a block.
+func (n *Network) SendCoins(ctx context.Context, to string, amount btcutil.Amount, coins int) error {
+	address, err := btcutil.DecodeAddress(to, chain.Params)
+	if err != nil {
+		return fault.New("node_failed", "", "address %q: %w", to, err)
+	}
+	if _, err := n.chain.Send(ctx, amount, slices.Repeat([]btcutil.Address{address}, coins)...); err != nil {
+		return err
+	}
+	return n.chain.Mine(ctx, 1)
 }
 
 func (n *Network) awaitMempool(ctx context.Context, transactions int) error {
@@ -218,8 +221,8 @@ func (n *Node) routableChannels(ctx context.Context) (count int, err error) {
 	return count, nil
 }
 
-// connectPeer connects two nodes; being connected already is fine.
-func (n *Node) connectPeer(ctx context.Context, other *Node) error {
+// Connect connects two nodes; being connected already is fine. Code: node_failed.
+func (n *Node) Connect(ctx context.Context, other *Node) error {
 	peers, err := n.Lightning().ListPeers(ctx, &lnrpc.ListPeersRequest{})
 	if err != nil {
 		return n.failed("list its peers", err)

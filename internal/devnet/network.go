@@ -56,6 +56,9 @@ type Options struct {
 	SignerHost string
 	SignerRun  []string
 
+	// Profiles are those of new nodes, as for leyden node create.
+	Profiles []string
+
 	// Leyden and Btcd are the programs to run. Empty: our own binary, and
 	// what chain.FindBtcd finds beside it.
 	Leyden, Btcd string
@@ -169,8 +172,12 @@ func (n *Network) createWallet(ctx context.Context, node *Node) error {
 			return err
 		}
 	}
-	return n.timed(node.Name+" wallet made", func() error { return node.create(ctx) })
+	return n.timed(node.Name+" wallet made", func() error { return node.create(ctx, n.opts.Profiles) })
 }
+
+// Chain is the running network's, to look at it and to mine without waiting for
+// the nodes.
+func (n *Network) Chain() *chain.Client { return n.chain.Client }
 
 // Info describes the running network, with the nodes' balances.
 func (n *Network) Info(ctx context.Context) (Info, error) { return n.state.withBalances(ctx) }

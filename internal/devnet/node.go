@@ -119,11 +119,15 @@ func (n *Node) Kill() error { return n.owned().Kill() }
 
 // create makes the wallet. The chain is not needed for that. One that exists
 // is left as it is.
-func (n *Node) create(ctx context.Context) error {
+func (n *Node) create(ctx context.Context, profiles []string) error {
 	if n.hasWallet() {
 		return nil
 	}
-	args := []string{"node", "create", "--network", chain.Params.Name, "--mode"}
+	args := []string{"node", "create", "--network", chain.Params.Name}
+	for _, p := range profiles {
+		args = append(args, "--profile", p)
+	}
+	args = append(args, "--mode")
 	if n.Signer == nil {
 		return n.once(ctx, append(args, "standalone")...)
 	}
@@ -162,6 +166,7 @@ func (n *Node) writeConf(backend string, btcd chain.Access) error {
 		"nobootstrap=true",
 		"trickledelay=50",
 		"bitcoin.defaultchanconfs=1",
+		"maxpendingchannels=10",
 		"bitcoin.node=" + backend,
 	}
 	if backend == "btcd" {

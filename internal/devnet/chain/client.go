@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 
+	"github.com/btcsuite/btcd/blockchain"
 	"github.com/btcsuite/btcd/btcutil"
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/rpcclient"
@@ -103,6 +104,23 @@ func (c *Client) Mempool(ctx context.Context) ([]*chainhash.Hash, error) {
 		return nil, chainFault("ask for the mempool", err)
 	}
 	return ids, nil
+}
+
+// Fees returns what the transactions in the blocks above one height, up to
+// another, have paid for being mined.
+func (c *Client) Fees(ctx context.Context, above, upTo int) (btcutil.Amount, error) {
+	var sum int64
+	for height := above + 1; height <= upTo; height++ {
+		b, err := c.block(ctx, height)
+		if err != nil {
+			return 0, err
+		}
+		for _, out := range b.MsgBlock().Transactions[0].TxOut {
+			sum += out.Value
+		}
+		sum -= blockchain.CalcBlockSubsidy(int32(height), Params)
+	}
+	return btcutil.Amount(sum), nil
 }
 
 func (c *Client) block(ctx context.Context, height int) (*btcutil.Block, error) {
