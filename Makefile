@@ -88,6 +88,10 @@ torture: build ## kill a node under load ROUNDS times (default 10), and the ledg
 	LEYDEN_TORTURE_ROUNDS=$$(( 10 * $(or $(ROUNDS),10) )) $(GO) test -count=1 -timeout 60m -v -run Torture ./internal/account
 	$(GO) run ./itest/torture -rounds $(or $(ROUNDS),10)
 
+.PHONY: faults
+faults: build ## kill, stop, slow down and cut off a node's signer ROUNDS times under load (default 10), then during LIVES of a node (default 1)
+	$(GO) run ./itest/faults -rounds $(or $(ROUNDS),10) -lives $(or $(LIVES),1)
+
 .PHONY: man
 man: ## the man pages of lnget, in docs/man
 	rm -f docs/man/*.1

@@ -18,6 +18,9 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/leydenln/leyden/internal/devnet"
+	"github.com/leydenln/leyden/itest/market"
 )
 
 func main() {
@@ -41,55 +44,61 @@ func run(ctx context.Context, bin string, rounds int, seed uint64, keep bool) (e
 		return err
 	}
 	begin := time.Now()
-	rng := rand.New(rand.NewPCG(seed, seed))
-	w, err := newWorld(ctx, bin)
+	m, err := market.Open(ctx, bin, devnet.Options{})
 	if err != nil {
 		return err
 	}
-	defer func() { w.close(keep || err != nil) }()
-	fmt.Printf("seed %d, network in %s after %.1f s\n", seed, w.dir, time.Since(begin).Seconds())
+	defer func() { m.Close(keep || err != nil) }()
+	fmt.Printf("seed %d, network in %s after %.1f s\n", seed, m.Dir, time.Since(begin).Seconds())
 
-	tally := &tally{}
+	t := &torture{m: m, rng: rand.New(rand.NewPCG(seed, seed)), tally: tally{m: m, killed: map[string]int{}}}
 	done := 0
 	for ; done < rounds; done++ {
-		if err = w.round(ctx, rng, tally); err != nil {
-			err = fmt.Errorf("round %d of %d, seed %d, logs in %s: %w", done+1, rounds, seed, w.dir, err)
+		said, failed := t.round(ctx)
+		if failed != nil {
+			err = fmt.Errorf("round %d of %d, seed %d, logs in %s: %w", done+1, rounds, seed, m.Dir, failed)
 			break
 		}
-		fmt.Printf("round %3d: %s\n", done+1, tally.last)
+		fmt.Printf("round %3d: %s\n", done+1, said)
 	}
-	fmt.Printf("torture: %d of %d rounds clean in %.0f s: %s\n", done, rounds, time.Since(begin).Seconds(), tally)
+	fmt.Printf("torture: %d of %d rounds clean in %.0f s: %s\n", done, rounds, time.Since(begin).Seconds(), &t.tally)
 	return err
 }
 
+// torture is the market and what is done to it.
+type torture struct {
+	m     *market.Market
+	rng   *rand.Rand
+	tally tally
+}
+
 // round kills once under load and checks everything once it is quiet again.
-func (w *world) round(ctx context.Context, rng *rand.Rand, t *tally) error {
+func (t *torture) round(ctx context.Context) (said string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	load := w.startLoad(ctx, rng.Uint64(), t)
-	defer load.stop()
-	victim := killings[rng.IntN(len(killings))]
-	var found counts
+	load := t.m.StartLoad(ctx, t.rng.Uint64())
+	defer load.Stop()
+	what := killings[t.rng.IntN(len(killings))]
+	var found market.Counts
 	var took []string
 	for _, step := range []struct {
 		name string
 		do   func() error
 	}{
-		{"load", func() error { return pause(ctx, time.Duration(200+rng.IntN(2500))*time.Millisecond) }},
-		{"kill", func() error { return w.kill(victim, rng) }},
-		{"back", func() error { return w.recover(ctx) }},
-		{"more load", func() error { return pause(ctx, time.Duration(rng.IntN(1500))*time.Millisecond) }},
-		{"quiet", func() error { load.stop(); return w.quiet(ctx) }},
-		{"check", func() (err error) { found, err = w.check(ctx, t); return err }},
+		{"load", func() error { return pause(ctx, time.Duration(200+t.rng.IntN(2500))*time.Millisecond) }},
+		{"kill", func() error { return kill(t.m.Node(), what, t.rng) }},
+		{"back", func() error { return t.recover(ctx) }},
+		{"more load", func() error { return pause(ctx, time.Duration(t.rng.IntN(1500))*time.Millisecond) }},
+		{"quiet", func() error { load.Stop(); return t.m.Quiet(ctx) }},
+		{"check", func() (err error) { found, err = t.m.Check(ctx); return err }},
 	} {
 		begin := time.Now()
 		if err := step.do(); err != nil {
-			return fmt.Errorf("killing %s, %s: %w", victim, step.name, err)
+			return "", fmt.Errorf("killing %s, %s: %w", what, step.name, err)
 		}
 		took = append(took, fmt.Sprintf("%s %.1f s", step.name, time.Since(begin).Seconds()))
 	}
-	t.endRound(victim, strings.Join(took, ", "), found)
-	return nil
+	return t.tally.endRound(what, strings.Join(took, ", "), found), nil
 }
 
 func pause(ctx context.Context, d time.Duration) error {

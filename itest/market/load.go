@@ -1,4 +1,4 @@
-package main
+package market
 
 import (
 	"context"
@@ -22,18 +22,19 @@ const (
 	payersPerAccount = 3
 )
 
-// load is what goes on while the node is killed. Errors are part of it: what
-// counts is what the books say afterwards.
-type load struct {
-	w      *world
-	t      *tally
+// Load is what goes on until it is stopped. Errors are part of it: what counts is
+// what the books say afterwards.
+type Load struct {
+	m      *Market
 	cancel context.CancelFunc
 	all    sync.WaitGroup
 }
 
-func (w *world) startLoad(ctx context.Context, seed uint64, t *tally) *load {
+// StartLoad has every account pay and be paid, several times at once; seed is of
+// what is random about it.
+func (m *Market) StartLoad(ctx context.Context, seed uint64) *Load {
 	ctx, cancel := context.WithCancel(ctx)
-	l := &load{w: w, t: t, cancel: cancel}
+	l := &Load{m: m, cancel: cancel}
 	worker := uint64(0)
 	start := func(work func(context.Context, *mathrand.Rand)) {
 		worker++
@@ -44,8 +45,8 @@ func (w *world) startLoad(ctx context.Context, seed uint64, t *tally) *load {
 			}
 		})
 	}
-	for i, a := range w.accounts {
-		other := w.accounts[(i+1)%len(w.accounts)]
+	for i, a := range m.accounts {
+		other := m.accounts[(i+1)%len(m.accounts)]
 		for range payersPerAccount {
 			start(func(ctx context.Context, rng *mathrand.Rand) { l.buy(ctx, rng, a, other) })
 		}
@@ -54,27 +55,27 @@ func (w *world) startLoad(ctx context.Context, seed uint64, t *tally) *load {
 		start(func(ctx context.Context, rng *mathrand.Rand) { l.transfer(ctx, rng, a, other) })
 	}
 	start(func(ctx context.Context, rng *mathrand.Rand) {
-		l.credit(ctx, w.accounts[rng.IntN(len(w.accounts))])
+		l.credit(ctx, m.accounts[rng.IntN(len(m.accounts))])
 		_ = pause(ctx, time.Duration(rng.IntN(300))*time.Millisecond)
 	})
 	return l
 }
 
-// stop ends the load and waits for all of it.
-func (l *load) stop() {
+// Stop ends the load and waits for all of it.
+func (l *Load) Stop() {
 	l.cancel()
 	l.all.Wait()
 }
 
 // buy pays an invoice of the seller: as it should be, twice at once, from two
 // accounts at once, or hanging up in the middle.
-func (l *load) buy(ctx context.Context, rng *mathrand.Rand, a, other *acct) {
-	inv, err := l.w.seller().Lightning().AddInvoice(ctx, &lnrpc.Invoice{Value: 1 + rng.Int64N(maxPrice)})
+func (l *Load) buy(ctx context.Context, rng *mathrand.Rand, a, other *account) {
+	inv, err := l.m.Seller().Lightning().AddInvoice(ctx, &lnrpc.Invoice{Value: 1 + rng.Int64N(maxPrice)})
 	if err != nil {
 		return
 	}
 	var payers sync.WaitGroup
-	pay := func(a *acct, patience time.Duration) {
+	pay := func(a *account, patience time.Duration) {
 		payers.Go(func() { l.pay(ctx, a, inv.PaymentRequest, patience) })
 	}
 	switch rng.IntN(8) {
@@ -96,7 +97,7 @@ func (l *load) buy(ctx context.Context, rng *mathrand.Rand, a, other *acct) {
 }
 
 // pay sends one payment and counts how it ended for the client.
-func (l *load) pay(ctx context.Context, a *acct, invoice string, patience time.Duration) {
+func (l *Load) pay(ctx context.Context, a *account, invoice string, patience time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	stream, err := a.router.SendPaymentV2(ctx, &routerrpc.SendPaymentRequest{
@@ -105,32 +106,32 @@ func (l *load) pay(ctx context.Context, a *acct, invoice string, patience time.D
 	for err == nil {
 		var p *lnrpc.Payment
 		if p, err = stream.Recv(); err == nil && p.Status == lnrpc.Payment_SUCCEEDED {
-			l.t.saw(p.PaymentHash)
+			l.m.outcome.saw(p.PaymentHash)
 			return
 		}
 		if err == nil && p.Status == lnrpc.Payment_FAILED {
-			l.t.add(&l.t.failed)
+			l.m.outcome.add(&l.m.outcome.failed)
 			_ = pause(ctx, 200*time.Millisecond) // while the channel is away
 			return
 		}
 	}
-	l.t.add(&l.t.refused)
+	l.m.outcome.add(&l.m.outcome.refused)
 	_ = pause(ctx, 100*time.Millisecond) // while the node is away
 }
 
 // buyHeld pays an invoice that the seller holds for a while, then settles or
 // cancels.
-func (l *load) buyHeld(ctx context.Context, rng *mathrand.Rand, a *acct) {
+func (l *Load) buyHeld(ctx context.Context, rng *mathrand.Rand, a *account) {
 	var preimage [32]byte
 	rand.Read(preimage[:])
 	hash := sha256.Sum256(preimage[:])
-	inv, err := l.w.sellerInvoices().AddHoldInvoice(ctx, &invoicesrpc.AddHoldInvoiceRequest{
+	inv, err := l.m.sellerInvoices().AddHoldInvoice(ctx, &invoicesrpc.AddHoldInvoiceRequest{
 		Hash: hash[:], Value: 1 + rng.Int64N(maxPrice),
 	})
 	if err != nil {
 		return
 	}
-	l.w.hold(hash, true)
+	l.m.hold(hash, true)
 	var decided sync.WaitGroup
 	decided.Go(func() {
 		if pause(ctx, time.Duration(rng.IntN(4000))*time.Millisecond) != nil {
@@ -138,12 +139,12 @@ func (l *load) buyHeld(ctx context.Context, rng *mathrand.Rand, a *acct) {
 		}
 		var err error
 		if preimage[0]%4 == 0 {
-			_, err = l.w.sellerInvoices().CancelInvoice(ctx, &invoicesrpc.CancelInvoiceMsg{PaymentHash: hash[:]})
+			_, err = l.m.sellerInvoices().CancelInvoice(ctx, &invoicesrpc.CancelInvoiceMsg{PaymentHash: hash[:]})
 		} else {
-			_, err = l.w.sellerInvoices().SettleInvoice(ctx, &invoicesrpc.SettleInvoiceMsg{Preimage: preimage[:]})
+			_, err = l.m.sellerInvoices().SettleInvoice(ctx, &invoicesrpc.SettleInvoiceMsg{Preimage: preimage[:]})
 		}
 		if err == nil {
-			l.w.hold(hash, false)
+			l.m.hold(hash, false)
 		}
 	})
 	l.pay(ctx, a, inv.PaymentRequest, time.Minute)
@@ -151,18 +152,18 @@ func (l *load) buyHeld(ctx context.Context, rng *mathrand.Rand, a *acct) {
 }
 
 // hold notes that a hold invoice waits for its decision, or does no more.
-func (w *world) hold(hash [32]byte, waits bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+func (m *Market) hold(hash [32]byte, waits bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if waits {
-		w.holding[hash] = struct{}{}
+		m.holding[hash] = struct{}{}
 	} else {
-		delete(w.holding, hash)
+		delete(m.holding, hash)
 	}
 }
 
 // sell has the account make an invoice, which the middle node pays.
-func (l *load) sell(ctx context.Context, rng *mathrand.Rand, a *acct) {
+func (l *Load) sell(ctx context.Context, rng *mathrand.Rand, a *account) {
 	inv, err := a.ln.AddInvoice(ctx, &lnrpc.Invoice{Value: 1 + rng.Int64N(maxPrice)})
 	if err != nil {
 		_ = pause(ctx, 50*time.Millisecond)
@@ -172,8 +173,8 @@ func (l *load) sell(ctx context.Context, rng *mathrand.Rand, a *acct) {
 	_ = pause(ctx, time.Duration(rng.IntN(200))*time.Millisecond)
 }
 
-func (l *load) payFromMiddle(ctx context.Context, invoice string) {
-	router := routerrpc.NewRouterClient(l.w.middle().Conn())
+func (l *Load) payFromMiddle(ctx context.Context, invoice string) {
+	router := routerrpc.NewRouterClient(l.m.Middle().Conn())
 	stream, err := router.SendPaymentV2(ctx, &routerrpc.SendPaymentRequest{
 		PaymentRequest: invoice, TimeoutSeconds: 30, FeeLimitSat: feeLimit, NoInflightUpdates: true,
 	})
@@ -184,7 +185,7 @@ func (l *load) payFromMiddle(ctx context.Context, invoice string) {
 
 // transfer has one account pay an invoice of another of its node: as it should
 // be, twice at once, while it is canceled, or while the middle node pays it too.
-func (l *load) transfer(ctx context.Context, rng *mathrand.Rand, from, to *acct) {
+func (l *Load) transfer(ctx context.Context, rng *mathrand.Rand, from, to *account) {
 	inv, err := to.ln.AddInvoice(ctx, &lnrpc.Invoice{Value: 1 + rng.Int64N(maxPrice)})
 	if err != nil {
 		_ = pause(ctx, 50*time.Millisecond)
@@ -205,13 +206,13 @@ func (l *load) transfer(ctx context.Context, rng *mathrand.Rand, from, to *acct)
 }
 
 // credit has the operator add to the account.
-func (l *load) credit(ctx context.Context, a *acct) {
+func (l *Load) credit(ctx context.Context, a *account) {
 	a.credits.mu.Lock()
 	a.credits.asked++
 	a.credits.mu.Unlock()
 	// The command is not cut short with the load: cut after it was done, it
 	// would count as not confirmed.
-	err := l.w.command(context.WithoutCancel(ctx), nil, "accounts", "credit", a.id, fmt.Sprint(credit))
+	err := l.m.command(context.WithoutCancel(ctx), nil, "accounts", "credit", a.id, fmt.Sprint(credit))
 	if err != nil {
 		return
 	}

@@ -1,4 +1,4 @@
-package main
+package market
 
 import (
 	"context"
@@ -18,8 +18,8 @@ type books struct {
 	OpenPayments *uint64 `json:"payments_in_flight"`
 }
 
-func (w *world) books(ctx context.Context) (b books, err error) {
-	err = w.command(ctx, &b, "accounts", "check")
+func (m *Market) books(ctx context.Context) (b books, err error) {
+	err = m.command(ctx, &b, "accounts", "check")
 	if err == nil && b.OpenPayments == nil {
 		err = errors.New("accounts check does not say how many payments are in flight")
 	}
@@ -29,11 +29,11 @@ func (w *world) books(ctx context.Context) (b books, err error) {
 // creditTime is how long lnd's news of what was received may be on its way.
 const creditTime = 5 * time.Second
 
-// check compares ledger, journal and lnd, and returns how many payments and
-// receipts the accounts have in all.
-func (w *world) check(ctx context.Context, t *tally) (found counts, err error) {
+// Check compares ledger, journal and the three lnds, and returns how many payments
+// and receipts the accounts have in all. It is for a market that is quiet.
+func (m *Market) Check(ctx context.Context) (found Counts, err error) {
 	for end := time.Now().Add(creditTime); ; {
-		if found, err = w.compare(ctx, t); err == nil || time.Now().After(end) {
+		if found, err = m.compare(ctx); err == nil || time.Now().After(end) {
 			return found, err
 		}
 		if err := pause(ctx, 250*time.Millisecond); err != nil {
@@ -42,14 +42,14 @@ func (w *world) check(ctx context.Context, t *tally) (found counts, err error) {
 	}
 }
 
-func (w *world) compare(ctx context.Context, t *tally) (found counts, err error) {
-	if _, err := w.books(ctx); err != nil {
+func (m *Market) compare(ctx context.Context) (found Counts, err error) {
+	if _, err := m.books(ctx); err != nil {
 		return found, err
 	}
-	if err := w.command(ctx, nil, "audit", "verify"); err != nil {
+	if err := m.command(ctx, nil, "audit", "verify"); err != nil {
 		return found, err
 	}
-	list, err := w.lndPayments(ctx)
+	list, err := payments(ctx, m.Node())
 	if err != nil {
 		return found, err
 	}
@@ -57,36 +57,34 @@ func (w *world) compare(ctx context.Context, t *tally) (found counts, err error)
 	for _, p := range list {
 		atLnd[p.PaymentHash] = p
 	}
-	invoices, err := w.lndInvoices(ctx)
+	atLndIn, err := invoices(ctx, m.Node())
 	if err != nil {
 		return found, err
 	}
 	owner, owned, between := map[string]string{}, map[string]bool{}, transfers{}
 	var faults []error
-	for _, a := range w.accounts {
+	for _, a := range m.accounts {
 		paid, n, err := a.compareIn(ctx, atLnd, owner, between)
 		faults = append(faults, err)
-		received, m, err := a.compareOut(ctx, invoices, owned, between)
+		received, k, err := a.compareOut(ctx, atLndIn, owned, between)
 		faults = append(faults, err, a.compareBalance(ctx, paid, received))
-		found.payments += n
-		found.receipts += m
+		found.Payments += n
+		found.Receipts += k
 	}
-	found.transfers = len(between)
+	found.Transfers = len(between)
 	faults = append(faults, between.check())
 	for hash, p := range atLnd {
-		if p.Status == lnrpc.Payment_IN_FLIGHT {
-			found.stuck++
-		}
 		if p.Status == lnrpc.Payment_SUCCEEDED && owner[hash] == "" {
 			faults = append(faults, fmt.Errorf("lnd paid %s, no account was charged", hash))
 		}
 	}
-	for hash, inv := range invoices {
+	for hash, inv := range atLndIn {
 		if inv.State == lnrpc.Invoice_SETTLED && !owned[hash] {
 			faults = append(faults, fmt.Errorf("lnd received %d msat on %x, no account was credited", inv.AmtPaidMsat, hash))
 		}
 	}
-	faults = append(faults, t.check(owner))
+	faults = append(faults, m.outcome.check(owner),
+		m.counterparts(ctx, m.Node(), m.Seller()), m.counterparts(ctx, m.Middle(), m.Node()))
 	return found, errors.Join(faults...)
 }
 
@@ -121,7 +119,7 @@ func (t transfers) check() error {
 
 // compareIn checks each payment that the account was charged for against
 // lnd's, and returns their sum in msat. Of a transfer lnd knows nothing.
-func (a *acct) compareIn(
+func (a *account) compareIn(
 	ctx context.Context, atLnd map[string]*lnrpc.Payment, owner map[string]string, between transfers,
 ) (paid int64, n int, err error) {
 	list, err := a.ln.ListPayments(ctx, &lnrpc.ListPaymentsRequest{IncludeIncomplete: true, MaxPayments: pageSize})
@@ -156,7 +154,7 @@ func (a *acct) compareIn(
 // compareOut checks that the account was credited for what lnd received on
 // its invoices, and returns the sum in msat. What it received by transfer lnd
 // has canceled.
-func (a *acct) compareOut(
+func (a *account) compareOut(
 	ctx context.Context, atLnd map[string]*lnrpc.Invoice, owned map[string]bool, between transfers,
 ) (received int64, n int, err error) {
 	list, err := a.ln.ListInvoices(ctx, &lnrpc.ListInvoiceRequest{NumMaxInvoices: pageSize})
@@ -188,7 +186,7 @@ func (a *acct) compareOut(
 
 // compareBalance checks that the balance is what was put in, credited and
 // received, less what was paid.
-func (a *acct) compareBalance(ctx context.Context, paid, received int64) error {
+func (a *account) compareBalance(ctx context.Context, paid, received int64) error {
 	b, err := a.ln.ChannelBalance(ctx, &lnrpc.ChannelBalanceRequest{})
 	if err != nil {
 		return fmt.Errorf("account %s: balance: %w", a.id, err)
@@ -201,24 +199,4 @@ func (a *acct) compareBalance(ctx context.Context, paid, received int64) error {
 			a.id, has, a.sat, received, paid, credited, confirmed, asked, credit)
 	}
 	return nil
-}
-
-func (w *world) lndPayments(ctx context.Context) ([]*lnrpc.Payment, error) {
-	r, err := w.victim().Lightning().ListPayments(ctx, &lnrpc.ListPaymentsRequest{IncludeIncomplete: true, MaxPayments: 10 * pageSize})
-	if err != nil {
-		return nil, fmt.Errorf("lnd's payments: %w", err)
-	}
-	return r.Payments, nil
-}
-
-func (w *world) lndInvoices(ctx context.Context) (map[string]*lnrpc.Invoice, error) {
-	r, err := w.victim().Lightning().ListInvoices(ctx, &lnrpc.ListInvoiceRequest{NumMaxInvoices: 10 * pageSize})
-	if err != nil {
-		return nil, fmt.Errorf("lnd's invoices: %w", err)
-	}
-	all := make(map[string]*lnrpc.Invoice, len(r.Invoices))
-	for _, inv := range r.Invoices {
-		all[string(inv.RHash)] = inv
-	}
-	return all, nil
 }

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/leydenln/leyden/internal/devnet"
+	"github.com/leydenln/leyden/internal/node"
+	"github.com/leydenln/leyden/itest/market"
+)
+
+// faults is what is common to all rounds.
+type faults struct {
+	apart *apart // nil: the signer is on loopback
+	kinds []string
+	rng   *rand.Rand
+	tally *tally
+}
+
+// network are the options of a network whose given node has a signer.
+func (f *faults) network(name string) devnet.Options {
+	o := devnet.Options{Signer: name}
+	if f.apart != nil {
+		o.SignerHost, o.SignerRun = signerHost, f.apart.enter
+	}
+	return o
+}
+
+// backTime is what the node may take to be back once its signer is.
+const backTime = 2 * time.Minute
+
+// payments strikes at a market, once a round.
+func (f *faults) payments(ctx context.Context, o options) (err error) {
+	if o.rounds == 0 {
+		return nil
+	}
+	begin := time.Now()
+	m, err := market.Open(ctx, o.bin, f.network(market.NodeName))
+	if err != nil {
+		return err
+	}
+	defer func() { m.Close(o.keep || err != nil) }()
+	var found market.Counts
+	done := 0
+	for ; done < o.rounds && err == nil; done++ {
+		var more market.Counts
+		more, err = f.round(ctx, m, done+1)
+		if err != nil {
+			err = fmt.Errorf("round %d of %d, logs in %s: %w", done+1, o.rounds, m.Dir, err)
+			break
+		}
+		found = more
+	}
+	failed, refused := m.Outcome()
+	f.tally.summary("%d of %d rounds of payments clean in %.0f s: %s, %d payments failed, %d refused or cut, %d stuck at lnd and given up; 0 lost, 0 paid twice",
+		done, o.rounds, time.Since(begin).Seconds(), found, failed, refused, m.GivenUp())
+	return err
+}
+
+// round strikes once under load and checks everything once it is quiet again.
+func (f *faults) round(ctx context.Context, m *market.Market, n int) (found market.Counts, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	load := m.StartLoad(ctx, f.rng.Uint64())
+	defer load.Stop()
+	b := f.newBlow(f.kinds[f.rng.IntN(len(f.kinds))], m.Node().Signer)
+	if err := pause(ctx, between(f.rng, 200*time.Millisecond, 2500*time.Millisecond)); err != nil {
+		return found, err
+	}
+	said, err := f.strike(ctx, b, m.Node(), func(ctx context.Context) error { return m.Serves(ctx) })
+	if err == nil {
+		err = pause(ctx, between(f.rng, 0, 1500*time.Millisecond))
+	}
+	if err == nil {
+		load.Stop()
+		err = m.Quiet(ctx)
+	}
+	if err == nil {
+		found, err = m.Check(ctx)
+	}
+	if err != nil {
+		return found, fmt.Errorf("signer %s (%s): %w", b.kind, b.detail, err)
+	}
+	fmt.Printf("round %3d: signer %s (%s): %s; %s in all, all books agree\n", n, b.kind, b.detail, said, found)
+	return found, nil
+}
+
+// strike does one blow and waits until the node is back.
+func (f *faults) strike(ctx context.Context, b blow, n *devnet.Node, serves func(context.Context) error) (said string, err error) {
+	before, err := node.Status(n.Home())
+	if err != nil {
+		return "", err
+	}
+	asking := ask(ctx, n)
+	defer asking.stop()
+	var t times
+	if err := pause(ctx, 5*askEvery); err != nil {
+		return "", err
+	}
+	t.struck = time.Now()
+	err = b.strike()
+	if err == nil {
+		err = b.lasts(ctx)
+	}
+	t.mending = time.Now()
+	if err := errors.Join(err, b.mend(ctx)); err != nil {
+		return "", err
+	}
+	t.whole = time.Now()
+	if err := awaitBack(ctx, asking, t.whole, serves); err != nil {
+		return "", err
+	}
+	t.back = time.Now()
+	v, err := judge(asking.stop(), b, t)
+	if err != nil {
+		return "", err
+	}
+	after, err := node.Status(n.Home())
+	if err == nil && after.PID != before.PID {
+		err = errors.New("the node's process is another one now")
+	}
+	restarted := after.LndPID != before.LndPID
+	f.tally.add(b.kind, v, t, restarted)
+	return describe(v, t, restarted), err
+}
+
+func describe(v verdict, t times, restarted bool) string {
+	said := "no outage"
+	if v.refusedAfter != unknown {
+		said = fmt.Sprintf("refused after %.3f s", v.refusedAfter.Seconds())
+	}
+	said += fmt.Sprintf(", back %.2f s after the signer", t.back.Sub(t.whole).Seconds())
+	if restarted {
+		said += " with a new lnd"
+	}
+	for words, n := range v.others {
+		said += fmt.Sprintf(", %d times %q", n, words)
+	}
+	return said
+}
+
+// awaitBack waits until the node serves, and has got a signature.
+func awaitBack(ctx context.Context, asking *asker, whole time.Time, serves func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, backTime)
+	defer cancel()
+	var last error
+	err := devnet.Poll(ctx, func(ctx context.Context) (bool, error) {
+		last = serves(ctx)
+		return last == nil && asking.signedSince(whole), nil
+	})
+	if err != nil {
+		return fmt.Errorf("the node is not back: %w", errors.Join(err, last))
+	}
+	return nil
+}
