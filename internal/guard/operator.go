@@ -33,7 +33,10 @@ func (g *Guard) operatorCall(ctx context.Context, call *front.Call, lnd *attachm
 	if err := g.verify(ctx, call, lnd, cred, account.ID{}); err != nil {
 		return front.Decision{}, err
 	}
-	o := &operatorCall{guard: g, lnd: lnd, operation: op, method: call.Method, by: cred.actor("operator", call)}
+	o := &operatorCall{
+		guard: g, lnd: lnd, operation: op, method: call.Method, by: cred.actor("operator", call),
+		verify: func(ctx context.Context) error { return g.verify(ctx, call, lnd, cred, account.ID{}) },
+	}
 	return front.Decision{Request: o.request, End: o.end}, nil
 }
 
@@ -44,6 +47,9 @@ type operatorCall struct {
 	lnd    *attachment
 	method string
 	by     audit.Actor
+
+	// verify has lnd check the macaroon again.
+	verify func(context.Context) error
 
 	opened    bool                    // of the Request function alone
 	journaled atomic.Bool             // the call is in the journal
@@ -63,6 +69,11 @@ func (o *operatorCall) request(ctx context.Context, msg []byte) ([][]byte, error
 }
 
 func (o *operatorCall) open(ctx context.Context, msg []byte) error {
+	// Lnd checks the macaroon of a stream when that is opened. The request may come
+	// long after, when the macaroon was revoked or has expired.
+	if err := o.verify(ctx); err != nil {
+		return err
+	}
 	asked, err := o.decode(o.lnd.params, msg)
 	if err != nil {
 		return badRequest("malformed request: %v", err)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -143,6 +145,37 @@ func TestStrangersDoNotReachTheJournal(t *testing.T) {
 	if got := s.lnd.reached(); len(got) > 0 {
 		t.Errorf("lnd got %v", got)
 	}
+}
+
+// TestRevokedWhileOpen: a stream that was opened in time does not keep a revoked
+// macaroon's power.
+func TestRevokedWhileOpen(t *testing.T) {
+	const method, end = "/routerrpc.Router/SendPaymentV2", "/lnrpc.Lightning/DeleteMacaroonID"
+	s := newStand(t)
+	s.attachNow(t)
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "macaroon", hex.EncodeToString(mint(t, 5)))
+	open, err := s.client.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, method)
+	if err != nil {
+		t.Fatal(err)
+	}
+	until.True(t, "the macaroon to be checked", func() bool {
+		s.lnd.mu.Lock()
+		defer s.lnd.mu.Unlock()
+		s.lnd.deleted[5] = s.lnd.checks == 1
+		return s.lnd.deleted[5]
+	})
+	if err := s.call(t, end, mint(t, 0), &lnrpc.DeleteMacaroonIDRequest{RootKeyId: 5}, new(emptypb.Empty)); err != nil {
+		t.Fatal(err)
+	}
+	s.journaled(t, "operator.result", 1)
+	if err := open.SendMsg(new(routerrpc.SendPaymentRequest)); err != nil && !errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+	wantReason(t, open.RecvMsg(new(emptypb.Empty)), codes.Unknown, "")
+	if got := s.lnd.reached(); !slices.Equal(got, []string{end}) {
+		t.Errorf("lnd got %v", got)
+	}
+	s.journaled(t, "operator.call", 1)
 }
 
 func TestMalformedMoneyIsRefused(t *testing.T) {
