@@ -76,7 +76,7 @@ fuzz: ## every fuzz target for FUZZTIME (default 20s)
 	@./scripts/fuzz $(or $(FUZZTIME),20s)
 
 .PHONY: bench
-bench: build ## the figures of bench/README.md
+bench: programs ## the figures of bench/README.md
 	$(GO) run ./bench
 	$(GO) run ./bench/ledger
 

@@ -56,7 +56,7 @@ func benchAccount(ctx context.Context, w *world, rounds int) error {
 	err = ratio.Comparison{
 		Baseline: "SendPaymentV2, admin macaroon", Subject: "SendPaymentV2, account macaroon",
 		Target: "ratio at most 1.05", N: 16,
-		RunBaseline: w.payment(admin), RunSubject: w.payment(account),
+		RunBaseline: payment(admin, w.seller()), RunSubject: payment(account, w.seller()),
 	}.Measure(ctx, rounds)
 	if err != nil {
 		return err

@@ -64,7 +64,7 @@ func benchPaid(ctx context.Context, w *world, rounds int) error {
 	err := ratio.Comparison{
 		Baseline: "SendPaymentV2 alone", Subject: "lnget: 402, payment, paid fetch",
 		Target: "at most 40 ms more", N: 12,
-		RunBaseline: w.payment(w.buyer().Conn()), RunSubject: paid,
+		RunBaseline: payment(w.buyer().Conn(), w.seller()), RunSubject: paid,
 	}.Measure(ctx, rounds)
 	if err != nil {
 		return err

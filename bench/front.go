@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/leydenln/leyden/bench/ratio"
+	"github.com/leydenln/leyden/internal/devnet"
 )
 
 // benchFront measures what the front adds to a call and to a payment.
@@ -32,7 +33,7 @@ func benchFront(ctx context.Context, w *world, rounds int) error {
 	return ratio.Comparison{
 		Baseline: "SendPaymentV2 at lnd's socket", Subject: "SendPaymentV2 through the front",
 		Target: "at most 2 ms more", N: 12,
-		RunBaseline: w.payment(bare), RunSubject: w.payment(front),
+		RunBaseline: payment(bare, w.seller()), RunSubject: payment(front, w.seller()),
 	}.Measure(ctx, rounds)
 }
 
@@ -47,12 +48,12 @@ func getInfo(conn *grpc.ClientConn) func(context.Context) (time.Duration, error)
 	}
 }
 
-// payment returns a run that pays a fresh invoice of the seller, after a pause
+// payment returns a run that pays a fresh invoice of the payee, after a pause
 // that lets the channel come to rest. Only the payment is timed.
-func (w *world) payment(conn *grpc.ClientConn) func(context.Context) (time.Duration, error) {
+func payment(conn *grpc.ClientConn, payee *devnet.Node) func(context.Context) (time.Duration, error) {
 	router := routerrpc.NewRouterClient(conn)
 	return func(ctx context.Context) (time.Duration, error) {
-		inv, err := w.seller().Lightning().AddInvoice(ctx, &lnrpc.Invoice{Value: price})
+		inv, err := payee.Lightning().AddInvoice(ctx, &lnrpc.Invoice{Value: price})
 		if err != nil {
 			return 0, err
 		}

@@ -48,6 +48,7 @@ var parts = []part{
 	{"account", benchAccount},
 	{"lists", benchLists},
 	{"gate", benchGate},
+	{"signer", benchSigner},
 }
 
 func partNames() []string {

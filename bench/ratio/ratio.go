@@ -38,10 +38,10 @@ func (c Comparison) Measure(ctx context.Context, rounds int) error {
 		differences = append(differences, diff)
 		ratios = append(ratios, float64(subject)/float64(base))
 	}
-	fmt.Printf("  %s: %s\n  %s: %s\n", c.Baseline, ms(median(bases)), c.Subject, ms(median(subjects)))
+	fmt.Printf("  %s: %s\n  %s: %s\n", c.Baseline, ms(Median(bases)), c.Subject, ms(Median(subjects)))
 	fmt.Printf("  ratio %.2f (rounds %.2f to %.2f), paired difference %s (rounds %s to %s); target: %s\n",
-		median(ratios), slices.Min(ratios), slices.Max(ratios),
-		ms(median(differences)), ms(slices.Min(differences)), ms(slices.Max(differences)), c.Target)
+		Median(ratios), slices.Min(ratios), slices.Max(ratios),
+		ms(Median(differences)), ms(slices.Min(differences)), ms(slices.Max(differences)), c.Target)
 	return nil
 }
 
@@ -60,7 +60,7 @@ func (c Comparison) round(ctx context.Context) (base, subject, difference time.D
 		}
 		bases, subjects, differences = append(bases, b), append(subjects, s), append(differences, s-b)
 	}
-	return median(bases), median(subjects), median(differences), nil
+	return Median(bases), Median(subjects), Median(differences), nil
 }
 
 func (c Comparison) once(ctx context.Context, run func(context.Context) (time.Duration, error)) (time.Duration, error) {
@@ -72,8 +72,8 @@ func (c Comparison) once(ctx context.Context, run func(context.Context) (time.Du
 	return run(ctx)
 }
 
-// median of a list that is not empty; the upper one of an even number.
-func median[T time.Duration | float64](list []T) T {
+// Median of a list that is not empty; the upper one of an even number.
+func Median[T time.Duration | float64](list []T) T {
 	sorted := slices.Clone(list)
 	slices.Sort(sorted)
 	return sorted[len(sorted)/2]
