@@ -102,7 +102,7 @@ func checkAccounts(ctx context.Context, e *Env) (found []Finding) {
 	case !is:
 		return nil
 	case err != nil:
-		return []Finding{unseen("leyden accounts check", "cannot read the accounts: %v", err)} // checkBooks says how bad that is
+		return []Finding{unseen(e.notRead(err).Fix, "cannot read the accounts: %v", err)} // checkBooks says how bad that is
 	case len(accounts) == 0:
 		return []Finding{info("leyden accounts create BALANCE --save_to FILE", "there are no accounts: nothing holds an agent to a limit")}
 	}

@@ -82,11 +82,15 @@ func (e *Env) homeOwner() (uid uint32, ok bool) {
 	return owner(info), true
 }
 
-// asOperator is what to type to see what only the folder's owner can see.
+// asOperator is what to type to see what only the folder's owner can see, or what
+// its modes hide from the owner too.
 func (e *Env) asOperator() string {
 	uid, ok := e.homeOwner()
-	if !ok {
+	switch {
+	case !ok:
 		return "run leyden doctor as the user who runs the node"
+	case uid == e.Self.UID:
+		return "chmod -R u+rwX " + string(e.Home)
 	}
 	return "sudo -u " + nameOf(uid) + " leyden doctor --home " + string(e.Home)
 }

@@ -113,25 +113,30 @@ func TestUnreadable(t *testing.T) {
 	if os.Getuid() == 0 {
 		t.Skip("nothing keeps root out")
 	}
+	closed := func(b *bench, dir string, mode os.FileMode) {
+		b.chmod(dir, mode)
+		b.Cleanup(func() { b.chmod(dir, 0o700) })
+	}
 	checked{
 		"fail/no x": {func(b *bench) {
 			b.write(".leyden/node/data/admin.macaroon", "x", 0o600)
-			b.chmod(filepath.Join(b.Home.Node(), "data"), 0o600)
+			closed(b, filepath.Join(b.Home.Node(), "data"), 0o600)
 		}, []want{{Info, "cannot look at"}}},
 		"fail/no r": {func(b *bench) {
 			b.write(".leyden/node/data/admin.macaroon", "x", 0o600)
-			b.chmod(filepath.Join(b.Home.Node(), "data"), 0o300)
+			closed(b, filepath.Join(b.Home.Node(), "data"), 0o300)
 		}, []want{{Info, "cannot look at"}}},
 	}.run(t, checkModes)
 	checked{
 		"fail/lnget of another": {func(b *bench) {
 			b.lnget(nil)
-			b.chmod(b.Lnget, 0)
+			closed(b, b.Lnget, 0)
 		}, []want{{Info, "cannot look at lnget's configuration"}}},
 	}.run(t, checkLngetLimits)
 	checked{
 		"fail/home of another": {func(b *bench) {
-			b.mkdir(filepath.Join(b.dir, "agent"), 0)
+			b.mkdir(filepath.Join(b.dir, "agent"), 0o700)
+			closed(b, filepath.Join(b.dir, "agent"), 0)
 			b.Scratch = []string{filepath.Join(b.dir, "agent")}
 		}, []want{{Info, "could not look for macaroons"}}},
 	}.run(t, checkStray)
@@ -150,6 +155,15 @@ func TestOwners(t *testing.T) {
 	}
 	checked{
 		"ok/all of one": {func(b *bench) { b.write(".leyden/node/x", "x", 0o600) }, nil},
+		"ok/another's certificate": {func(b *bench) {
+			b.link("/etc/hostname", ".leyden/node/tls.cert")
+			if err := os.Lchown(b.Home.Node(), 4242, 4242); err != nil {
+				b.Fatal(err)
+			}
+			if err := os.Lchown(filepath.Join(b.Home.Node(), "tls.cert"), 4242, 4242); err != nil {
+				b.Fatal(err)
+			}
+		}, nil},
 		"fail/another's": {func(b *bench) {
 			if err := os.Chown(b.write(".leyden/node/x", "x", 0o600), 4242, 4242); err != nil {
 				b.Fatal(err)

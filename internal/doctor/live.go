@@ -180,7 +180,7 @@ func checkHot(ctx context.Context, e *Env) (found []Finding) {
 		return nil
 	}
 	if total := l.onChain + l.inChannel; total > e.HotBalance {
-		found = append(found, warn("leyden lncli sendcoins, to a wallet that is off line", "the node holds %d sat, more than %d: %d on chain, %d in channels", total, e.HotBalance, l.onChain, l.inChannel))
+		found = append(found, e.graver(e.network(), "leyden lncli sendcoins, to a wallet that is off line", "the node holds %d sat, more than %d: %d on chain, %d in channels", total, e.HotBalance, l.onChain, l.inChannel))
 	} else {
 		found = append(found, ok("the node holds %d sat, not more than %d", total, e.HotBalance))
 	}

@@ -235,9 +235,9 @@ func checkGateMacaroon(_ context.Context, e *Env) []Finding {
 // checkSignerMacaroon looks at what a bundle lets the watch-only node's machine do
 // on the signer: at the node, and at the signer that gave it.
 func checkSignerMacaroon(_ context.Context, e *Env) (found []Finding) {
-	for _, at := range []struct{ dir, whose, mend string }{
-		{filepath.Join(e.Home.Node(), "signer"), "the node's bundle", "on the signer's machine: leyden signer export; here: leyden node import --bundle FILE"},
-		{filepath.Join(e.Home.Signer(), "credentials-bundle"), "the signer's bundle", "leyden signer export"},
+	for _, at := range []struct{ dir, whose, export, then string }{
+		{filepath.Join(e.Home.Node(), "signer"), "the node's bundle", "on the signer's machine: leyden signer export", "; here: leyden node import --bundle FILE"},
+		{filepath.Join(e.Home.Signer(), "credentials-bundle"), "the signer's bundle", "leyden signer export", "; on the node's machine: leyden node import --bundle FILE"},
 	} {
 		path := filepath.Join(at.dir, bundle.MacaroonFile)
 		r, err := e.baked(path)
@@ -248,24 +248,24 @@ func checkSignerMacaroon(_ context.Context, e *Env) (found []Finding) {
 			found = append(found, unseen(e.asOperator(), "cannot read the macaroon in %s", at.dir))
 			continue
 		case err != nil:
-			found = append(found, fail(at.mend, "the macaroon in %s: %v", at.whose, err))
+			found = append(found, fail(at.export+at.then, "the macaroon in %s: %v", at.whose, err))
 			continue
 		case r.Role != signerOnly:
-			found = append(found, fail(at.mend, "the macaroon in %s does more than a watch-only node needs: it %s", at.whose, abilities(r)))
+			found = append(found, fail(at.export+at.then, "the macaroon in %s does more than a watch-only node needs: it %s", at.whose, abilities(r)))
 		default:
 			found = append(found, ok("the macaroon in %s can sign for a watch-only node, and nothing else", at.whose))
 		}
-		found = append(found, e.bound(r, at.whose))
+		found = append(found, e.bound(r, at.whose, at.export+" --rotate --allow-ip ADDRESS"+at.then))
 	}
 	return found
 }
 
 // bound says whether a stolen bundle is of use elsewhere.
-func (e *Env) bound(r bakery.Report, whose string) Finding {
+func (e *Env) bound(r bakery.Report, whose, fix string) Finding {
 	for _, c := range r.Caveats {
 		if strings.HasPrefix(c.Text, "ipaddr ") || strings.HasPrefix(c.Text, "iprange ") {
 			return ok("the macaroon in %s works %s", whose, c.Words)
 		}
 	}
-	return e.graver(e.network(), "on the signer's machine: leyden signer export --rotate --allow-ip ADDRESS; then here: leyden node import --bundle FILE", "the macaroon in %s works from everywhere: whoever copies it can have the signer sign from another machine", whose)
+	return e.graver(e.network(), fix, "the macaroon in %s works from everywhere: whoever copies it can have the signer sign from another machine", whose)
 }

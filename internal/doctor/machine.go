@@ -92,7 +92,7 @@ func checkVersions(ctx context.Context, e *Env) (found []Finding) {
 		}
 	}
 	if l := e.ask(ctx); l.info != nil {
-		found = append(found, info("", "lnd is %s, leyden %s: whether there are newer ones, only their pages say", l.info.Version, buildinfo.Version()))
+		found = append(found, info("", "lnd is %s, leyden %s: whether there are newer ones, only their pages say", strings.TrimSuffix(l.info.Version, " commit="), buildinfo.Version()))
 	}
 	return found
 }

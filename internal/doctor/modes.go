@@ -42,6 +42,8 @@ func (e *Env) places() []string {
 type file struct {
 	path string
 	info fs.FileInfo
+
+	linked bool // it was come to by a link to this very file
 }
 
 func (f file) mode() fs.FileMode { return f.info.Mode().Perm() }
@@ -84,7 +86,7 @@ func (w *walker) into(dir string) {
 		case err != nil:
 			w.cannot(path, err)
 		default:
-			w.found = append(w.found, file{path, info})
+			w.found = append(w.found, file{path: path, info: info})
 			w.behind(path, info)
 		}
 		return nil
@@ -101,14 +103,14 @@ func (w *walker) behind(path string, link fs.FileInfo) {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		w.cannot(path, err)
-	case owner(info) != owner(link):
+	case info.IsDir() && owner(info) != owner(link):
 		w.blind = append(w.blind, unseen("ls -lL "+path, "%s leads to what belongs to %s, and was not looked at", path, nameOf(owner(info))))
 	case info.IsDir():
 		w.into(path)
-	default:
+	case info.Mode().IsRegular():
 		if target, err := filepath.EvalSymlinks(path); err == nil && !w.seen[target] {
 			w.seen[target] = true
-			w.found = append(w.found, file{target, info})
+			w.found = append(w.found, file{target, info, true})
 		}
 	}
 }
@@ -263,7 +265,7 @@ func checkOwners(_ context.Context, e *Env) (found []Finding) {
 		whose, foreign := owner(files[0].info), 0
 		var first file
 		for _, f := range files {
-			if owner(f.info) == whose {
+			if f.linked || owner(f.info) == whose {
 				continue
 			}
 			if foreign++; foreign == 1 {
