@@ -18,9 +18,16 @@ import (
 )
 
 const (
-	// maxRequest is the largest message taken from a client, in bytes: lnd's own
-	// limit.
+	// maxRequest is the largest message taken from a client, in bytes, unless
+	// Limits says otherwise: lnd's own limit.
 	maxRequest = 200 << 20
+
+	// maxHeaders is the largest list of a call's metadata, in bytes. gRPC's own
+	// limit of 16 MB would let strangers fill the memory.
+	maxHeaders = 64 << 10
+
+	// handshakeTime is how long a client may take until its first call can come.
+	handshakeTime = 10 * time.Second
 
 	// stopGrace is how long Stop lets open calls end by themselves.
 	stopGrace = time.Second
@@ -51,6 +58,9 @@ type Options struct {
 	// REST serves lnd's REST interface as well. Nil: not served.
 	REST *REST
 
+	// Limits bound what clients may cost.
+	Limits Limits
+
 	// Program is the command that runs this front, for hints. Default "leyden
 	// node".
 	Program string
@@ -60,6 +70,18 @@ type Options struct {
 
 	// Logger is required.
 	Logger *slog.Logger
+}
+
+// Limits bound what gRPC clients may cost, whoever they are.
+type Limits struct {
+	// Message is the largest message taken from a client, in bytes. Default: lnd's
+	// own limit.
+	Message int
+
+	// Streams is how many calls a connection may have open at once, Conns how many
+	// connections an address may (for IPv6 its /64). 0: as many as it likes.
+	Streams uint32
+	Conns   int
 }
 
 // REST is the HTTP side of a Server.
@@ -117,15 +139,16 @@ func New(opts Options) (*Server, error) {
 		failed:  make(chan error, 1),
 		stopped: make(chan struct{}),
 	}
-	s.grpc = grpc.NewServer(
+	s.grpc = grpc.NewServer(append(opts.Limits.options(),
 		grpc.Creds(credentials.NewTLS(opts.TLS)),
 		grpc.ForceServerCodecV2(rawCodec{}),
 		grpc.UnknownServiceHandler(s.handle),
-		grpc.MaxRecvMsgSize(maxRequest),
+		grpc.MaxHeaderListSize(maxHeaders),
+		grpc.ConnectionTimeout(handshakeTime),
 		grpc.KeepaliveParams(serverKeepalive),
 		grpc.KeepaliveEnforcementPolicy(clientKeepalive),
 		grpc.SharedWriteBuffer(true),
-	)
+	)...)
 	if opts.REST != nil {
 		if s.http, err = s.newHTTP(opts.REST); err != nil {
 			pool.close()
@@ -138,7 +161,7 @@ func New(opts Options) (*Server, error) {
 // Start serves all listeners and returns. Failed tells of listeners that break.
 func (s *Server) Start() {
 	for _, l := range s.opts.Listeners {
-		s.serve(func() error { return s.grpc.Serve(l) })
+		s.serve(func() error { return s.grpc.Serve(s.opts.Limits.listener(l)) })
 	}
 	if s.opts.REST == nil {
 		return

@@ -28,13 +28,9 @@ func isState(method string) bool { return strings.HasPrefix(method, stateService
 
 // serveState lets lnd answer a call of the State service, also while the front
 // is not ready. While lnd is away the front says WAITING_TO_START in its place,
-// and a subscription lives on.
+// and a subscription lives on. Requests are empty, and anybody may send them:
+// nothing of theirs is read.
 func (c *openCall) serveState() error {
-	request := new(frame)
-	if err := c.client.RecvMsg(request); err != nil {
-		return err
-	}
-	defer request.free()
 	var last []byte
 	send := func(msg []byte) error {
 		if bytes.Equal(last, msg) {
@@ -44,7 +40,7 @@ func (c *openCall) serveState() error {
 		return c.client.SendMsg(newFrame(msg))
 	}
 	for {
-		err := c.relayState(request.bytes(), send)
+		err := c.relayState(send)
 		if c.ctx.Err() != nil || !errors.Is(err, errLndAway) {
 			return err
 		}
@@ -61,10 +57,11 @@ func (c *openCall) serveState() error {
 
 var errLndAway = errors.New("lnd is away")
 
-// relayState passes the request on and the answers back until lnd ends the call,
-// nil, or goes away, errLndAway.
-func (c *openCall) relayState(request []byte, send func([]byte) error) error {
-	backend, err := c.server.pool.acquire(c.call.Peer)
+// relayState asks lnd and passes the answers on until lnd ends the call, nil, or
+// goes away, errLndAway. Whose call it is makes no difference to lnd, and must not
+// take the connection that a client with a macaroon needs for its address.
+func (c *openCall) relayState(send func([]byte) error) error {
+	backend, err := c.server.pool.acquire(clientAddr(nil))
 	if err != nil {
 		return err
 	}
@@ -79,7 +76,7 @@ func (c *openCall) relayState(request []byte, send func([]byte) error) error {
 		return c.lndAway(backend)
 	}
 	up := &Upstream{stream, attempt}
-	if up.Send(request) == nil {
+	if up.Send(nil) == nil {
 		_ = up.CloseSend()
 	}
 	for {

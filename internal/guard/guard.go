@@ -21,6 +21,7 @@ import (
 	"github.com/leydenln/leyden/internal/account"
 	"github.com/leydenln/leyden/internal/audit"
 	"github.com/leydenln/leyden/internal/front"
+	"github.com/leydenln/leyden/internal/front/verify"
 )
 
 // Options of a Guard.
@@ -68,7 +69,7 @@ type Guard struct {
 	opts     Options
 	log      *slog.Logger
 	rules    map[string]rule
-	verdicts *verdicts
+	verifier *verify.Verifier[account.ID]
 
 	journal journal
 
@@ -113,7 +114,7 @@ func New(opts Options) (*Guard, error) {
 		opts.CutOff = func(front.Refusal, func(*front.Call) bool) int { return 0 }
 	}
 	g := &Guard{
-		opts: opts, log: opts.Logger, rules: allRules(), verdicts: newVerdicts(opts.Now),
+		opts: opts, log: opts.Logger, rules: allRules(), verifier: verify.New[account.ID](opts.Now),
 		journal: opts.Ledger.Journal(), paying: newHashes(), tallies: newTallies(opts.Now), crowd: newCrowd(),
 	}
 	if err := g.loadFrozen(context.Background()); err != nil {
@@ -177,5 +178,5 @@ func (g *Guard) attach(a *attachment) {
 // detach makes Call refuse, before the attachment's work ends.
 func (g *Guard) detach(a *attachment) {
 	g.lnd.CompareAndSwap(a, nil)
-	g.verdicts.forgetAll()
+	g.verifier.ForgetAll()
 }

@@ -186,7 +186,7 @@ func TestAccountMacaroons(t *testing.T) {
 		"fail/for another method":   {macaroon: mintFor(t, 0, []*lnrpc.Op{{Entity: "uri", Actions: []string{"/lnrpc.Lightning/RegisterRPCMiddleware"}}}, caveatOf(live)), code: codes.PermissionDenied, reason: "strong_macaroon"},
 		"fail/method without rule":  {macaroon: own(live, caveatOf(live)), method: "/lnrpc.Lightning/SendCoins", code: codes.PermissionDenied, reason: "method_denied"},
 		"fail/bakes a macaroon":     {macaroon: own(live, caveatOf(live)), method: "/lnrpc.Lightning/BakeMacaroon", code: codes.PermissionDenied, reason: "method_denied"},
-		"fail/checks a macaroon":    {macaroon: own(live, caveatOf(live)), method: checkMethod, code: codes.PermissionDenied, reason: "method_denied"},
+		"fail/checks a macaroon":    {macaroon: own(live, caveatOf(live)), method: "/lnrpc.Lightning/CheckMacaroonPermissions", code: codes.PermissionDenied, reason: "method_denied"},
 		"fail/registers middleware": {macaroon: own(live, caveatOf(live)), method: "/lnrpc.Lightning/RegisterRPCMiddleware", code: codes.PermissionDenied, reason: "method_blocked"},
 		"fail/unknown method":       {macaroon: own(live, caveatOf(live)), method: "/nobody.Knows/It", code: codes.PermissionDenied, reason: "method_denied"},
 		"fail/no macaroon":          {method: infoMethod, code: codes.Unknown},

@@ -13,6 +13,7 @@ import (
 	"github.com/leydenln/leyden/internal/audit"
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/front"
+	"github.com/leydenln/leyden/internal/front/macaroon"
 )
 
 // resultTimeout bounds the journalling of a call that is over.
@@ -54,6 +55,7 @@ type operatorCall struct {
 	opened    bool                    // of the Request function alone
 	journaled atomic.Bool             // the call is in the journal
 	claimed   atomic.Pointer[request] // whose hashes are held until the call ends
+	revokes   atomic.Pointer[uint64]  // the root key that lnd is to delete
 }
 
 // request judges the first message, which is all that lnd reads of most methods;
@@ -94,6 +96,9 @@ func (o *operatorCall) open(ctx context.Context, msg []byte) error {
 		return o.guard.ledgerUnavailable("journal an operator's call", err)
 	}
 	o.journaled.Store(denied == nil)
+	if denied == nil {
+		o.revokes.Store(asked.revokes)
+	}
 	return denied
 }
 
@@ -140,7 +145,10 @@ func (o *operatorCall) end(r front.Result) {
 		o.release(*asked, r)
 	}
 	if o.effect == power {
-		o.guard.verdicts.forgetAll()
+		o.guard.verifier.ForgetAll()
+	}
+	if id := o.revokes.Load(); id != nil && r.Status.Code() == codes.OK {
+		o.guard.revoked(*id)
 	}
 	if !o.journaled.Load() || o.effect == changes {
 		return
@@ -154,6 +162,24 @@ func (o *operatorCall) end(r front.Result) {
 	if err != nil {
 		o.guard.log.Error("the outcome of an operator's call is not in the journal", "method", o.method, "err", err)
 	}
+}
+
+// revoked ends the open calls with macaroons of a root key that is gone: lnd would see
+// them through to their end, and a stream has none.
+func (g *Guard) revoked(rootKeyID uint64) {
+	refusal := *refuse(codes.PermissionDenied, "macaroon_revoked", "", "this macaroon was revoked")
+	g.opts.CutOff(refusal, func(call *front.Call) bool {
+		raw, err := call.Macaroon()
+		if err != nil {
+			return false
+		}
+		parsed, err := macaroon.Parse(raw)
+		if err != nil {
+			return false
+		}
+		id, err := parsed.RootKeyID()
+		return err == nil && id == rootKeyID
+	})
 }
 
 // release gives the hashes back, but not those of a payment that lnd may still

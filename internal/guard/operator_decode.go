@@ -29,6 +29,9 @@ type request struct {
 
 	// exempt means that it is let through while everything is frozen.
 	exempt bool
+
+	// revokes is the root key whose macaroons it ends, if any.
+	revokes *uint64
 }
 
 // decoder reads a request as lnd will.
@@ -220,9 +223,14 @@ var asksBakeMacaroon = tell(func(m *lnrpc.BakeMacaroonRequest) map[string]any {
 	return map[string]any{"root_key_id": fmt.Sprint(m.GetRootKeyId()), "permissions": powers}
 })
 
-var asksDeleteMacaroonID = tell(func(m *lnrpc.DeleteMacaroonIDRequest) map[string]any {
-	return map[string]any{"root_key_id": fmt.Sprint(m.GetRootKeyId())}
-})
+func asksDeleteMacaroonID(_ *chaincfg.Params, msg []byte) (request, error) {
+	var m lnrpc.DeleteMacaroonIDRequest
+	if err := proto.Unmarshal(msg, &m); err != nil {
+		return request{}, err
+	}
+	id := m.GetRootKeyId()
+	return request{detail: map[string]any{"root_key_id": fmt.Sprint(id)}, revokes: &id}, nil
+}
 
 var asksUpdatePolicy = tell(func(m *lnrpc.PolicyUpdateRequest) map[string]any {
 	return map[string]any{

@@ -148,34 +148,67 @@ func TestStrangersDoNotReachTheJournal(t *testing.T) {
 }
 
 // TestRevokedWhileOpen: a stream that was opened in time does not keep a revoked
-// macaroon's power.
+// macaroon's power, whether that was revoked here or at lnd's own port.
 func TestRevokedWhileOpen(t *testing.T) {
-	const method, end = "/routerrpc.Router/SendPaymentV2", "/lnrpc.Lightning/DeleteMacaroonID"
-	s := newStand(t)
-	s.attachNow(t)
-	ctx := metadata.AppendToOutgoingContext(t.Context(), "macaroon", hex.EncodeToString(mint(t, 5)))
-	open, err := s.client.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, method)
-	if err != nil {
-		t.Fatal(err)
+	const pay, read, end = "/routerrpc.Router/SendPaymentV2", "/future.Service/Look", "/lnrpc.Lightning/DeleteMacaroonID"
+	open := func(t *testing.T, s *stand, method string, rootKeyID uint64) grpc.ClientStream {
+		t.Helper()
+		ctx := metadata.AppendToOutgoingContext(t.Context(), "macaroon", hex.EncodeToString(mint(t, rootKeyID)))
+		stream, err := s.client.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, method)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stream
 	}
-	until.True(t, "the macaroon to be checked", func() bool {
+	asks := func(t *testing.T, stream grpc.ClientStream) error {
+		t.Helper()
+		if err := stream.SendMsg(new(routerrpc.SendPaymentRequest)); err != nil && !errors.Is(err, io.EOF) {
+			t.Fatal(err)
+		}
+		return stream.RecvMsg(new(emptypb.Empty))
+	}
+	t.Run("here", func(t *testing.T) {
+		s := newStand(t)
+		s.attachNow(t)
+		paying, reading, other := open(t, s, pay, 5), open(t, s, read, 5), open(t, s, pay, 6)
+		s.awaitCalls(t, 3)
+		if err := s.call(t, end, mint(t, 0), &lnrpc.DeleteMacaroonIDRequest{RootKeyId: 5}, new(emptypb.Empty)); err != nil {
+			t.Fatal(err)
+		}
+		for _, stream := range []grpc.ClientStream{paying, reading} {
+			wantReason(t, stream.RecvMsg(new(emptypb.Empty)), codes.PermissionDenied, "macaroon_revoked")
+		}
+		if err := asks(t, other); err != nil {
+			t.Errorf("another macaroon: %v", err)
+		}
+		if got := s.lnd.reached(); !slices.Equal(got, []string{end, pay}) {
+			t.Errorf("lnd got %v", got)
+		}
+	})
+	t.Run("at lnd's own port", func(t *testing.T) {
+		s := newStand(t)
+		s.attachNow(t)
+		paying := open(t, s, pay, 5)
+		s.awaitCalls(t, 1)
+		s.lnd.mu.Lock()
+		s.lnd.deleted[5] = true
+		s.lnd.mu.Unlock()
+		s.forget(account.ID{}) // as after ten seconds
+		wantReason(t, asks(t, paying), codes.Unknown, "")
+		if got := s.lnd.reached(); len(got) > 0 {
+			t.Errorf("lnd got %v", got)
+		}
+	})
+}
+
+// awaitCalls waits until that many calls have been let through to lnd.
+func (s *stand) awaitCalls(t *testing.T, n int) {
+	t.Helper()
+	until.True(t, "the calls to be open", func() bool {
 		s.lnd.mu.Lock()
 		defer s.lnd.mu.Unlock()
-		s.lnd.deleted[5] = s.lnd.checks == 1
-		return s.lnd.deleted[5]
+		return s.lnd.open == n
 	})
-	if err := s.call(t, end, mint(t, 0), &lnrpc.DeleteMacaroonIDRequest{RootKeyId: 5}, new(emptypb.Empty)); err != nil {
-		t.Fatal(err)
-	}
-	s.journaled(t, "operator.result", 1)
-	if err := open.SendMsg(new(routerrpc.SendPaymentRequest)); err != nil && !errors.Is(err, io.EOF) {
-		t.Fatal(err)
-	}
-	wantReason(t, open.RecvMsg(new(emptypb.Empty)), codes.Unknown, "")
-	if got := s.lnd.reached(); !slices.Equal(got, []string{end}) {
-		t.Errorf("lnd got %v", got)
-	}
-	s.journaled(t, "operator.call", 1)
 }
 
 func TestMalformedMoneyIsRefused(t *testing.T) {

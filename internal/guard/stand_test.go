@@ -51,6 +51,7 @@ type fakeLnd struct {
 	deleted    map[uint64]bool
 	got        []string // "method"
 	messages   map[string][]byte
+	open       int // calls of clients, so far
 	checks     int
 	checkErr   error
 	hang       chan struct{} // if set, what is not known waits for it
@@ -178,7 +179,7 @@ func (f *fakeLnd) handle(_ any, s grpc.ServerStream) error {
 		return answer(s, new(lnrpc.ListPaymentsRequest), &lnrpc.ListPaymentsResponse{Payments: []*lnrpc.Payment{{PaymentIndex: 7}}})
 	case "/lnrpc.Lightning/ListMacaroonIDs":
 		return answer(s, new(lnrpc.ListMacaroonIDsRequest), new(lnrpc.ListMacaroonIDsResponse))
-	case checkMethod:
+	case "/lnrpc.Lightning/CheckMacaroonPermissions":
 		return f.checkPermissions(s)
 	}
 	if len(md["x-forwarded-user-agent"]) == 0 { // the guard's own connection
@@ -264,6 +265,9 @@ func (f *fakeLnd) checkPermissions(s grpc.ServerStream) error {
 
 // other notes the call and answers with nothing.
 func (f *fakeLnd) other(method string, s grpc.ServerStream) error {
+	f.mu.Lock()
+	f.open++
+	f.mu.Unlock()
 	m := new(emptypb.Empty)
 	if err := s.RecvMsg(m); err != nil {
 		return err
