@@ -75,8 +75,15 @@ func entryName(header *tar.Header) (string, error) {
 	}
 }
 
+// Owns says whether a file of that name belongs to a bundle's folder: one of its
+// four, or what Write left of one when it was cut short.
+func Owns(name string) bool {
+	return slices.ContainsFunc(fileNames, func(of string) bool { return name == of || files.Leftover(name, of) })
+}
+
 // Write writes the bundle into the folder, made private, every file with mode
-// 0600, what is packed last. Codes: disk_full, write_failed.
+// 0600, what is packed last. What a Write that was cut short left there goes away.
+// Codes: disk_full, write_failed.
 func (b *Bundle) Write(dir string) error {
 	packed, err := b.Base64()
 	if err != nil {
@@ -90,7 +97,8 @@ func (b *Bundle) Write(dir string) error {
 		return err
 	}
 	for _, p := range append(parts, part{Base64File, Lines(packed)}) {
-		if err := files.Write(filepath.Join(dir, p.name), p.data, 0o600); err != nil {
+		path := filepath.Join(dir, p.name)
+		if err := errors.Join(files.Sweep(path), files.Write(path, p.data, 0o600)); err != nil {
 			return err
 		}
 	}

@@ -26,6 +26,8 @@ const (
 	Base64File = "credentials-bundle.tar.gz.b64"
 )
 
+var fileNames = []string{AccountsFile, CertFile, MacaroonFile, Base64File}
+
 // Codes of what is wrong with a bundle.
 const (
 	CodeBad          = "bad_bundle"
@@ -87,7 +89,7 @@ func New(accountsJSON, tlsCert, macaroon []byte) (*Bundle, error) {
 func (b *Bundle) WatchOnlyAccounts() []WatchOnlyAccount {
 	found := map[[2]uint32]WatchOnlyAccount{}
 	for _, a := range b.Accounts {
-		if w, err := a.watchOnly(); err == nil {
+		if w, err := a.watchOnly(); err == nil && needed(w) {
 			found[[2]uint32{w.Purpose, w.Account}] = w
 		}
 	}

@@ -174,6 +174,7 @@ func TestParse(t *testing.T) {
 		"fail/empty macaroon":      {data: archive("", with(bundle.MacaroonFile, []byte{})), code: bundle.CodeBad},
 		"fail/bad macaroon":        {data: archive("", with(bundle.MacaroonFile, []byte("macaroon"))), code: bundle.CodeBad},
 		"fail/bad certificate":     {data: archive("", with(bundle.CertFile, []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"))), code: bundle.CodeBad},
+		"fail/text beside":         {data: archive("", with(bundle.CertFile, append([]byte("a note\n"), good().cert...))), code: bundle.CodeBad},
 		"fail/unknown file":        {data: archive("", with("readme.txt", []byte("hi"))), code: bundle.CodeBad},
 		"fail/path up":             {data: archive("../", good().files()), code: bundle.CodeBad},
 		"fail/path up, down again": {data: archive("credentials-bundle/../", good().files()), code: bundle.CodeBad},
@@ -221,6 +222,20 @@ func TestParse(t *testing.T) {
 				t.Errorf("%d accounts for a watch-only node", len(b.WatchOnlyAccounts()))
 			}
 		})
+	}
+}
+
+// TestAccountOfAnotherCoin: what stands behind the accounts that a node needs cannot
+// take their place.
+func TestAccountOfAnotherCoin(t *testing.T) {
+	other := good().accounts[0]
+	other.DerivationPath = "m/84'/1'/0'"
+	b, err := bundle.Make(append(good().accounts[:259:259], other), good().cert, good().macaroon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := b.WatchOnlyAccounts()[1]; got.XPub != good().accounts[1].ExtendedPublicKey || got.CoinType != 0 {
+		t.Errorf("%+v", got)
 	}
 }
 
@@ -281,6 +296,32 @@ func TestWriteRead(t *testing.T) {
 		if !again.SameKeys(b) || !bytes.Equal(again.TLSCert, b.TLSCert) || !bytes.Equal(again.Macaroon, b.Macaroon) {
 			t.Errorf("%s: another bundle", name)
 		}
+	}
+}
+
+// TestWriteCutShort: what a Write that was killed left in the folder does not stay in
+// the way.
+func TestWriteCutShort(t *testing.T) {
+	b, err := bundle.Make(good().accounts, good().cert, good().macaroon)
+	check(err)
+	dir := t.TempDir()
+	for _, name := range []string{".admin.macaroon123", ".credentials-bundle.tar.gz.b645"} {
+		check(os.WriteFile(filepath.Join(dir, name), []byte("half"), 0o600))
+		if !bundle.Owns(name) {
+			t.Errorf("%s is a stranger's", name)
+		}
+	}
+	for _, name := range []string{"admin.macaroon123", ".admin.macaroon", ".admin.macaroonx", ".credentials-bundle.tar.gz.b64", "wallet.db"} {
+		if bundle.Owns(name) {
+			t.Errorf("%s is ours", name)
+		}
+	}
+	check(b.Write(dir))
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 4 {
+		t.Errorf("%d files, %v", len(entries), err)
+	}
+	if _, err := bundle.Read(dir, nil); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -176,8 +176,10 @@ func assemble(found map[string][]byte) (*Bundle, error) {
 func checkCert(data []byte) error {
 	rest := bytes.TrimSpace(data)
 	for len(rest) > 0 {
+		// pem.Decode would look for a block behind any other text.
+		begins := bytes.HasPrefix(rest, []byte("-----BEGIN "))
 		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil || block.Type != "CERTIFICATE" {
+		if block, rest = pem.Decode(rest); !begins || block == nil || block.Type != "CERTIFICATE" {
 			return bad("%s: not a certificate in PEM", CertFile)
 		}
 		if _, err := x509.ParseCertificate(block.Bytes); err != nil {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/google/renameio/v2"
@@ -39,6 +40,26 @@ func replace(path string, data []byte, perm fs.FileMode) error {
 		return err
 	}
 	return f.CloseAtomicallyReplace()
+}
+
+// Leftover says whether name, of a file, is what a Write of base leaves in the folder
+// when it is cut short.
+func Leftover(name, base string) bool {
+	digits, ok := strings.CutPrefix(name, "."+base)
+	return ok && digits != "" && strings.Trim(digits, "0123456789") == ""
+}
+
+// Sweep removes what writes of path that were cut short have left beside it. Nobody
+// may be writing it.
+func Sweep(path string) error {
+	dir, base := filepath.Split(path)
+	entries, err := os.ReadDir(filepath.Clean(dir))
+	for _, e := range entries {
+		if Leftover(e.Name(), base) {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
+		}
+	}
+	return writeFault(path, err)
 }
 
 // MkdirPrivate makes the folder and its parents. The folder itself ends with
