@@ -48,12 +48,19 @@ func ownedDir(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return fault.New("write_failed", "check TMPDIR and XDG_RUNTIME_DIR", "make the socket's folder: %w", err)
 	}
-	if err := checkOwned(dir); err != nil {
-		return fault.New("insecure_runtime_dir", "remove it, or set XDG_RUNTIME_DIR to a folder of yours",
-			"folder %q for the socket: %w", dir, err)
+	err := checkOwned(dir)
+	if err == nil {
+		return nil
 	}
-	return nil
+	hint := "set XDG_RUNTIME_DIR to a folder of yours, mode 0700"
+	if errors.Is(err, errOpen) { // it is ours, and sockets of running nodes may be in it
+		hint = "chmod 700 " + dir
+	}
+	return fault.New("insecure_runtime_dir", hint, "folder %q for the socket: %w", dir, err)
 }
+
+// errOpen is in the chain of a folder's error that is ours, and open to others.
+var errOpen = errors.New("lets others in")
 
 func checkOwned(dir string) error {
 	info, err := os.Lstat(dir)
@@ -67,7 +74,7 @@ func checkOwned(dir string) error {
 	case !ok || int(stat.Uid) != os.Getuid():
 		return errors.New("belongs to another user")
 	case info.Mode().Perm()&0o077 != 0:
-		return fmt.Errorf("mode %#o lets others in", info.Mode().Perm())
+		return fmt.Errorf("mode %#o %w", info.Mode().Perm(), errOpen)
 	}
 	return nil
 }

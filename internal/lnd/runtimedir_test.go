@@ -79,8 +79,12 @@ func TestRuntimeDirRefusesOthersWork(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if _, err := RuntimeDir("/x"); fault.Code(err) != "insecure_runtime_dir" {
+			_, err = RuntimeDir("/x")
+			if fault.Code(err) != "insecure_runtime_dir" {
 				t.Errorf("got %v", err)
+			}
+			if ours := fault.Hint(err) == "chmod 700 "+path; ours != (name == "fail/open to others") {
+				t.Errorf("hint %q", fault.Hint(err))
 			}
 		})
 	}
