@@ -91,10 +91,7 @@ func (f *faults) life(ctx context.Context, n *devnet.Network, kind lnrpc.Commitm
 		case <-time.After(between(f.rng, 0, 6*time.Second)):
 		}
 		b := f.newBlow(f.kinds[f.rng.IntN(len(f.kinds))], alice.Signer)
-		said, err := f.strike(ctx, b, alice, func(ctx context.Context) error {
-			_, err := alice.Lightning().GetInfo(ctx, &lnrpc.GetInfoRequest{})
-			return err
-		})
+		said, err := f.strike(ctx, b, alice)
 		if err != nil {
 			cancel()
 			return blows, errors.Join(fmt.Errorf("signer %s (%s): %w", b.kind, b.detail, err), <-finished)

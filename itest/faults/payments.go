@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/lightningnetwork/lnd/lnrpc"
+
 	"github.com/leydenln/leyden/internal/devnet"
 	"github.com/leydenln/leyden/internal/node"
 	"github.com/leydenln/leyden/itest/market"
@@ -70,7 +72,10 @@ func (f *faults) round(ctx context.Context, m *market.Market, n int) (found mark
 	if err := pause(ctx, between(f.rng, 200*time.Millisecond, 2500*time.Millisecond)); err != nil {
 		return found, err
 	}
-	said, err := f.strike(ctx, b, m.Node(), func(ctx context.Context) error { return m.Serves(ctx) })
+	said, err := f.strike(ctx, b, m.Node())
+	if err == nil {
+		err = f.awaitChannel(ctx, m)
+	}
 	if err == nil {
 		err = pause(ctx, between(f.rng, 0, 1500*time.Millisecond))
 	}
@@ -89,7 +94,7 @@ func (f *faults) round(ctx context.Context, m *market.Market, n int) (found mark
 }
 
 // strike does one blow and waits until the node is back.
-func (f *faults) strike(ctx context.Context, b blow, n *devnet.Node, serves func(context.Context) error) (said string, err error) {
+func (f *faults) strike(ctx context.Context, b blow, n *devnet.Node) (said string, err error) {
 	before, err := node.Status(n.Home())
 	if err != nil {
 		return "", err
@@ -110,7 +115,7 @@ func (f *faults) strike(ctx context.Context, b blow, n *devnet.Node, serves func
 		return "", err
 	}
 	t.whole = time.Now()
-	if err := awaitBack(ctx, asking, t.whole, serves); err != nil {
+	if err := awaitBack(ctx, n, asking, t.whole); err != nil {
 		return "", err
 	}
 	t.back = time.Now()
@@ -142,17 +147,40 @@ func describe(v verdict, t times, restarted bool) string {
 	return said
 }
 
-// awaitBack waits until the node serves, and has got a signature.
-func awaitBack(ctx context.Context, asking *asker, whole time.Time, serves func(context.Context) error) error {
+// awaitBack waits until the node answers, and has got a signature.
+func awaitBack(ctx context.Context, n *devnet.Node, asking *asker, whole time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, backTime)
 	defer cancel()
 	var last error
 	err := devnet.Poll(ctx, func(ctx context.Context) (bool, error) {
-		last = serves(ctx)
+		_, last = n.Lightning().GetInfo(ctx, &lnrpc.GetInfoRequest{})
 		return last == nil && asking.signedSince(whole), nil
 	})
 	if err != nil {
 		return fmt.Errorf("the node is not back: %w", errors.Join(err, last))
+	}
+	return nil
+}
+
+// peerPatience is how long the peer is left alone to connect again: after many
+// breaks its lnd waits for minutes.
+const peerPatience = 10 * time.Second
+
+// awaitChannel waits until the node's channel is active.
+func (f *faults) awaitChannel(ctx context.Context, m *market.Market) error {
+	begin := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, backTime)
+	defer cancel()
+	var last error
+	err := devnet.Poll(ctx, func(ctx context.Context) (bool, error) {
+		last = m.Serves(ctx)
+		if errors.Is(last, market.ErrInactive) && time.Since(begin) > peerPatience {
+			m.Reconnect(ctx)
+		}
+		return last == nil, nil
+	})
+	if err != nil {
+		return fmt.Errorf("no channel is active again: %w", errors.Join(err, last))
 	}
 	return nil
 }

@@ -146,6 +146,15 @@ func (m *Market) Serves(ctx context.Context) error {
 // ErrInactive means that the node answers, and its channel is not active.
 var ErrInactive = errors.New("its channel is not active")
 
+// Reconnect has the middle connect to the node, for which by itself its lnd waits
+// longer from one break to the next. That it cannot, or is connected already, will
+// show.
+func (m *Market) Reconnect(ctx context.Context) {
+	to := &lnrpc.LightningAddress{Pubkey: m.Node().Pubkey, Host: m.Node().P2P}
+	_, _ = m.Middle().Lightning().ConnectPeer(ctx, &lnrpc.ConnectPeerRequest{Addr: to})
+	_ = pause(ctx, 500*time.Millisecond)
+}
+
 // command runs leyden on the node's home and decodes its JSON, if into is not
 // nil.
 func (m *Market) command(ctx context.Context, into any, args ...string) error {

@@ -8,8 +8,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/lightningnetwork/lnd/lnrpc"
-
 	"github.com/leydenln/leyden/internal/devnet"
 	"github.com/leydenln/leyden/internal/node"
 	"github.com/leydenln/leyden/itest/market"
@@ -56,7 +54,7 @@ func (t *torture) recover(ctx context.Context) error {
 	err := devnet.Poll(ctx, func(ctx context.Context) (bool, error) {
 		last = t.m.Serves(ctx)
 		if errors.Is(last, market.ErrInactive) {
-			t.reconnect(ctx) // by itself lnd waits longer from one kill to the next
+			t.m.Reconnect(ctx) // by itself lnd waits longer from one kill to the next
 		}
 		return last == nil, nil
 	})
@@ -64,12 +62,4 @@ func (t *torture) recover(ctx context.Context) error {
 		return fmt.Errorf("the node did not come back: %w", errors.Join(err, last))
 	}
 	return nil
-}
-
-// reconnect has the middle connect to the victim; that it cannot, or is
-// connected already, will show.
-func (t *torture) reconnect(ctx context.Context) {
-	to := &lnrpc.LightningAddress{Pubkey: t.m.Node().Pubkey, Host: t.m.Node().P2P}
-	_, _ = t.m.Middle().Lightning().ConnectPeer(ctx, &lnrpc.ConnectPeerRequest{Addr: to})
-	_ = pause(ctx, 500*time.Millisecond)
 }
