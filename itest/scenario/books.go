@@ -51,8 +51,10 @@ func (r *Run) books(ctx context.Context) (b books, err error) {
 	return b, err
 }
 
-// owns counts what a node owns, in its wallet and in channels. Money that is on
-// its way is an error.
+// owns counts what a node owns, confirmed in its wallet and in channels. Money
+// that is on its way is an error. Unconfirmed coins do not count: when both peers
+// broadcast a closing transaction, each with a fee of its own, a wallet on
+// neutrino may wait for the one that lost for good.
 func owns(ctx context.Context, n *devnet.Node) (btcutil.Amount, error) {
 	if err := nothingCloses(ctx, n); err != nil {
 		return 0, err
@@ -61,7 +63,7 @@ func owns(ctx context.Context, n *devnet.Node) (btcutil.Amount, error) {
 	if err != nil {
 		return 0, err
 	}
-	sat := wallet.TotalBalance
+	sat := wallet.ConfirmedBalance
 	open, err := n.Lightning().ListChannels(ctx, &lnrpc.ListChannelsRequest{})
 	if err != nil {
 		return 0, err
