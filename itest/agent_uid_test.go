@@ -46,6 +46,13 @@ func TestAgentsUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can start a process of another user")
 	}
+	// The sockets' folder is opened below: it must not be that of other nodes.
+	runtime, err := os.MkdirTemp("", "leyden-run-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(runtime) })
+	t.Setenv("XDG_RUNTIME_DIR", runtime)
 	n := ownNetwork(t, devnet.Options{Signer: devnet.NodeName(0)})
 	m := newMachine(t, n)
 	a := newAgent(t, n)
