@@ -1,0 +1,87 @@
+package mailbox
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// budget bounds bytes; who wants more than is left waits, in turn.
+type budget struct {
+	*semaphore.Weighted
+}
+
+func newBudget(bytes int64) *budget { return &budget{semaphore.NewWeighted(bytes)} }
+
+// charge is what a message has taken from its client's budget and from that of
+// all.
+type charge struct {
+	own, all *budget
+	bytes    int64
+}
+
+// reserve takes a message of that length out of the budgets. It waits, at most
+// Limits.Blocked, while either is used up.
+func (r *Relay) reserve(ctx context.Context, c *client, length int) (*charge, error) {
+	n := int64(length) + entryOverhead
+	if c.bytes.TryAcquire(n) {
+		if r.all.TryAcquire(n) {
+			return &charge{c.bytes, r.all, n}, nil
+		}
+		c.bytes.Release(n)
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.limits.Blocked)
+	defer cancel()
+	if err := c.bytes.Acquire(ctx, n); err != nil {
+		return nil, r.refuse(errFull)
+	}
+	if err := r.all.Acquire(ctx, n); err != nil {
+		c.bytes.Release(n)
+		return nil, r.refuse(errFull)
+	}
+	return &charge{c.bytes, r.all, n}, nil
+}
+
+// shrink gives back what a message turned out not to need.
+func (c *charge) shrink(length int) {
+	if less := c.bytes - int64(length) - entryOverhead; less > 0 {
+		c.own.Release(less)
+		c.all.Release(less)
+		c.bytes -= less
+	}
+}
+
+// release gives everything back.
+func (c *charge) release() {
+	c.own.Release(c.bytes)
+	c.all.Release(c.bytes)
+}
+
+// pace is a token bucket (the generic cell rate algorithm): one token each
+// interval, and burst of them at once. Safe for concurrent use.
+type pace struct {
+	interval, burst time.Duration
+
+	mu   sync.Mutex
+	full time.Time // when the bucket is full again
+}
+
+// burstSeconds is how many seconds' worth may come at once.
+const burstSeconds = 4
+
+func newPace(perSecond int) *pace {
+	return &pace{interval: max(1, time.Second/time.Duration(perSecond)), burst: burstSeconds * time.Second}
+}
+
+// take takes a token and returns how long to wait until there is one.
+func (p *pace) take(now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.full.Before(now) {
+		p.full = now
+	}
+	p.full = p.full.Add(p.interval)
+	return max(0, p.full.Sub(now)-max(p.burst, p.interval))
+}

@@ -1,0 +1,272 @@
+package mailbox
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/leydenln/leyden/lnc/hashmailrpc"
+)
+
+const (
+	// frameHeader is the length of what precedes a message (gRPC over HTTP/2,
+	// Length-Prefixed-Message): a flag and the length.
+	frameHeader = 5
+	// descOverhead is the most that a CipherBox has besides its msg, in bytes.
+	descOverhead = 256
+	// slowMessage is how long the rest of a message may take.
+	slowMessage = 30 * time.Second
+)
+
+// grpcCall is one call. gRPC is spoken directly on net/http, since grpc-go's
+// own handler neither tells when a message is on the wire nor bounds a stream.
+type grpcCall struct {
+	call
+	relay   *Relay
+	w       http.ResponseWriter
+	control *http.ResponseController
+	body    *bufio.Reader
+}
+
+func (r *Relay) serveGRPC(w http.ResponseWriter, req *http.Request) {
+	if req.ProtoMajor < 2 {
+		http.Error(w, "gRPC needs HTTP/2", http.StatusHTTPVersionNotSupported)
+		return
+	}
+	if kind := req.Header.Get("Content-Type"); kind != "application/grpc" && kind != "application/grpc+proto" {
+		http.Error(w, "gRPC with protobuf is spoken here", http.StatusUnsupportedMediaType)
+		return
+	}
+	c := &grpcCall{call: callOf(req), relay: r, w: w, control: http.NewResponseController(w)}
+	if limit, ok := grpcTimeout(req.Header.Get("Grpc-Timeout")); ok {
+		var cancel context.CancelFunc
+		c.Context, cancel = context.WithTimeout(c.Context, limit)
+		defer cancel()
+	}
+	c.body = bufio.NewReaderSize(req.Body, 1024)
+	h := w.Header()
+	h.Set("Content-Type", "application/grpc")
+	h.Set("Trailer", "Grpc-Status, Grpc-Message")
+	status := &refusal{code: codes.OK}
+	if err := c.serve(req.PathValue("method")); err != nil {
+		status = refusalOf(err)
+	}
+	h.Set("Grpc-Status", strconv.Itoa(int(status.code)))
+	h.Set("Grpc-Message", status.message)
+}
+
+func (c *grpcCall) serve(method string) error {
+	switch method {
+	case "NewCipherBox":
+		return c.unary(func(auth *hashmailrpc.CipherBoxAuth) (proto.Message, error) {
+			return c.relay.newCipherBox(c.call, auth)
+		})
+	case "DelCipherBox":
+		return c.unary(func(auth *hashmailrpc.CipherBoxAuth) (proto.Message, error) {
+			return c.relay.delCipherBox(c.call, auth)
+		})
+	case "SendStream":
+		return c.sendStream()
+	case "RecvStream":
+		return c.recvStream()
+	}
+	return errNoMethod
+}
+
+func (c *grpcCall) unary(do func(*hashmailrpc.CipherBoxAuth) (proto.Message, error)) error {
+	auth := new(hashmailrpc.CipherBoxAuth)
+	if err := c.request(auth); err != nil {
+		return err
+	}
+	answer, err := do(auth)
+	if err != nil {
+		return err
+	}
+	return c.write(answer)
+}
+
+// request reads the one message of a call that has one.
+func (c *grpcCall) request(into proto.Message) error {
+	n, err := c.header(1024)
+	if err != nil {
+		return err
+	}
+	raw, err := c.read(n)
+	if err != nil {
+		return err
+	}
+	if proto.Unmarshal(raw, into) != nil {
+		return errMalformed
+	}
+	return nil
+}
+
+func (c *grpcCall) sendStream() error {
+	var w *writer
+	defer func() {
+		if w != nil {
+			w.close()
+		}
+	}()
+	var desc *hashmailrpc.CipherBoxDesc
+	for {
+		n, err := c.header(c.relay.limits.Message + descOverhead)
+		if errors.Is(err, io.EOF) && w != nil {
+			return c.write(desc)
+		}
+		if err != nil {
+			return err
+		}
+		cost, err := c.relay.reserve(c, c.from, n)
+		if err != nil {
+			return err
+		}
+		m := new(hashmailrpc.CipherBox)
+		if err := c.readInto(n, m); err != nil {
+			cost.release()
+			return err
+		}
+		if w == nil {
+			desc = m.GetDesc()
+			if w, err = c.relay.fillNamed(c.call, desc); err != nil {
+				cost.release()
+				return err
+			}
+		}
+		cost.shrink(len(m.GetMsg()))
+		if err := w.write(c, m.GetMsg(), cost); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *grpcCall) recvStream() error {
+	desc := new(hashmailrpc.CipherBoxDesc)
+	if err := c.request(desc); err != nil {
+		return err
+	}
+	d, err := c.relay.emptyNamed(c.call, desc)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	// The client sees by the headers that it is the reader.
+	if err := c.control.Flush(); err != nil {
+		return errCancelled
+	}
+	return d.deliver(c, func(batch [][]byte) error {
+		messages := make([]proto.Message, len(batch))
+		for i, msg := range batch {
+			messages[i] = &hashmailrpc.CipherBox{Desc: desc, Msg: msg}
+		}
+		return c.write(messages...)
+	})
+}
+
+// header reads what precedes a message and returns its length, or io.EOF.
+func (c *grpcCall) header(most int) (int, error) {
+	var h [frameHeader]byte
+	if _, err := io.ReadFull(c.body, h[:]); err != nil {
+		if errors.Is(err, io.EOF) {
+			return 0, io.EOF
+		}
+		return 0, c.failed(err)
+	}
+	n := binary.BigEndian.Uint32(h[1:])
+	switch {
+	case h[0] != 0:
+		return 0, errCompressed
+	case int64(n) > int64(most):
+		return 0, c.relay.refuse(errTooLong)
+	}
+	return int(n), nil
+}
+
+func (c *grpcCall) readInto(n int, m proto.Message) error {
+	raw, err := c.read(n)
+	if err != nil {
+		return err
+	}
+	if proto.Unmarshal(raw, m) != nil {
+		return errMalformed
+	}
+	return nil
+}
+
+// read reads a message, for which the client has some seconds.
+func (c *grpcCall) read(n int) ([]byte, error) {
+	if c.body.Buffered() < n {
+		_ = c.control.SetReadDeadline(time.Now().Add(slowMessage))
+		defer func() { _ = c.control.SetReadDeadline(time.Time{}) }()
+	}
+	raw := make([]byte, n)
+	if _, err := io.ReadFull(c.body, raw); err != nil {
+		return nil, c.failed(err)
+	}
+	return raw, nil
+}
+
+// failed says why the body could not be read.
+func (c *grpcCall) failed(err error) error {
+	switch {
+	case c.Err() != nil:
+		return c.relay.ended(c)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return c.relay.refuse(errSlow)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errMalformed
+	}
+	return errCancelled
+}
+
+// frames holds what is being written to readers.
+var frames = sync.Pool{New: func() any { return new([]byte) }}
+
+// write puts messages on the wire; an error means that some may not be.
+func (c *grpcCall) write(messages ...proto.Message) error {
+	buffer := frames.Get().(*[]byte)
+	defer frames.Put(buffer)
+	b := (*buffer)[:0]
+	for _, m := range messages {
+		begin := len(b)
+		b = append(b, 0, 0, 0, 0, 0)
+		var err error
+		if b, err = (proto.MarshalOptions{}).MarshalAppend(b, m); err != nil {
+			return errInternal
+		}
+		binary.BigEndian.PutUint32(b[begin+1:], uint32(len(b)-begin-frameHeader))
+	}
+	*buffer = b
+	if _, err := c.w.Write(b); err != nil {
+		return errCancelled
+	}
+	if err := c.control.Flush(); err != nil {
+		return errCancelled
+	}
+	return nil
+}
+
+// grpcTimeout reads a grpc-timeout header: up to eight digits and a unit.
+func grpcTimeout(s string) (time.Duration, bool) {
+	if len(s) < 2 || len(s) > 9 {
+		return 0, false
+	}
+	i := strings.IndexByte("HMSmun", s[len(s)-1])
+	n, err := strconv.ParseUint(s[:len(s)-1], 10, 32)
+	if i < 0 || err != nil {
+		return 0, false
+	}
+	unit := [...]time.Duration{time.Hour, time.Minute, time.Second, time.Millisecond, time.Microsecond, 1}[i]
+	return min(time.Duration(n), (1<<62)/unit) * unit, true
+}

@@ -1,0 +1,128 @@
+package mailbox
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+const (
+	// streamBuffer is what net/http takes of a stream, and of a connection,
+	// before the relay reads it, in bytes.
+	streamBuffer = 128 << 10
+	// connectionStreams is how many streams one connection may have.
+	connectionStreams = 256
+	// shutdownTimeout is how long streams have to end in order.
+	shutdownTimeout = 3 * time.Second
+	metricsTimeout  = 10 * time.Second
+)
+
+// Server is a relay on a port of its own.
+type Server struct {
+	relay    *Relay
+	listener net.Listener
+	http     *http.Server
+	failed   chan error
+}
+
+// Serve serves a relay on a listener, with TLS, until Close. Errors that end it
+// later are in Failed.
+func Serve(relay *Relay, listener net.Listener, config *tls.Config) *Server {
+	config = config.Clone()
+	for _, protocol := range []string{"h2", "http/1.1"} {
+		config.NextProtos = append(config.NextProtos, protocol)
+	}
+	s := &Server{
+		relay: relay, listener: listener, failed: make(chan error, 1),
+		http: &http.Server{
+			Handler: relay.Handler(), ReadHeaderTimeout: handshakeTimeout, IdleTimeout: 2 * time.Minute,
+			MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(relay.log.Handler(), slog.LevelDebug),
+			HTTP2: &http.HTTP2Config{
+				MaxConcurrentStreams: connectionStreams, MaxReceiveBufferPerConnection: streamBuffer,
+				MaxReceiveBufferPerStream: streamBuffer, SendPingTimeout: 30 * time.Second,
+				PingTimeout: 15 * time.Second, WriteByteTimeout: 30 * time.Second,
+			},
+		},
+	}
+	s.http.Protocols = new(http.Protocols)
+	s.http.Protocols.SetHTTP1(true)
+	s.http.Protocols.SetHTTP2(true)
+	s.http.TLSConfig = config
+	go func() {
+		if err := s.http.ServeTLS(&limitedListener{listener, &relay.clients, relay}, "", ""); !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- err
+		}
+	}()
+	return s
+}
+
+// Addr is where the relay listens.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Failed tells why the server ended by itself.
+func (s *Server) Failed() <-chan error { return s.failed }
+
+// Close ends the relay and its streams, within seconds.
+func (s *Server) Close() error {
+	err := s.relay.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	if s.http.Shutdown(ctx) != nil {
+		return errors.Join(err, s.http.Close())
+	}
+	return err
+}
+
+// Metrics serves the figures in Prometheus' format.
+func (r *Relay) Metrics() http.Handler {
+	return promhttp.HandlerFor(r.metrics.registry, promhttp.HandlerOpts{
+		ErrorLog: slog.NewLogLogger(r.log.Handler(), slog.LevelWarn), MaxRequestsInFlight: 4, Timeout: metricsTimeout,
+	})
+}
+
+// limitedListener closes connections beyond the limits at once.
+type limitedListener struct {
+	net.Listener
+	clients *clients
+	relay   *Relay
+}
+
+// Accept returns the next connection within the limits.
+func (l *limitedListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		from := l.clients.get(conn.RemoteAddr().String())
+		if from.takeConnection() {
+			return &countedConn{Conn: conn, from: from}, nil
+		}
+		from.drop()
+		l.relay.metrics.refused.WithLabelValues("connections").Inc()
+		conn.Close()
+	}
+}
+
+// countedConn counts until it is closed.
+type countedConn struct {
+	net.Conn
+	from *client
+	once sync.Once
+}
+
+// Close closes the connection.
+func (c *countedConn) Close() error {
+	c.once.Do(func() {
+		c.from.giveConnection()
+		c.from.drop()
+	})
+	return c.Conn.Close()
+}
