@@ -120,6 +120,9 @@ type running struct {
 	Socket  string   `json:"socket"`
 	Error   string   `json:"error"`
 
+	// AwaitsPassword is a node's: locked for good, and not only on its way.
+	AwaitsPassword bool `json:"awaits_password"`
+
 	Guard       string `json:"guard"`
 	GuardError  string `json:"guard_error"`
 	Signer      string `json:"signer"`

@@ -40,7 +40,7 @@ func failed(err error, format string, args ...any) Finding {
 const answerTime = 10 * time.Second
 
 // ask asks the running node, with the macaroon that can only read. info is nil
-// where none runs or it does not answer.
+// where none runs, it does not answer, or its signer is away.
 func (e *Env) ask(ctx context.Context) *live {
 	e.asking.Lock()
 	defer e.asking.Unlock()
@@ -49,7 +49,7 @@ func (e *Env) ask(ctx context.Context) *live {
 	}
 	e.live.asked = true
 	r, on := e.record(aNode)
-	if !on || len(r.RPC) == 0 || r.State != "active" && r.State != "rpc_active" {
+	if !on || len(r.RPC) == 0 || r.SignerError != "" || r.State != "active" && r.State != "rpc_active" {
 		return &e.live
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
@@ -95,7 +95,9 @@ func checkDaemons(ctx context.Context, e *Env) (found []Finding) {
 		case !on:
 			continue
 		case r.SignerError != "":
-			found = append(found, fail("leyden node status", "the node's signer is away, and the node answers nobody: %s", r.SignerError))
+			found = append(found, fail("leyden signer start --detach, on the signer's machine", "the node's signer is away, and the node answers nobody: %s", r.SignerError))
+		case name == aNode && r.State == "locked" && !r.AwaitsPassword:
+			found = append(found, info("leyden node status", "the node is starting: its wallet is being opened"))
 		case r.State == "locked":
 			found = append(found, fail("leyden "+name+" unlock", "the %s's wallet is locked", name))
 		case r.Error != "":

@@ -20,8 +20,10 @@ type Running struct {
 	Network string    `json:"network"`
 	Backend string    `json:"backend"`
 
-	// State is lnd's: see lnd.State.
-	State string `json:"state"`
+	// State is lnd's: see lnd.State. AwaitsPassword means that it is locked until
+	// somebody gives the wallet's password.
+	State          string `json:"state"`
+	AwaitsPassword bool   `json:"awaits_password,omitempty"`
 
 	// Signer is the host:port of a watch-only node's; SignerError says why it
 	// counts as away.
@@ -82,7 +84,7 @@ func addrs(listeners []net.Listener) []string {
 // lnd writes the child's status down.
 func (r recorder) lnd(s lnd.Status) {
 	r.Update(func(now *Running) {
-		now.State, now.LndPID, now.Restarts = s.State.String(), s.PID, s.Restarts
+		now.State, now.AwaitsPassword, now.LndPID, now.Restarts = s.State.String(), s.AwaitsPassword, s.PID, s.Restarts
 		now.Error, now.NextStart, now.SignerError = "", nil, ""
 		if s.SignerAway() {
 			now.SignerError = s.SignerErr.Error()

@@ -37,10 +37,11 @@ type Imported struct {
 	Network string `json:"network"`
 	Dir     string `json:"bundle_dir"`
 
-	// Wallet says that the node has its wallet already, Running that it runs, and
-	// uses the new credentials once lnd is started again.
-	Wallet  bool `json:"wallet"`
-	Running bool `json:"running"`
+	// Mode is that of the node. Wallet says that it has its wallet already, Running
+	// that it runs: a watch-only one takes the new credentials over by itself.
+	Mode    string `json:"mode"`
+	Wallet  bool   `json:"wallet"`
+	Running bool   `json:"running"`
 }
 
 // Import keeps a signer's bundle (see bundle.Read) for the node. An empty network
@@ -80,7 +81,9 @@ func Import(home config.Home, path string, stdin io.Reader, network string) (*Im
 		}
 	}
 	_, running := daemon.Running(pidFile(home))
-	return &Imported{Network: built.Network(), Dir: signerDir(home), Wallet: hasWallet, Running: running}, nil
+	return &Imported{
+		Network: built.Network(), Dir: signerDir(home), Mode: kept.Mode, Wallet: hasWallet, Running: running,
+	}, nil
 }
 
 // takes says whether there is a wallet, and refuses the bundle of another network

@@ -77,9 +77,9 @@ func (app *App) keepSeed(n *node.NewNode) {
 // startCommand is what to type after a wallet was made.
 func startCommand(mode string) string {
 	if mode == node.WatchOnly {
-		return "leyden node start --signer-host HOST:" + lnd.DefaultSignerPort
+		return "leyden node start --detach --signer-host HOST:" + lnd.DefaultSignerPort
 	}
-	return "leyden node start"
+	return "leyden node start --detach"
 }
 
 // parseBirthday reads a day, if one was given.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/leydenln/leyden/internal/cli/voice"
 	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/lnd"
 	"github.com/leydenln/leyden/internal/node"
 )
 
@@ -39,10 +40,12 @@ certificate or macaroon.`,
 			}
 			fmt.Fprintf(app.Out, "bundle of a %s signer kept in %s\n", done.Network, done.Dir)
 			switch {
+			case done.Wallet && done.Mode == node.Standalone:
+				fmt.Fprintln(app.Out, "next:     leyden node stop, then leyden node migrate --signer-host HOST:"+lnd.DefaultSignerPort)
 			case done.Running:
-				fmt.Fprintln(app.Out, "next:     leyden node stop, then leyden node start")
+				fmt.Fprintln(app.Out, "the running node takes it over by itself")
 			case done.Wallet:
-				fmt.Fprintln(app.Out, "next:     leyden node start")
+				fmt.Fprintln(app.Out, "next:     leyden node start --detach")
 			default:
 				fmt.Fprintln(app.Out, "next:     leyden node create")
 			}

@@ -41,7 +41,7 @@ every account of the wallet is compared. This cannot be undone without the seed.
 			if done.SeedFile != "" {
 				fmt.Fprintf(app.Out, "seed:     %s still has the words: move it off this machine\n", done.SeedFile)
 			}
-			fmt.Fprintln(app.Out, "next:     leyden node start")
+			fmt.Fprintln(app.Out, "next:     leyden node start --detach")
 			return nil
 		},
 	}

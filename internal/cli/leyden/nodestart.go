@@ -158,7 +158,7 @@ func (app *App) printNode(r node.Running) {
 	if r.NextStart != nil {
 		fmt.Fprintf(app.Out, "again at: %s\n", r.NextStart.Format(time.TimeOnly))
 	}
-	if r.State == "locked" {
+	if r.AwaitsPassword {
 		fmt.Fprintf(app.Out, "next:     leyden node unlock\n")
 	}
 }
