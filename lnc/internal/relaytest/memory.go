@@ -1,0 +1,143 @@
+package relaytest
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+
+	"github.com/leydenln/leyden/lnc/internal/relay"
+)
+
+// Transport returns a way to the relay that uses no network, for a bubble of
+// testing/synctest.
+func (r *Relay) Transport() relay.Transport {
+	t := &memory{relay: r}
+	t.life, t.end = context.WithCancel(context.Background())
+	return t
+}
+
+type memory struct {
+	relay *Relay
+	life  context.Context
+	end   context.CancelFunc
+}
+
+func meaning(err error) error {
+	switch {
+	case errors.Is(err, errNotFound):
+		return relay.ErrNotFound
+	case strings.Contains(err.Error(), "occupied"):
+		return relay.ErrOccupied
+	}
+	return err
+}
+
+func (t *memory) Create(_ context.Context, id relay.ID) error {
+	_, err := t.relay.create(id)
+	return err
+}
+
+func (t *memory) Delete(_ context.Context, id relay.ID) error {
+	if err := t.relay.remove(id); !errors.Is(err, errNotFound) {
+		return err
+	}
+	return nil
+}
+
+func (t *memory) Close() error {
+	t.end()
+	return nil
+}
+
+type stream struct {
+	ctx      context.Context
+	abort    context.CancelFunc
+	messages chan []byte
+	finish   chan struct{}
+	once     sync.Once
+	done     chan struct{}
+	err      error
+}
+
+// run starts a stream, which ends with the transport.
+func (t *memory) run(ctx context.Context, work func(s *stream) error) *stream {
+	s := &stream{messages: make(chan []byte), finish: make(chan struct{}), done: make(chan struct{})}
+	ctx, cancel := t.relay.stream(ctx)
+	s.ctx, s.abort = context.WithCancel(ctx)
+	stop := context.AfterFunc(t.life, s.abort)
+	go func() {
+		s.err = meaning(work(s))
+		stop()
+		s.abort()
+		cancel()
+		close(s.done)
+	}()
+	return s
+}
+
+func (t *memory) Send(ctx context.Context, id relay.ID) (relay.Sender, error) {
+	return t.run(ctx, func(s *stream) error {
+		return t.relay.fill(s.ctx, id, func() ([]byte, error) {
+			select {
+			case msg := <-s.messages:
+				return msg, nil
+			case <-s.finish:
+				return nil, errEOF
+			case <-s.ctx.Done():
+				return nil, context.Cause(s.ctx)
+			}
+		})
+	}), nil
+}
+
+func (t *memory) Recv(ctx context.Context, id relay.ID) (relay.Receiver, error) {
+	return receiver{t.run(ctx, func(s *stream) error {
+		return t.relay.empty(s.ctx, id, func(msg []byte) error {
+			select {
+			case s.messages <- msg:
+				return nil
+			case <-s.ctx.Done():
+				return context.Cause(s.ctx)
+			}
+		})
+	})}, nil
+}
+
+func (s *stream) Send(msg []byte) error {
+	select {
+	case s.messages <- append([]byte(nil), msg...):
+		return nil
+	case <-s.done:
+		return s.err
+	}
+}
+
+func (s *stream) Finish(ctx context.Context) {
+	s.once.Do(func() { close(s.finish) })
+	select {
+	case <-s.done:
+	case <-ctx.Done():
+	}
+	s.Abort()
+}
+
+func (s *stream) Done() <-chan struct{} { return s.done }
+
+func (s *stream) Err() error { return s.err }
+
+func (s *stream) Abort() {
+	s.abort()
+	<-s.done
+}
+
+type receiver struct{ *stream }
+
+func (r receiver) Recv() ([]byte, error) {
+	select {
+	case msg := <-r.messages:
+		return msg, nil
+	case <-r.done:
+		return nil, r.err
+	}
+}
