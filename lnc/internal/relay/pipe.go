@@ -17,6 +17,10 @@ const (
 
 	// farewell is how long the last packets have to leave when a pipe closes.
 	farewell = 500 * time.Millisecond
+
+	// settled is after how long a stream that has not failed is in order:
+	// relays take 250 ms to say that somebody else reads the box.
+	settled = 400 * time.Millisecond
 )
 
 // Event is what a pipe tells of itself.
@@ -143,6 +147,23 @@ func (p *Pipe) Err() error {
 	return p.err
 }
 
+// listening reports that the box is being read, unless what it returns is
+// called soon: the relay says nothing when a stream begins well.
+func (p *Pipe) listening() func() {
+	ctx, cancel := context.WithCancel(p.life)
+	timer := time.AfterFunc(settled, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if ctx.Err() == nil {
+			p.tellLocked(Listening, nil)
+		}
+	})
+	return func() {
+		timer.Stop()
+		cancel()
+	}
+}
+
 // failed reports trouble.
 func (p *Pipe) failed(err error) {
 	if p.life.Err() != nil {
@@ -161,6 +182,10 @@ func (p *Pipe) failed(err error) {
 func (p *Pipe) tell(event Event, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.tellLocked(event, err)
+}
+
+func (p *Pipe) tellLocked(event Event, err error) {
 	p.err = err
 	if p.options.OnEvent != nil {
 		p.options.OnEvent(event)
@@ -203,7 +228,7 @@ func (p *Pipe) readStream() error {
 	}
 	defer stream.Abort()
 	if p.options.Create {
-		p.tell(Listening, nil)
+		defer p.listening()()
 	}
 	for {
 		packet, err := stream.Recv()
