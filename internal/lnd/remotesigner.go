@@ -121,11 +121,11 @@ func (r *RemoteSigner) awake(state lnrpc.WalletState) error {
 	case s.Serving():
 		return nil
 	case s == Locked:
-		return r.away("its wallet is locked")
+		return r.away(errors.New("its wallet is locked"))
 	case s == NoWallet:
-		return r.away("it has no wallet")
+		return r.away(errors.New("it has no wallet"))
 	default:
-		return r.away("it is starting")
+		return r.away(errors.New("it is starting"))
 	}
 }
 
@@ -159,19 +159,22 @@ func (r *RemoteSigner) unreachable(err error) error {
 		return fault.New("signer_certificate", "leyden signer export, then "+importHint,
 			"the signer at %q has another certificate than the bundle's: %s", r.Addr, tail(text))
 	case s.Code() == codes.DeadlineExceeded:
-		return r.away("no answer in time")
+		return r.away(errSilent)
 	default:
-		return r.away(tail(text))
+		return r.away(errors.New(tail(text)))
 	}
 }
 
-func (r *RemoteSigner) away(why string) error {
+// errSilent means that the signer has not answered for signerPatience.
+var errSilent = errors.New("no answer in time")
+
+func (r *RemoteSigner) away(why error) error {
 	host, _, err := net.SplitHostPort(r.Addr)
 	if err != nil {
 		host = r.Addr
 	}
 	return fault.New("signer_unreachable", "start the signer on "+host+" (leyden signer start), or leyden node start --signer-host HOST:"+DefaultSignerPort,
-		"the signer at %q cannot be reached: %s", r.Addr, why)
+		"the signer at %q cannot be reached: %w", r.Addr, why)
 }
 
 // tail leaves out gRPC's words around the reason that a connection failed.

@@ -2,6 +2,7 @@ package lnd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -38,6 +39,7 @@ type fakeSigner struct {
 	conns    chan net.Conn     // accepted
 	asked    chan struct{}     // told when somebody stays
 	slow     atomic.Bool       // does not answer
+	silent   atomic.Int32      // questions that got no answer
 	key      *btcec.PrivateKey // the node's identity
 }
 
@@ -107,6 +109,7 @@ func (l tellingListener) Accept() (net.Conn, error) {
 
 func (s *fakeSigner) GetState(ctx context.Context, _ *lnrpc.GetStateRequest) (*lnrpc.GetStateResponse, error) {
 	if s.slow.Load() {
+		s.silent.Add(1)
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
@@ -268,4 +271,27 @@ func TestSlowSigner(t *testing.T) {
 	}
 	s.slow.Store(false)
 	awaitStatus(t, sup, "back", signs)
+}
+
+// TestSilentSigner: silence is told after signerPatience, whichever question it
+// meets.
+func TestSilentSigner(t *testing.T) {
+	for name, n := range map[string]int{"a beat": 1, "the macaroon": signerProof} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it takes signerPatience
+			s := newFakeSigner(t)
+			s.slow.Store(true)
+			conn, err := s.dial()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if err := s.beat(t.Context(), conn, n); !errors.Is(err, errSilent) {
+				t.Errorf("%v, want %v", err, errSilent)
+			}
+			if asked := s.silent.Load(); asked != 1 {
+				t.Errorf("it had patience with %d questions", asked)
+			}
+		})
+	}
 }

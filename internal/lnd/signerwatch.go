@@ -11,8 +11,6 @@ import (
 
 	"github.com/lightningnetwork/lnd/lnrpc"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/leydenln/leyden/internal/fault"
 )
@@ -93,8 +91,7 @@ func (r *RemoteSigner) credentials() string {
 func (r *RemoteSigner) stay(ctx context.Context, conn grpc.ClientConnInterface, credentials string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	client := lnrpc.NewStateClient(conn)
-	stream, err := client.SubscribeState(ctx, &lnrpc.SubscribeStateRequest{})
+	stream, err := lnrpc.NewStateClient(conn).SubscribeState(ctx, &lnrpc.SubscribeStateRequest{})
 	if err != nil {
 		return nil
 	}
@@ -109,21 +106,28 @@ func (r *RemoteSigner) stay(ctx context.Context, conn grpc.ClientConnInterface, 
 		if r.credentials() != credentials {
 			return nil
 		}
-		if n%signerProof == 0 {
-			if err := r.ask(ctx, conn); fault.Code(err) == "signer_macaroon" {
-				return err
-			}
-		}
-		beat, stop := context.WithTimeout(ctx, signerPatience)
-		_, err := client.GetState(beat, &lnrpc.GetStateRequest{})
-		stop()
-		if status.Code(err) == codes.DeadlineExceeded {
-			return r.unreachable(err)
-		}
-		if err != nil {
+		switch err := r.beat(ctx, conn, n); {
+		case err == nil:
+		case errors.Is(err, errSilent), fault.Code(err) == "signer_macaroon":
+			return err
+		default:
 			return nil
 		}
 	}
+}
+
+// beat asks a signer that has answered on the connection for the n-th time.
+func (r *RemoteSigner) beat(ctx context.Context, conn grpc.ClientConnInterface, n int) error {
+	if n%signerProof == 0 {
+		return r.ask(ctx, conn)
+	}
+	ctx, cancel := context.WithTimeout(ctx, signerPatience)
+	defer cancel()
+	_, err := lnrpc.NewStateClient(conn).GetState(ctx, &lnrpc.GetStateRequest{})
+	if err != nil {
+		return r.unreachable(err)
+	}
+	return nil
 }
 
 // states returns once the signer says that it cannot sign, or nil when it says
