@@ -153,7 +153,9 @@ func TestRevokedWhileOpen(t *testing.T) {
 	const pay, read, end = "/routerrpc.Router/SendPaymentV2", "/future.Service/Look", "/lnrpc.Lightning/DeleteMacaroonID"
 	open := func(t *testing.T, s *stand, method string, rootKeyID uint64) grpc.ClientStream {
 		t.Helper()
-		ctx := metadata.AppendToOutgoingContext(t.Context(), "macaroon", hex.EncodeToString(mint(t, rootKeyID)))
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		t.Cleanup(cancel)
+		ctx = metadata.AppendToOutgoingContext(ctx, "macaroon", hex.EncodeToString(mint(t, rootKeyID)))
 		stream, err := s.client.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, method)
 		if err != nil {
 			t.Fatal(err)

@@ -37,8 +37,9 @@ func bakeRevokeCmd(app *App, t *bakeTarget) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "revoke FILE | --root-key-id N",
 		Short: "End a macaroon",
-		Long: `Ends a macaroon at the node, at once; calls that are open go on to their end. The
-file stays. Give the root key's id if the file is lost: leyden bake list has it.`,
+		Long: `Ends a macaroon at the node, at once. At our node its open calls end as well; a
+payment that is under way goes on. The file stays. Give the root key's id if the
+file is lost: leyden bake list has it.`,
 		Args: voice.Args(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			byID := cmd.Flags().Changed("root-key-id")
