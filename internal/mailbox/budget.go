@@ -18,8 +18,9 @@ func newBudget(bytes int64) *budget { return &budget{semaphore.NewWeighted(bytes
 // charge is what a message has taken from its client's budget and from that of
 // all.
 type charge struct {
-	own, all *budget
-	bytes    int64
+	from  *client
+	all   *budget
+	bytes int64
 }
 
 // reserve takes a message of that length out of the budgets. It waits, at most
@@ -28,7 +29,7 @@ func (r *Relay) reserve(ctx context.Context, c *client, length int) (*charge, er
 	n := int64(length) + entryOverhead
 	if c.bytes.TryAcquire(n) {
 		if r.all.TryAcquire(n) {
-			return &charge{c.bytes, r.all, n}, nil
+			return newCharge(c, r.all, n), nil
 		}
 		c.bytes.Release(n)
 	}
@@ -41,13 +42,19 @@ func (r *Relay) reserve(ctx context.Context, c *client, length int) (*charge, er
 		c.bytes.Release(n)
 		return nil, r.refuse(errFull)
 	}
-	return &charge{c.bytes, r.all, n}, nil
+	return newCharge(c, r.all, n), nil
+}
+
+// newCharge also keeps the account of a client that has gone.
+func newCharge(from *client, all *budget, bytes int64) *charge {
+	from.use()
+	return &charge{from, all, bytes}
 }
 
 // shrink gives back what a message turned out not to need.
 func (c *charge) shrink(length int) {
 	if less := c.bytes - int64(length) - entryOverhead; less > 0 {
-		c.own.Release(less)
+		c.from.bytes.Release(less)
 		c.all.Release(less)
 		c.bytes -= less
 	}
@@ -55,8 +62,9 @@ func (c *charge) shrink(length int) {
 
 // release gives everything back.
 func (c *charge) release() {
-	c.own.Release(c.bytes)
+	c.from.bytes.Release(c.bytes)
 	c.all.Release(c.bytes)
+	c.from.drop()
 }
 
 // pace is a token bucket (the generic cell rate algorithm): one token each

@@ -98,6 +98,12 @@ func (c *client) release() {
 	}
 }
 
+func (c *client) use() {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	c.uses++
+}
+
 func (c *client) drop() {
 	c.of.mu.Lock()
 	defer c.of.mu.Unlock()

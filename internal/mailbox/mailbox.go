@@ -164,4 +164,3 @@ func (r *Relay) refuse(err *refusal) error {
 	r.metrics.refused.WithLabelValues(err.reason).Inc()
 	return err
 }
-

@@ -137,8 +137,9 @@ func (d *reader) close() {
 	d.box.vacate(d.box.reading)
 }
 
-// batchBytes is about how much is written to a reader at once.
-const batchBytes = 64 << 10
+// batchBytes is about how much is written to a reader at once, in bytes: one
+// frame of HTTP/2, so that of what is written in part little is written again.
+const batchBytes = 16 << 10
 
 // deliver hands messages to write, some at a time, until that fails or the
 // stream ends; the error is never nil. Only what was written leaves the box.
