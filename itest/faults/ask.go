@@ -111,7 +111,7 @@ func (a *asker) signedSince(t time.Time) bool {
 }
 
 // times are when a fault began, when mending it began, when the signer was whole,
-// and when the node was.
+// and when the last call had failed.
 type times struct{ struck, mending, whole, back time.Time }
 
 // verdict is what the answers say of a fault.
@@ -123,13 +123,18 @@ type verdict struct {
 
 const unknown = -1
 
-// judge holds the answers against what the node promises.
-func judge(answers []answer, b blow, t times) (v verdict, err error) {
+// judge holds the answers against what the node promises, and sets when it was
+// back.
+func judge(answers []answer, b blow, t *times) (v verdict, err error) {
+	t.back = t.whole
 	v = verdict{refusedAfter: unknown, others: map[string]int{}}
 	var faults []error
 	for _, a := range answers {
-		if a.ended.Before(t.struck) || a.began.After(t.back) {
+		if a.ended.Before(t.struck) {
 			continue
+		}
+		if a.err != nil && a.ended.After(t.back) {
+			t.back = a.ended
 		}
 		took := a.ended.Sub(a.began)
 		v.slowest = max(v.slowest, took)
@@ -156,7 +161,7 @@ func judge(answers []answer, b blow, t times) (v verdict, err error) {
 	return v, firstOf(faults)
 }
 
-func (a answer) fault(t times, what string) error {
+func (a answer) fault(t *times, what string) error {
 	return fmt.Errorf("%s, asked %.2f s after the fault, %s: %.2f s, %v",
 		a.question, a.began.Sub(t.struck).Seconds(), what, a.ended.Sub(a.began).Seconds(), a.err)
 }

@@ -88,7 +88,7 @@ func (f *faults) life(ctx context.Context, n *devnet.Network, kind lnrpc.Commitm
 		select {
 		case <-over:
 			return blows, <-finished
-		case <-time.After(between(f.rng, 0, 6*time.Second)):
+		case <-time.After(between(f.rng, 0, 2*time.Second)):
 		}
 		b := f.newBlow(f.kinds[f.rng.IntN(len(f.kinds))], alice.Signer)
 		said, err := f.strike(ctx, b, alice)

@@ -7,10 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/lightningnetwork/lnd/lnrpc"
-
 	"github.com/leydenln/leyden/internal/devnet"
-	"github.com/leydenln/leyden/internal/node"
 	"github.com/leydenln/leyden/itest/market"
 )
 
@@ -30,9 +27,6 @@ func (f *faults) network(name string) devnet.Options {
 	}
 	return o
 }
-
-// backTime is what the node may take to be back once its signer is.
-const backTime = 2 * time.Minute
 
 // payments strikes at a market, once a round.
 func (f *faults) payments(ctx context.Context, o options) (err error) {
@@ -91,75 +85,6 @@ func (f *faults) round(ctx context.Context, m *market.Market, n int) (found mark
 	}
 	fmt.Printf("round %3d: signer %s (%s): %s; %s in all, all books agree\n", n, b.kind, b.detail, said, found)
 	return found, nil
-}
-
-// strike does one blow and waits until the node is back.
-func (f *faults) strike(ctx context.Context, b blow, n *devnet.Node) (said string, err error) {
-	before, err := node.Status(n.Home())
-	if err != nil {
-		return "", err
-	}
-	asking := ask(ctx, n)
-	defer asking.stop()
-	var t times
-	if err := pause(ctx, 5*askEvery); err != nil {
-		return "", err
-	}
-	t.struck = time.Now()
-	err = b.strike()
-	if err == nil {
-		err = b.lasts(ctx)
-	}
-	t.mending = time.Now()
-	if err := errors.Join(err, b.mend(ctx)); err != nil {
-		return "", err
-	}
-	t.whole = time.Now()
-	if err := awaitBack(ctx, n, asking, t.whole); err != nil {
-		return "", err
-	}
-	t.back = time.Now()
-	v, err := judge(asking.stop(), b, t)
-	if err != nil {
-		return "", err
-	}
-	after, err := node.Status(n.Home())
-	if err == nil && after.PID != before.PID {
-		err = errors.New("the node's process is another one now")
-	}
-	restarted := after.LndPID != before.LndPID
-	f.tally.add(b.kind, v, t, restarted)
-	return describe(v, t, restarted), err
-}
-
-func describe(v verdict, t times, restarted bool) string {
-	said := "no outage"
-	if v.refusedAfter != unknown {
-		said = fmt.Sprintf("refused after %.3f s", v.refusedAfter.Seconds())
-	}
-	said += fmt.Sprintf(", back %.2f s after the signer", t.back.Sub(t.whole).Seconds())
-	if restarted {
-		said += " with a new lnd"
-	}
-	for words, n := range v.others {
-		said += fmt.Sprintf(", %d times %q", n, words)
-	}
-	return said
-}
-
-// awaitBack waits until the node answers, and has got a signature.
-func awaitBack(ctx context.Context, n *devnet.Node, asking *asker, whole time.Time) error {
-	ctx, cancel := context.WithTimeout(ctx, backTime)
-	defer cancel()
-	var last error
-	err := devnet.Poll(ctx, func(ctx context.Context) (bool, error) {
-		_, last = n.Lightning().GetInfo(ctx, &lnrpc.GetInfoRequest{})
-		return last == nil && asking.signedSince(whole), nil
-	})
-	if err != nil {
-		return fmt.Errorf("the node is not back: %w", errors.Join(err, last))
-	}
-	return nil
 }
 
 // peerPatience is how long the peer is left alone to connect again: after many
