@@ -173,7 +173,9 @@ func (n *Node) writeConf(backend string, btcd chain.Access) error {
 		lines = append(lines, "btcd.rpchost="+btcd.RPC, "btcd.rpccert="+btcd.Cert,
 			"btcd.rpcuser="+btcd.User, "btcd.rpcpass="+btcd.Pass)
 	} else {
-		lines = append(lines, "neutrino.connect="+btcd.P2P)
+		// btcd does not answer when it has the transaction, and neutrino, which
+		// waits for it, hears of no block meanwhile.
+		lines = append(lines, "neutrino.connect="+btcd.P2P, "neutrino.broadcasttimeout=500ms")
 	}
 	text := "# Written by leyden devnet at every start.\n" + strings.Join(lines, "\n") + "\n"
 	return files.Write(filepath.Join(n.LndDir, "lnd.conf"), []byte(text), 0o600)

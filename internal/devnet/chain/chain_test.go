@@ -78,6 +78,11 @@ func TestChainSurvives(t *testing.T) {
 	if waiting, err := c.Mempool(ctx); err != nil || len(waiting) != 0 {
 		t.Fatalf("not mined: %v, %v", waiting, err)
 	}
+	for above, want := range map[int]btcutil.Amount{450: 20 * (10 + 149 + 3*43), 451: 0} {
+		if fees, err := c.Fees(ctx, above, 453); err != nil || fees != want {
+			t.Errorf("blocks above %d were paid %v, %v, want %v", above, fees, err, want)
+		}
+	}
 	if err := c.Stop(ctx); err != nil {
 		t.Fatal(err)
 	}
