@@ -41,6 +41,8 @@ func backupFollowCmd(app *App) *cobra.Command {
 of its static channel backup and of its accounts in. The running node copies at
 once, after every change of its channels, and looks twice a minute whether the
 copy is still there. The choice is remembered; --off ends it.`,
+		Example: `  leyden node backup follow --to /mnt/usb/leyden
+  leyden node backup follow --off`,
 		Args: voice.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if off == (to != "") {

@@ -21,14 +21,16 @@ func newDemoCmd(app *App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "The whole commerce loop on a private network: real lnd, real payments",
-		Long: `Starts a private regtest network of three nodes, a seller's service behind a
-gate and a buyer who has an account with a daily limit, and shows: a price
-preview, a paid fetch charged with its fee, a second fetch that costs nothing,
-what the buyer sees of the node, prices over the buyer's own cap and over its
-limit refused, a frozen account, the journal verified, and what both nodes say
-was paid.
+		Long: `Starts a private regtest network of three nodes, the buyer's with its keys on a
+signer, a seller's service behind a gate and a buyer who has an account with a
+daily limit, and shows: a price preview, a paid fetch charged with its fee, a
+second fetch that costs nothing, what the buyer sees of the node, prices over the
+buyer's own cap and over its limit refused, a frozen account, the journal
+verified, and what both nodes say was paid.
 Everything lives in a temporary folder. Without --once it stays up until Ctrl-C
 and prints what to try.`,
+		Example: `  leyden demo
+  leyden demo --once --json`,
 		Args: voice.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return app.runDemo(cmd.Context(), once)

@@ -50,6 +50,8 @@ func devnetUpCmd(app *App) *cobra.Command {
 returns when the channels are active. The first node has the funds and a
 channel to each other node. After down, up brings back the same nodes, channels
 and chain; with a larger --nodes it adds some.`,
+		Example: `  leyden devnet up
+  leyden devnet up --nodes 3 --signer`,
 		Args: voice.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), devnetUpTimeout)

@@ -28,7 +28,8 @@ node import. With --mode standalone the keys are on this machine: on a terminal
 the 24 words of the seed are shown once; otherwise, or with --seed-file, they
 are written to a file of mode 0600.`,
 		Example: `  leyden node import --bundle credentials-bundle && leyden node create
-  leyden node create --mode standalone --network testnet`,
+  leyden node create --mode standalone --network testnet
+  leyden node create --mode standalone --restore-seed-file seed.txt`,
 		Args: voice.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := parseBirthday(birthday, &n.Birthday); err != nil {

@@ -34,6 +34,9 @@ func nodeStartCmd(app *App) *cobra.Command {
 (or LEYDEN_NODE_NETWORK, _BACKEND, _PROFILE, _SIGNER_HOST, _RPCLISTEN, _RESTLISTEN, _APILISTEN, _LISTEN),
 then what create remembered, then lnd.conf in the node's folder. Every other
 option of lnd goes into lnd.conf, or after --.`,
+		Example: `  leyden node start --detach
+  leyden node start --detach --signer-host signer.example:10012
+  leyden node start --detach -- --alias=kettle`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.LND = args
 			nodeEnvironment(cmd, &opts)

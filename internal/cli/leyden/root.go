@@ -57,12 +57,16 @@ func newRootCmd(app *App) *cobra.Command {
 		Use:   "leyden",
 		Short: "Lightning money for AI agents, inside limits they cannot exceed",
 		Long: `leyden runs what an operator of paying and selling agents needs: a Lightning
-node behind a front that decides, and a gate that charges for an HTTP service.`,
+node behind a front that decides, a signer that keeps its keys on another machine,
+and a gate that charges for an HTTP service.`,
 		Example: `  leyden demo                               see the whole loop on a private network
-  leyden node create --mode standalone      make a node's wallet
+  leyden signer init                        make the keys, on a machine of their own
+  leyden node import --bundle FILE          take over what the signer gave for the node
+  leyden node create                        make a node's wallet
   leyden node start --detach                run the node
   leyden gate init && leyden gate start     charge for an HTTP service
-  leyden lncli getinfo                      lncli, pointed at our node`,
+  leyden lncli getinfo                      lncli, pointed at our node
+  leyden doctor                             look for what is unsafe or broken`,
 		Version:          buildinfo.Version() + " commit " + buildinfo.Commit(),
 		TraverseChildren: true, // so that lncli gets only what follows it
 		SilenceErrors:    true,

@@ -21,6 +21,9 @@ func signerExportCmd(app *App) *cobra.Command {
 		Long: `Makes the credentials bundle again, of the signer on this machine, whether it runs
 or not, or of any lnd elsewhere. Bundles made earlier stay good unless --rotate is
 given. Addresses and networks are remembered for the next export.`,
+		Example: `  leyden signer export
+  leyden signer export --rotate --allow-ip 192.0.2.7
+  leyden signer export --rpcserver signer.example:10012 --tlscertpath tls.cert --macaroonpath admin.macaroon --output bundle`,
 		Args: voice.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if n := given(cmd, "rpcserver", "tlscertpath", "macaroonpath"); n != 0 && n != 3 {

@@ -22,7 +22,10 @@ func signerInitCmd(app *App) *cobra.Command {
 		Long: `Makes the wallet that holds the keys, and the bundle that a watch-only node
 imports: public keys, the signer's certificate, and a macaroon that can only sign.
 The password is made and written to wallet-password.txt unless a file is given;
-the 24 words of a new seed are written to seed.txt, mode 0600.`,
+the 24 words of a new seed are written to seed.txt, mode 0600. --seed-file writes
+nothing: it names the words to restore.`,
+		Example: `  leyden signer init --network testnet --allow-ip 192.0.2.7
+  leyden signer init --seed-file seed.txt --allow-range 192.0.2.0/24`,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			n.LND = args
 			if given(cmd, "seed-file", "restore", "no-seed-file") > 1 {

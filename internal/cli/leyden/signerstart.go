@@ -22,6 +22,8 @@ func signerStartCmd(app *App) *cobra.Command {
 		Long: `Runs an lnd without chain and peers as a supervised child behind the signer's
 front. Options come from the flags (or LEYDEN_SIGNER_RPCLISTEN, _RESTLISTEN),
 then what init remembered, then signer-lnd.conf in the signer's folder.`,
+		Example: `  leyden signer start --detach
+  leyden signer start --detach --rpclisten 192.0.2.1:10012`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.LND = args
 			signerEnvironment(cmd, &opts)
