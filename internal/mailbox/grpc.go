@@ -251,11 +251,16 @@ func (c *grpcCall) write(messages ...proto.Message) error {
 	if _, err := c.w.Write(b); err != nil {
 		return errCancelled
 	}
-	if err := c.control.Flush(); err != nil {
+	if err := c.control.Flush(); err != nil && len(b) <= serverBuffer {
 		return errCancelled
 	}
 	return nil
 }
+
+// serverBuffer is what net/http's HTTP/2 collects before it writes, in bytes.
+// More has been written when Write returns: that flushing fails then only means
+// that the stream has ended since.
+const serverBuffer = 4096
 
 // grpcTimeout reads a grpc-timeout header: up to eight digits and a unit.
 func grpcTimeout(s string) (time.Duration, bool) {

@@ -60,6 +60,9 @@ func (w *writer) write(ctx context.Context, msg []byte, cost *charge) error {
 }
 
 func (w *writer) push(ctx context.Context, e entry) error {
+	if len(e.msg) > w.relay.limits.Message {
+		return w.relay.refuse(errTooLong)
+	}
 	now := time.Now()
 	if delay := max(w.box.pace.take(now), w.from.pace.take(now)); delay > 0 {
 		w.relay.metrics.delayed.Inc()
