@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/btcsuite/btcd/btcec/v2"
@@ -62,9 +63,10 @@ type Conn struct {
 
 	reading sync.Mutex
 	opener  *noise.Opener
-	wire    []byte // received, not yet opened
-	plain   []byte // opened, not yet read
-	body    int    // size of the body that comes next in wire, 0: a header does
+	wire    []byte      // received, not yet opened
+	plain   []byte      // opened, not yet read
+	body    int         // size of the body that comes next in wire, 0: a header does
+	heard   atomic.Bool // a record has come: the other side has done its part
 
 	writing sync.Mutex
 	sealer  *noise.Sealer
@@ -154,6 +156,7 @@ func (c *Conn) open() (bool, error) {
 		return false, fmt.Errorf("record: %w", err)
 	}
 	c.plain = plain
+	c.heard.Store(true)
 	return true, nil
 }
 

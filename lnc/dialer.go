@@ -48,6 +48,7 @@ type Dialer struct {
 	life      context.Context
 	end       context.CancelFunc
 	last      *Conn
+	met       bool            // the node certainly has this side's key
 	transport relay.Transport // nil: none is open
 	password  *[32]byte       // the stretched phrase, nil: not yet needed
 
@@ -147,6 +148,7 @@ func (d *Dialer) awaitLast(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("another connection of this session is open: %w", ctx.Err())
 	}
+	d.met = d.met || d.last.heard.Load()
 	d.last.Close()
 	if errors.Is(d.last.link.Err(), gbn.ErrDead) {
 		// The way to the relay may be what died.
@@ -275,7 +277,7 @@ func (d *Dialer) stretch(ctx context.Context, paired bool) func() ([32]byte, err
 // reach makes the connection below the handshake. It gives up with errAbsent if
 // the relay has no box of the node and there is another place to try.
 func (d *Dialer) reach(ctx context.Context, pipe *relay.Pipe, identity Identity) (*gbn.Conn, error) {
-	if identity.Remote == nil || identity.Confirmed || d.Phrase.IsZero() {
+	if identity.Remote == nil || identity.Confirmed || d.met || d.Phrase.IsZero() {
 		return gbn.Dial(ctx, pipe, gbn.Options{})
 	}
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -83,6 +83,15 @@ type Listener struct {
 // NewListener begins to listen at the relay. It does so for ever: a relay that
 // is away is tried again.
 func NewListener(config ListenerConfig) (*Listener, error) {
+	l, err := newListener(config)
+	if err != nil {
+		return nil, err
+	}
+	go l.run()
+	return l, nil
+}
+
+func newListener(config ListenerConfig) (*Listener, error) {
 	switch {
 	case config.Identity.Static == nil:
 		return nil, errors.New("this side's key of the session is missing")
@@ -109,7 +118,6 @@ func NewListener(config ListenerConfig) (*Listener, error) {
 		return nil, err
 	}
 	l.life, l.end = context.WithCancel(context.Background())
-	go l.run()
 	return l, nil
 }
 

@@ -198,8 +198,8 @@ func (p *Pipe) pause(d time.Duration) bool {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return p.life.Err() == nil
-	case <-p.life.Done():
+		return true
+	case <-p.closing:
 		return false
 	}
 }

@@ -32,24 +32,22 @@ func (w *writer) run() {
 		// now the packet makes it.
 		w.made = w.pipe.transport.Create(w.pipe.life, w.pipe.ends.Send) == nil
 	}
-	for w.pipe.life.Err() == nil {
+	for on := true; on; {
 		switch {
 		case w.packet == nil:
-			if !w.next() {
-				return
-			}
+			on = w.next()
 		case time.Since(w.since) > patience:
 			w.packet = nil
 		default:
 			if err := w.write(); err != nil {
-				w.failed(err)
+				on = w.failed(err)
 			}
 		}
 	}
 }
 
 // next waits for a packet, or for the stream to break, and reports whether the
-// pipe goes on.
+// pipe goes on. So do failed and missing.
 func (w *writer) next() bool {
 	var broken <-chan struct{}
 	if w.stream != nil {
@@ -59,7 +57,7 @@ func (w *writer) next() bool {
 	case w.packet = <-w.pipe.out:
 		w.since = time.Now()
 	case <-broken:
-		w.failed(w.stream.Err())
+		return w.failed(w.stream.Err())
 	case <-w.pipe.closing:
 		return false
 	}
@@ -95,7 +93,7 @@ func (w *writer) open() error {
 }
 
 // failed drops the stream and waits.
-func (w *writer) failed(err error) {
+func (w *writer) failed(err error) bool {
 	if w.stream != nil {
 		w.stream.Abort()
 		w.stream = nil
@@ -104,16 +102,15 @@ func (w *writer) failed(err error) {
 	w.pipe.failed(err)
 	pause := w.pauses.after(time.Since(w.opened))
 	if errors.Is(err, ErrNotFound) {
-		w.missing(pause)
-		return
+		return w.missing(pause)
 	}
-	w.pipe.pause(pause)
+	return w.pipe.pause(pause)
 }
 
 // missing waits when there is no box. What was written just now has certainly
 // not arrived, and is written again, unless the layer above has something newer
 // to say: it must not find both.
-func (w *writer) missing(pause time.Duration) {
+func (w *writer) missing(pause time.Duration) bool {
 	w.pipe.missingOnce.Do(func() { close(w.pipe.missing) })
 	if w.packet == nil && time.Since(w.since) < patience {
 		w.packet = w.last
@@ -125,9 +122,9 @@ func (w *writer) missing(pause time.Duration) {
 		case w.packet = <-w.pipe.out:
 		case <-timer.C:
 			w.since = time.Now()
-			return
-		case <-w.pipe.life.Done():
-			return
+			return true
+		case <-w.pipe.closing:
+			return false
 		}
 	}
 }
