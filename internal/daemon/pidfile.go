@@ -52,7 +52,7 @@ func Acquire(path string) (*Lock, error) {
 	}
 	if err := writePid(f); err != nil {
 		f.Close()
-		return nil, fault.New("write_failed", "free some space, then try again", "pid file: %w", err)
+		return nil, files.Fault(path, err)
 	}
 	return &Lock{file: f}, nil
 }

@@ -24,7 +24,7 @@ func Write(path string, data []byte, perm fs.FileMode) error {
 	if err == nil {
 		err = SyncDir(filepath.Dir(path))
 	}
-	return writeFault(path, err)
+	return Fault(path, err)
 }
 
 // replace is renameio.WriteFile, but the half-written file is never in TMPDIR
@@ -59,16 +59,16 @@ func Sweep(path string) error {
 			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
 		}
 	}
-	return writeFault(path, err)
+	return Fault(path, err)
 }
 
 // MkdirPrivate makes the folder and its parents. The folder itself ends with
 // mode 0700, also when it was there before.
 func MkdirPrivate(path string) error {
 	if err := os.MkdirAll(path, 0o700); err != nil {
-		return writeFault(path, err)
+		return Fault(path, err)
 	}
-	return writeFault(path, os.Chmod(path, 0o700))
+	return Fault(path, os.Chmod(path, 0o700))
 }
 
 // ReadSecret reads a file that nobody but its owner may read. A file that
@@ -100,7 +100,9 @@ func SyncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-func writeFault(path string, err error) error {
+// Fault is the fault of err, met when path was written: disk_full or write_failed;
+// nil for nil.
+func Fault(path string, err error) error {
 	switch {
 	case err == nil:
 		return nil

@@ -10,7 +10,7 @@ const noChain = "nochainbackend"
 
 // chainOptions begin the names of options that mean nothing to an lnd without
 // chain and peers. Templates for signers are full of them.
-var chainOptions = []string{"listen", "externalip", "nat", "fee.", "neutrino.", "btcd.", "bitcoind.", "autopilot.",
+var chainOptions = []string{"listen", "externalip", "externalhosts", "nat", "fee.", "neutrino.", "btcd.", "bitcoind.", "autopilot.",
 	"tor.", "wtclient.", "watchtower.", "bitcoin.node", "nolisten", "nobootstrap"}
 
 // nowhere is a SOCKS proxy that cannot be there: no port is 0. Whatever else lnd might

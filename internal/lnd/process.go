@@ -130,7 +130,7 @@ func (p *process) exitError(c *Config) error {
 
 // minDisk is the space in bytes below which a disk counts as full: lnd's
 // databases grow in steps of this order.
-const minDisk = 256 << 10
+const minDisk = 1 << 20
 
 // diskFull says whether there is next to no space left beside the file. A
 // child that dies of that may have no space for its last words either.

@@ -74,10 +74,33 @@ var refused = map[string]string{
 	"bitcoin.chaindir":                          "choose the folder with --home",
 }
 
-// refuse checks the options that are left for lnd itself.
-func refuse(options []Option) error {
+// refusedBySigner are further options that a signer's lnd must not have, or for
+// which it has another hint.
+var refusedBySigner = map[string]string{
+	"remotesigner.enable":                       ownKeys,
+	"remotesigner.rpchost":                      ownKeys,
+	"remotesigner.tlscertpath":                  ownKeys,
+	"remotesigner.macaroonpath":                 ownKeys,
+	"remotesigner.migrate-wallet-to-watch-only": ownKeys,
+	"healthcheck.remotesigner.attempts":         ownKeys,
+	"profile":                                   onePort,
+	"pprof.profile":                             onePort,
+}
+
+const (
+	ownKeys = "a signer holds its own keys: remove it"
+	onePort = "a signer opens no other port than the front's: remove it"
+)
+
+// refuse checks the options that are left for lnd itself; signer says that it is a
+// signer's.
+func refuse(options []Option, signer bool) error {
 	for _, o := range options {
-		if hint, ok := refused[o.Name]; ok {
+		hint, ok := refused[o.Name]
+		if other, has := refusedBySigner[o.Name]; signer && has {
+			hint, ok = other, true
+		}
+		if ok {
 			return fault.New("refused_option", hint,
 				"%s: option %q would undo what leyden relies on", o.Origin, o.Name)
 		}

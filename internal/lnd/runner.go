@@ -86,6 +86,10 @@ func (r Runner) startSpec(ctx context.Context, spec ChildSpec) (*process, error)
 	if err := os.Remove(spec.Socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.New("write_failed", "remove it", "stale socket: %w", err)
 	}
+	// An lnd that meets a full disk on its way up may neither come up nor end.
+	if diskFull(spec.Config) {
+		return nil, fault.New("disk_full", "free some space, then try again", "no space left for lnd in %q", r.Dir)
+	}
 	return start(r.Self, spec)
 }
 

@@ -95,7 +95,7 @@ func Build(s Settings) (*Config, error) {
 	if c.Front, c.options, err = splitFront(merged); err != nil {
 		return nil, err
 	}
-	if err := refuse(c.options); err != nil {
+	if err := refuse(c.options, s.NoChain); err != nil {
 		return nil, err
 	}
 	if s.Signer != nil {

@@ -1,14 +1,15 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
 	"log/slog"
 
 	"github.com/leydenln/leyden/internal/config"
-	"github.com/leydenln/leyden/internal/daemon"
 	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/lnd"
 	"github.com/leydenln/leyden/internal/wallet"
 )
 
@@ -31,22 +32,6 @@ func ChangePassword(ctx context.Context, home config.Home, oldFile, newFile stri
 		return "", fault.New("watch_only", "leyden signer change-password, on the signer's machine",
 			"lnd cannot change the password of a wallet without private keys")
 	}
-	if oldFile == "" {
-		oldFile = kept.passwordFile(home)
-	}
-	old, err := wallet.ReadPassword(oldFile)
-	if err != nil {
-		return "", err
-	}
-	changed, newFile, err := wallet.NewPassword(newFile)
-	if err != nil {
-		return "", err
-	}
-	lock, err := daemon.Acquire(pidFile(home))
-	if err != nil {
-		return "", err
-	}
-	defer lock.Release()
 	built, err := build(home, Options{}, kept)
 	if err != nil {
 		return "", err
@@ -54,13 +39,10 @@ func ChangePassword(ctx context.Context, home config.Home, oldFile, newFile stri
 	if err := kept.folder(home, built.Network()).Finished(); err != nil {
 		return "", err
 	}
-	r, err := newRunner(home, built, log)
-	if err != nil {
-		return "", err
-	}
-	if err := wallet.Change(ctx, r, wallet.PendingFile(passwordFile(home)), old, changed); err != nil {
-		return "", err
-	}
-	kept.PasswordFile = newFile
-	return kept.passwordFile(home), wallet.Adopt(passwordFile(home), newFile, func() error { return kept.save(home) })
+	used := kept.passwordFile(home)
+	return wallet.Change{
+		PIDFile: pidFile(home), Old: cmp.Or(oldFile, used), New: newFile, Made: passwordFile(home), Used: used,
+		Runner:   func() (lnd.Runner, error) { return lnd.NewRunner(home.Node(), built, log) },
+		Remember: func(file string) error { kept.PasswordFile = file; return kept.save(home) },
+	}.Do(ctx)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"google.golang.org/grpc"
@@ -70,7 +71,11 @@ func Clean(ctx context.Context, home config.Home) error {
 	if err := r.AwaitFree(ctx); err != nil {
 		return ours(err)
 	}
-	if err := os.RemoveAll(home.Signer()); err != nil {
+	dir, err := filepath.EvalSymlinks(home.Signer()) // the keys, and not only a link to them
+	if err == nil {
+		err = errors.Join(os.RemoveAll(dir), os.RemoveAll(home.Signer()))
+	}
+	if err != nil {
 		return fault.New("write_failed", "check the folder's owner and mode", "delete the signer: %w", err)
 	}
 	return nil

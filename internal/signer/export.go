@@ -18,8 +18,12 @@ import (
 	"github.com/leydenln/leyden/internal/lnd"
 )
 
-// exportTimeout bounds an export, which may have to start lnd.
-const exportTimeout = 2 * time.Minute
+// exportTimeout bounds an export, which may have to start lnd; askTimeout one from
+// an lnd that runs, and answers at once.
+const (
+	exportTimeout = 2 * time.Minute
+	askTimeout    = 20 * time.Second
+)
 
 // ExportOptions say what bundle to make.
 type ExportOptions struct {
@@ -66,9 +70,22 @@ func (o ExportOptions) bound(kept remembered) (remembered, error) {
 
 // Export makes the credentials bundle again, of the signer that runs, or of the
 // wallet of one that does not. Codes: no_wallet, wallet_unfinished, bad_bounds,
-// no_password, signer_locked, and those of a start.
+// no_password, signer_locked, already_running, and those of a start.
 func Export(ctx context.Context, home config.Home, o ExportOptions, log *slog.Logger) (_ *Exported, err error) {
 	defer func() { err = ours(err) }()
+	if _, err := os.Stat(keptFile(home)); errors.Is(err, fs.ErrNotExist) {
+		return nil, noSigner(home)
+	}
+	// Of two at once one would forget which root key the other's macaroon has, and
+	// nothing could revoke that any more.
+	alone, err := daemon.Acquire(exportFile(home))
+	if fault.Code(err) == "already_running" {
+		return nil, fault.New("already_running", "wait for its end, then export again", "another export is under way: %w", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer alone.Release()
 	p, err := makePlan(home, Options{})
 	if err != nil {
 		return nil, err
@@ -89,7 +106,7 @@ func Export(ctx context.Context, home config.Home, o ExportOptions, log *slog.Lo
 
 // exportRunning asks the lnd of the running signer.
 func exportRunning(ctx context.Context, p *plan, o ExportOptions) (*Exported, error) {
-	ctx, cancel := context.WithTimeout(ctx, exportTimeout)
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	r, err := Status(p.home)
 	if err != nil {
@@ -115,23 +132,28 @@ func exportStopped(ctx context.Context, p *plan, o ExportOptions, log *slog.Logg
 		return nil, fault.New("no_password", "leyden signer start, then leyden signer unlock",
 			"there is no password file to open the signer's wallet with")
 	}
-	if _, err := p.certificate(log); err != nil {
-		return nil, err
-	}
 	supervisor, err := p.supervisor(log)
 	if err != nil {
 		return nil, err
 	}
 	err = supervisor.WhileActive(ctx, func() error {
-		conn, err := dialChild(supervisor.Endpoint(), adminMacaroon(p.folder.NetworkDir()))
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
-		exported, err = p.export(ctx, conn, o)
+		exported, err = p.exportFrom(ctx, supervisor.Endpoint(), o, log)
 		return err
 	})
 	return exported, err
+}
+
+// exportFrom exports from the signer's lnd at the endpoint, whose front does not run.
+func (p *plan) exportFrom(ctx context.Context, e lnd.Endpoint, o ExportOptions, log *slog.Logger) (*Exported, error) {
+	if _, err := p.certificate(log); err != nil {
+		return nil, err
+	}
+	conn, err := dialChild(e, adminMacaroon(p.folder.NetworkDir()))
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	return p.export(ctx, conn, o)
 }
 
 // export makes and writes the bundle, and then deletes the root keys of old ones.
@@ -225,9 +247,7 @@ func writable(dir string) error {
 		return fault.New("write_failed", "choose another with --output", "folder for the bundle: %w", err)
 	}
 	for _, e := range entries {
-		switch e.Name() {
-		case bundle.AccountsFile, bundle.CertFile, bundle.MacaroonFile, bundle.Base64File:
-		default:
+		if !bundle.Owns(e.Name()) {
 			return fault.New("write_failed", "choose an empty one with --output",
 				"folder %q has other files, such as %q", dir, e.Name())
 		}

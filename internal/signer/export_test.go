@@ -14,6 +14,8 @@ import (
 	"github.com/leydenln/leyden/internal/bakery"
 	"github.com/leydenln/leyden/internal/bundle"
 	"github.com/leydenln/leyden/internal/config"
+	"github.com/leydenln/leyden/internal/daemon"
+	"github.com/leydenln/leyden/internal/lnd"
 	"github.com/leydenln/leyden/internal/signer"
 )
 
@@ -40,6 +42,18 @@ func TestExport(t *testing.T) {
 		m.exported(t, true, "--allow-range", "127.0.0.1/8")
 		m.exported(t, false, "--allow-range", "198.51.100.0/24")
 	})
+	t.Run("two at once", func(t *testing.T) {
+		lock, err := daemon.Acquire(filepath.Join(m.home, "run", "signer-export.pid"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, code := m.run("export"); code != "already_running" {
+			t.Errorf("%q", code)
+		}
+		if err := lock.Release(); err != nil {
+			t.Error(err)
+		}
+	})
 	open := m.exported(t, true, "--anywhere")
 	t.Run("both", func(t *testing.T) {
 		if _, code := m.run("export", "--anywhere", "--allow-ip", "192.0.2.7"); code != "bad_bounds" {
@@ -55,10 +69,14 @@ func TestExport(t *testing.T) {
 	})
 	t.Run("output", func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "new", "bundle")
-		if e := m.export("--output", dir); e.Bundle != dir {
+		left := m.write(filepath.Join(dir, ".admin.macaroon123"), "of an export that was killed", 0o600)
+		if e := m.export("--output", dir, "--rotate"); e.Bundle != dir || isThere(left) {
 			t.Errorf("%s", e.Bundle)
 		}
 		read(t, dir)
+		if r := m.awaitState(lnd.Active); r.BundleCurrent {
+			t.Error("the macaroon of the other bundle is dead, and status does not say so")
+		}
 		other := t.TempDir()
 		m.write(filepath.Join(other, "file"), "x", 0o600)
 		if _, code := m.run("export", "--output", other); code != "write_failed" {

@@ -83,17 +83,9 @@ func Create(ctx context.Context, home config.Home, n NewSigner, log *slog.Logger
 		return nil, err
 	}
 	created := &Created{Network: kept.Network, Dir: home.Signer()}
-	p := &plan{home: home, config: built, folder: folder}
-	if p.kept, created.SeedFile, err = n.make(ctx, p, kept, log); err != nil {
+	p := &plan{home: home, config: built, folder: folder, kept: kept}
+	if err := n.make(ctx, p, created, log); err != nil {
 		return nil, err
-	}
-	created.PasswordFile = p.kept.passwordFile(home)
-	if p.password, err = wallet.PasswordFrom(created.PasswordFile, true); err != nil {
-		return nil, err
-	}
-	created.Exported, err = exportStopped(ctx, p, n.Bundle, log)
-	if err != nil {
-		return nil, fault.New(fault.Code(err), "leyden signer export", "the wallet is made, but not its bundle: %w", err)
 	}
 	return created, nil
 }
@@ -112,8 +104,9 @@ func none(home config.Home, folder wallet.Folder) error {
 	return fault.New(fault.Code(err), "leyden signer export", "%w, which has no credentials bundle yet", err)
 }
 
-// make makes the wallet and returns what is remembered and where the seed is.
-func (n NewSigner) make(ctx context.Context, p *plan, kept remembered, log *slog.Logger) (_ remembered, seedFile string, err error) {
+// make makes the wallet, and the bundle while its lnd is there: opening the wallet
+// once more would take half as long again.
+func (n NewSigner) make(ctx context.Context, p *plan, created *Created, log *slog.Logger) (err error) {
 	secrets := wallet.Secrets{
 		PasswordFile: n.PasswordFile, MadePasswordFile: passwordFile(p.home),
 		RestoreFile: n.RestoreFile, Restore: n.Restore, PassphraseFile: n.PassphraseFile,
@@ -121,22 +114,30 @@ func (n NewSigner) make(ctx context.Context, p *plan, kept remembered, log *slog
 	}
 	if n.Confirm != nil && n.RestoreFile == "" && len(n.Restore) == 0 {
 		if secrets.Restore, err = n.confirmed(); err != nil {
-			return kept, "", err
+			return err
 		}
 	}
 	prepared, err := p.folder.Prepare(&secrets)
 	if err != nil {
-		return kept, "", err
+		return err
 	}
-	kept.PasswordFile = secrets.PasswordFile
-	if err := kept.save(p.home); err != nil {
-		return kept, "", err
+	p.kept.PasswordFile = secrets.PasswordFile
+	if err := p.kept.save(p.home); err != nil {
+		return err
 	}
 	runner, err := p.runner(log)
 	if err != nil {
-		return kept, "", err
+		return err
 	}
-	return kept, secrets.SeedFile, p.folder.Make(ctx, runner, prepared)
+	created.SeedFile, created.PasswordFile = secrets.SeedFile, p.kept.passwordFile(p.home)
+	prepared.Then = func(ctx context.Context) error {
+		created.Exported, err = p.exportFrom(ctx, runner.Endpoint(), n.Bundle, log)
+		if err != nil {
+			return fault.New(fault.Code(err), "leyden signer export", "the wallet is made, but not its bundle: %w", err)
+		}
+		return nil
+	}
+	return p.folder.Make(ctx, runner, prepared)
 }
 
 // confirmed makes a seed that only a person has.

@@ -3,9 +3,11 @@ package signer_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -19,6 +21,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
+	gomacaroon "gopkg.in/macaroon.v2"
 
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/lnd"
@@ -84,6 +87,10 @@ func TestLifecycle(t *testing.T) {
 		t.Fatalf("sign: %v", err)
 	}
 	t.Run("methods", func(t *testing.T) { m.checkMethods(t) })
+	t.Run("strangers", func(t *testing.T) { m.checkStrangers(t) })
+	if limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", r.LndPID)); err != nil || !noCore.Match(limits) {
+		t.Errorf("lnd's core file would hold the keys: %s %v", limits, err)
+	}
 
 	kill(t, r.LndPID)
 	until.True(t, "another lnd", func() bool {
@@ -177,6 +184,63 @@ func (m *machine) checkMethods(t *testing.T) {
 		}
 	}
 	m.checkMacaroon(t)
+}
+
+var noCore = regexp.MustCompile(`(?m)^Max core file size +0 +0 `)
+
+// checkStrangers: who has no macaroon for a method is refused before a message is
+// read, and who has one sends no huge message.
+func (m *machine) checkStrangers(t *testing.T) {
+	b := read(t, signer.BundleDir(config.Home(m.home)))
+	elsewhere, err := m.restricted(b.Macaroon, "ipaddr 192.0.2.7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	readonly, err := os.ReadFile(m.path("data", "chain", "bitcoin", "regtest", "readonly.macaroon"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := bytes.Clone(b.Macaroon)
+	forged[len(forged)-1] ^= 1
+	for name, c := range map[string]struct {
+		macaroon []byte
+		refusal  string
+	}{
+		"fail/none":      {nil, "bad_macaroon"},
+		"fail/malformed": {[]byte("macaroon"), "bad_macaroon"},
+		"fail/forged":    {forged, "verification failed"},
+		"fail/elsewhere": {elsewhere, "locked to different IP"},
+		"fail/read-only": {readonly, "permission denied"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn := m.connect(b, c.macaroon)
+			stream, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, "/signrpc.Signer/SignMessage")
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Nothing was sent, and still there is an answer.
+			if err := stream.RecvMsg(&emptypb.Empty{}); err == nil || !strings.Contains(err.Error(), c.refusal) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	_, err = signrpc.NewSignerClient(m.connect(b, b.Macaroon)).SignMessage(t.Context(),
+		&signrpc.SignMessageReq{Msg: make([]byte, 20<<20), KeyLoc: nodeKey})
+	if status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "larger than max") {
+		t.Errorf("20 MB: %v", err)
+	}
+}
+
+// restricted adds a caveat.
+func (m *machine) restricted(raw []byte, caveat string) ([]byte, error) {
+	var mac gomacaroon.Macaroon
+	if err := mac.UnmarshalBinary(raw); err != nil {
+		return nil, err
+	}
+	if err := mac.AddFirstPartyCaveat([]byte(caveat)); err != nil {
+		return nil, err
+	}
+	return mac.MarshalBinary()
 }
 
 // checkMacaroon: the bundle's macaroon signs and does nothing else, past the front

@@ -1,11 +1,12 @@
 package signer
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 
 	"github.com/leydenln/leyden/internal/config"
-	"github.com/leydenln/leyden/internal/daemon"
+	"github.com/leydenln/leyden/internal/lnd"
 	"github.com/leydenln/leyden/internal/wallet"
 )
 
@@ -21,29 +22,17 @@ func ChangePassword(ctx context.Context, home config.Home, oldFile, newFile stri
 	if err != nil {
 		return "", err
 	}
-	if oldFile == "" {
-		oldFile = p.kept.passwordFile(home)
-	}
-	old, err := wallet.ReadPassword(oldFile)
-	if err != nil {
-		return "", err
-	}
-	changed, newFile, err := wallet.NewPassword(newFile)
-	if err != nil {
-		return "", err
-	}
-	lock, err := daemon.Acquire(pidFile(home))
-	if err != nil {
-		return "", err
-	}
-	defer lock.Release()
-	r, err := p.runner(log)
-	if err != nil {
-		return "", err
-	}
-	if err := wallet.Change(ctx, r, wallet.PendingFile(passwordFile(home)), old, changed); err != nil {
-		return "", err
-	}
-	p.kept.PasswordFile = newFile
-	return p.kept.passwordFile(home), wallet.Adopt(passwordFile(home), newFile, func() error { return p.kept.save(home) })
+	used := p.kept.passwordFile(home)
+	return wallet.Change{
+		PIDFile: pidFile(home), Old: cmp.Or(oldFile, used), New: newFile, Made: passwordFile(home), Used: used,
+		Runner: func() (lnd.Runner, error) { return p.runner(log) },
+		Remember: func(file string) error {
+			kept, err := loadRemembered(home)
+			if err != nil {
+				return err
+			}
+			kept.PasswordFile = file
+			return kept.save(home)
+		},
+	}.Do(ctx)
 }

@@ -140,7 +140,8 @@ func (p *plan) front(open ports, e lnd.Endpoint, log *slog.Logger) (*front.Serve
 		return nil, err
 	}
 	opts := front.Options{
-		Listeners: open.rpc, TLS: keeper.TLSConfig(), Hook: methodHook{}, Logger: log,
+		Listeners: open.rpc, TLS: keeper.TLSConfig(), Logger: log, Limits: limits,
+		Hook:    methodHook{next: newAdmission(adminMacaroon(p.folder.NetworkDir()), log)},
 		Program: "leyden signer", CreateCommand: "leyden signer init",
 		Backend: front.Backend{Socket: e.Socket, TLSCert: e.CertPath},
 	}
@@ -183,6 +184,7 @@ func passwordFile(h config.Home) string { return filepath.Join(h.Signer(), "wall
 func certFile(h config.Home) string     { return filepath.Join(h.Signer(), "tls.cert") }
 func keptFile(h config.Home) string     { return filepath.Join(h.Signer(), "leyden-signer.yaml") }
 func pidFile(h config.Home) string      { return filepath.Join(h.Run(), "signer.pid") }
+func exportFile(h config.Home) string   { return filepath.Join(h.Run(), "signer-export.pid") }
 func recordFile(h config.Home) string   { return filepath.Join(h.Run(), "signer.json") }
 
 // BundleDir is where the credentials bundle is written unless another folder is
@@ -196,13 +198,18 @@ func SeedFile(h config.Home) string { return filepath.Join(h.Signer(), "seed.txt
 // logs folder beside it.
 func LogFile(h config.Home) string { return filepath.Join(h.Signer(), "logs", "leyden-signer.log") }
 
-// ours names our commands in the hints of what the node has in common with us.
+// nodesWords are those of hints of what the node has in common with us, and ours.
+var nodesWords = strings.NewReplacer(
+	"leyden node create --mode standalone", "leyden signer init", "leyden node create", "leyden signer init",
+	"leyden node", "leyden signer", "signer-lnd.conf", "signer-lnd.conf", "lnd.conf", "signer-lnd.conf",
+	"the node's folder", "the signer's folder")
+
+// ours names our commands and files in the hint.
 func ours(err error) error {
 	hint := fault.Hint(err)
-	if err == nil || !strings.Contains(hint, "leyden node") {
+	own := nodesWords.Replace(hint)
+	if err == nil || own == hint {
 		return err
 	}
-	hint = strings.NewReplacer("leyden node create --mode standalone", "leyden signer init",
-		"leyden node create", "leyden signer init", "leyden node", "leyden signer").Replace(hint)
-	return fault.New(fault.Code(err), hint, "%w", err)
+	return fault.New(fault.Code(err), own, "%w", err)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/leydenln/leyden/internal/bundle"
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/daemon"
+	"github.com/leydenln/leyden/internal/front/macaroon"
 	"github.com/leydenln/leyden/internal/lnd"
 )
 
@@ -40,7 +41,8 @@ type Running struct {
 	TLSCert string `json:"tls_cert"`
 
 	// Bundle is the folder of the credentials bundle. BundleCurrent is false when
-	// it is missing, or has another certificate than the signer shows.
+	// it is missing, has another certificate than the signer shows, or a macaroon
+	// that was rotated away.
 	Bundle        string `json:"bundle"`
 	BundleCurrent bool   `json:"bundle_current"`
 
@@ -66,14 +68,31 @@ func newRecorder(p *plan, open ports, e lnd.Endpoint, log *slog.Logger) recorder
 
 func adminMacaroon(networkDir string) string { return filepath.Join(networkDir, "admin.macaroon") }
 
-// bundleCurrent says whether the bundle has the certificate of the front.
+// bundleCurrent says whether the bundle has the certificate of the front, and a
+// macaroon of the root key that counts.
 func bundleCurrent(h config.Home) bool {
 	shown, err := os.ReadFile(certFile(h))
 	if err != nil {
 		return false
 	}
 	given, err := os.ReadFile(filepath.Join(BundleDir(h), bundle.CertFile))
-	return err == nil && bytes.Equal(shown, given)
+	if err != nil || !bytes.Equal(shown, given) {
+		return false
+	}
+	kept, err := loadRemembered(h)
+	if err != nil {
+		return false
+	}
+	raw, err := os.ReadFile(filepath.Join(BundleDir(h), bundle.MacaroonFile))
+	if err != nil {
+		return false
+	}
+	m, err := macaroon.Parse(raw)
+	if err != nil {
+		return false
+	}
+	id, err := m.RootKeyID()
+	return err == nil && id == kept.RootKeyID
 }
 
 func addrs(listeners []net.Listener) []string {

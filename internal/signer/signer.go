@@ -94,7 +94,7 @@ func (s *Signer) open(p *plan) error {
 	}
 	s.record = newRecorder(p, ports, s.supervisor.Endpoint(), s.log)
 	if !s.record.Get().BundleCurrent {
-		s.log.Warn("the credentials bundle is missing or has another certificate", "hint", "leyden signer export")
+		s.log.Warn("the credentials bundle is missing, or has another certificate or a macaroon that is dead", "hint", "leyden signer export")
 	}
 	return nil
 }

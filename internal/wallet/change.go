@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/leydenln/leyden/internal/daemon"
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/files"
 	"github.com/leydenln/leyden/internal/lnd"
@@ -17,26 +18,64 @@ import (
 // finds it; passwordFile is where a password that was made lies.
 func PendingFile(passwordFile string) string { return passwordFile + ".new" }
 
-// NewPassword reads the file and makes its path absolute, or makes a password.
-func NewPassword(file string) (password []byte, path string, err error) {
-	if file == "" {
-		return []byte(rand.Text()), "", nil
-	}
-	if path, err = filepath.Abs(file); err != nil {
-		return nil, "", err
-	}
-	password, err = ReadPassword(path)
-	return password, path, err
+// Change is a change of the password of a wallet whose lnd does not run.
+type Change struct {
+	// PIDFile is held while the wallet changes.
+	PIDFile string
+
+	// Old holds the present password. New holds the next; empty: one is made, and
+	// lies in Made from then on.
+	Old, New, Made string
+
+	// Used is the file that a start reads now.
+	Used string
+
+	// Runner makes what runs the wallet's lnd.
+	Runner func() (lnd.Runner, error)
+
+	// Remember makes a start read the file; empty means Made.
+	Remember func(file string) error
 }
 
-// Change changes the password, once the new one is safe in the file pending. A
-// change that was cut short is undone first. The caller then adopts the new one:
-// see Adopt. Code: wrong_password.
-func Change(ctx context.Context, r lnd.Runner, pending string, old, changed []byte) error {
+// Do changes the password, once the new one is safe in PendingFile(Made), and
+// returns the path of the file that opens the wallet from now on. A change that was
+// cut short is undone first. Codes: already_running, wrong_password, those of
+// ReadPassword, and those of a start.
+func (c Change) Do(ctx context.Context) (file string, err error) {
+	old, err := ReadPassword(c.Old)
+	if err != nil {
+		return "", err
+	}
+	changed := []byte(rand.Text())
+	if c.New != "" {
+		if c.New, err = filepath.Abs(c.New); err != nil {
+			return "", err
+		}
+		if changed, err = ReadPassword(c.New); err != nil {
+			return "", err
+		}
+	}
+	lock, err := daemon.Acquire(c.PIDFile)
+	if err != nil {
+		return "", err
+	}
+	defer lock.Release()
+	r, err := c.Runner()
+	if err != nil {
+		return "", err
+	}
+	if err := change(ctx, r, PendingFile(c.Made), old, changed); err != nil {
+		return "", err
+	}
+	return c.adopt(changed)
+}
+
+// change undoes what was cut short, and has lnd change the password.
+func change(ctx context.Context, r lnd.Runner, pending string, old, changed []byte) error {
 	if err := undo(ctx, r, pending, old); err != nil {
 		return err
 	}
-	if err := files.Write(pending, append(bytes.Clone(changed), '\n'), 0o600); err != nil {
+	if err := write(pending, changed); err != nil {
 		return err
 	}
 	err := lnd.ChangePassword(ctx, r, old, changed)
@@ -44,6 +83,10 @@ func Change(ctx context.Context, r lnd.Runner, pending string, old, changed []by
 		err = errors.Join(err, os.Remove(pending))
 	}
 	return err
+}
+
+func write(file string, password []byte) error {
+	return files.Write(file, append(bytes.Clone(password), '\n'), 0o600)
 }
 
 // undo takes back a change that was cut short. lnd changes the wallet first and
@@ -64,27 +107,30 @@ func undo(ctx context.Context, r lnd.Runner, pending string, old []byte) error {
 	return err
 }
 
-// Adopt makes the password that Change set the one that a start uses, and
-// remembers it: given is the file it came from, empty for one that was made, which
-// becomes passwordFile.
-func Adopt(passwordFile, given string, remember func() error) error {
-	pending := PendingFile(passwordFile)
-	if given != "" {
-		if err := remember(); err != nil {
-			return err
+// adopt makes the password that the wallet now has the one that a start uses. The
+// pending file goes last: while it is there, CutShort can explain a start that uses
+// the old one.
+func (c Change) adopt(changed []byte) (file string, err error) {
+	pending := PendingFile(c.Made)
+	if c.New == "" && c.Used == c.Made {
+		if err := os.Rename(pending, c.Made); err != nil {
+			return "", fault.New("write_failed", "rename it yourself", "the password is in %q: %w", pending, err)
 		}
-		if err := os.Remove(pending); err != nil {
-			return fault.New("write_failed", "remove it", "superfluous password file: %w", err)
+		return c.Made, errors.Join(files.SyncDir(filepath.Dir(c.Made)), c.Remember(""))
+	}
+	if file = c.New; file == "" {
+		file = c.Made
+		if err := write(file, changed); err != nil {
+			return "", err
 		}
-		return nil
 	}
-	if err := os.Rename(pending, passwordFile); err != nil {
-		return fault.New("write_failed", "rename it yourself", "the password is in %q: %w", pending, err)
+	if err := c.Remember(c.New); err != nil {
+		return "", err
 	}
-	if err := files.SyncDir(filepath.Dir(passwordFile)); err != nil {
-		return err
+	if err := os.Remove(pending); err != nil {
+		return "", fault.New("write_failed", "remove it", "superfluous password file: %w", err)
 	}
-	return remember()
+	return file, nil
 }
 
 // CutShort explains why a wallet does not open after a change of its password was

@@ -35,7 +35,8 @@ var errWalletOnly = errors.New("only the wallet was asked for")
 // Main runs lnd as args (of lnd.ChildSpec) say and returns the exit status.
 // The reason of a failure is the last line on stderr.
 func Main(args []string) int {
-	syscall.Umask(0o077) // lnd would let others read macaroons and logs
+	syscall.Umask(0o077)                                          // lnd would let others read macaroons and logs
+	_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}) // a core file would hold the keys
 	spec, err := lnd.ParseChildSpec(args)
 	if err != nil {
 		return fail(lnd.ExitConfig, err)
