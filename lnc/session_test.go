@@ -104,13 +104,18 @@ func echo(l *Listener) {
 
 func dial(t testing.TB, d *Dialer) *Conn {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	conn, err := d.Dial(ctx)
+	conn, err := dialWithin(t, d, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return conn
+}
+
+func dialWithin(t testing.TB, d *Dialer, patience time.Duration) (*Conn, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	return d.Dial(ctx)
 }
 
 // exchange sends data and awaits its echo.
@@ -297,9 +302,7 @@ func TestPairingInterrupted(t *testing.T) {
 
 func TestDialFails(t *testing.T) {
 	dialFor := func(d *Dialer, patience time.Duration) error {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		conn, err := d.Dial(ctx)
+		conn, err := dialWithin(t, d, patience)
 		if err == nil {
 			conn.Close()
 		}
