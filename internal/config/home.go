@@ -53,6 +53,9 @@ func (h Home) Signer() string { return filepath.Join(string(h), "signer") }
 // Bakery holds the records of the macaroons that leyden bake has made.
 func (h Home) Bakery() string { return filepath.Join(string(h), "bakery") }
 
+// Mailbox holds the relay's certificate.
+func (h Home) Mailbox() string { return filepath.Join(string(h), "mailbox") }
+
 // Run holds sockets and pid files, mode 0700.
 func (h Home) Run() string { return filepath.Join(string(h), "run") }
 

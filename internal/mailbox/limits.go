@@ -32,6 +32,9 @@ type Limits struct {
 	Stale, Unread, Blocked time.Duration
 }
 
+// DefaultLimits are what zero means.
+func DefaultLimits() Limits { return Limits{}.withDefaults() }
+
 func (l Limits) withDefaults() Limits {
 	or(&l.Boxes, 20_000)
 	or(&l.ClientBoxes, 2000)

@@ -36,9 +36,7 @@ type Server struct {
 // later are in Failed.
 func Serve(relay *Relay, listener net.Listener, config *tls.Config) *Server {
 	config = config.Clone()
-	for _, protocol := range []string{"h2", "http/1.1"} {
-		config.NextProtos = append(config.NextProtos, protocol)
-	}
+	config.NextProtos = append(config.NextProtos, "h2", "http/1.1")
 	s := &Server{
 		relay: relay, listener: listener, failed: make(chan error, 1),
 		http: &http.Server{
