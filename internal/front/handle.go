@@ -58,7 +58,17 @@ func (s *Server) take(client grpc.ServerStream, method string, addr netip.Addr) 
 	}
 	defer s.pool.release(backend)
 	c.call.backend = backend
-	return c.run().Err()
+	return s.retell(c.run())
+}
+
+// retell is the error that a client gets for the end of a call.
+func (s *Server) retell(st *status.Status) error {
+	if st.Code() != codes.OK && s.opts.Retell != nil {
+		if r := s.opts.Retell(st); r != nil {
+			return r
+		}
+	}
+	return st.Err()
 }
 
 // run asks the hook and does what it decided.

@@ -47,7 +47,7 @@ type MessageFunc func(ctx context.Context, msg []byte) ([][]byte, error)
 
 // Result is how a call ended.
 type Result struct {
-	// Status is what the client was told.
+	// Status is what the client was told, but for Options.Retell.
 	Status *status.Status
 
 	// Forwarded means that a message of the client may have reached lnd. What an

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"runtime"
@@ -222,6 +223,33 @@ func TestOtherMacaroon(t *testing.T) {
 				t.Errorf("lnd got %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// TestRetell: a client may be told something else than lnd's error, and the hook is
+// told lnd's.
+func TestRetell(t *testing.T) {
+	ended := make(chan Result, 3)
+	b := newBed(t, func(o *Options) {
+		decide(Decision{End: func(r Result) { ended <- r }})(o)
+		o.Retell = func(st *status.Status) *Refusal {
+			if st.Code() != codes.NotFound {
+				return nil
+			}
+			return &Refusal{Code: codes.Unavailable, Reason: "gone", Sentence: "it has gone"}
+		}
+	})
+	for msg, want := range map[string]codes.Code{"5": codes.Unavailable, "6": codes.AlreadyExists} {
+		_, err := ask(testContext(t), b.dial(t, ""), "/fake/Fail", msg)
+		if status.Code(err) != want {
+			t.Errorf("%s: %v, want %v", msg, err, want)
+		}
+		if r := <-ended; fmt.Sprint(int(r.Status.Code())) != msg {
+			t.Errorf("the hook was told %v", r.Status)
+		}
+	}
+	if _, err := ask(testContext(t), b.dial(t, ""), "/fake/Echo", "x"); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	_ "google.golang.org/grpc/encoding/gzip" // clients may compress
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
 )
 
 const (
@@ -54,6 +55,10 @@ type Options struct {
 
 	// Hook judges calls. Nil lets everything pass that is not blocked.
 	Hook Hook
+
+	// Retell, if not nil, is asked what a client is told of a call that failed
+	// with that status; nil leaves it. It sees what the hook's own refusals say too.
+	Retell func(*status.Status) *Refusal
 
 	// REST serves lnd's REST interface as well. Nil: not served.
 	REST *REST

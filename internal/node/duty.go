@@ -161,7 +161,7 @@ func away(s lnd.Status) front.Refusal {
 	r := front.Refusal{Code: codes.Unavailable, Reason: "starting", Sentence: "lnd is starting", Hint: "leyden node status"}
 	switch {
 	case s.SignerAway():
-		r.Reason, r.Sentence = "signer_unreachable", "the node's signer is away: "+fault.Code(s.SignerErr)
+		return signerAway(fault.Code(s.SignerErr))
 	case s.AwaitsPassword:
 		r.Reason, r.Sentence, r.Hint = "wallet_locked", "the wallet is locked", "leyden node unlock"
 	case s.Err != nil && s.State == lnd.Down:

@@ -165,6 +165,9 @@ func (p *plan) front(open ports, tls *tls.Config, e lnd.Endpoint, hook front.Hoo
 		Listeners: open.rpc, TLS: tls, Hook: hook, Logger: log,
 		Backend: front.Backend{Socket: e.Socket, TLSCert: e.CertPath},
 	}
+	if p.kept.watchOnly() {
+		opts.Retell = signerLost
+	}
 	if len(open.rest) > 0 {
 		f := p.config.Front
 		opts.REST = &front.REST{
