@@ -174,7 +174,7 @@ func (c *Conn) receive() error {
 		if len(c.wire) == 0 {
 			c.wire = payload
 		} else {
-			c.wire = append(c.wire[:len(c.wire):len(c.wire)], payload...)
+			c.wire = append(c.wire, payload...)
 		}
 		return nil
 	})
