@@ -34,6 +34,7 @@ func TestScenario(t *testing.T) {
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			n := ownNetwork(t, c.o)
 			for _, kind := range []lnrpc.CommitmentType{lnrpc.CommitmentType_ANCHORS, lnrpc.CommitmentType_SIMPLE_TAPROOT} {
 				ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)

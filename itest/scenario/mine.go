@@ -14,30 +14,38 @@ const (
 	// what waits for depth.
 	quiet = 400 * time.Millisecond
 
+	// stall is how long nodes may lack blocks before there is another, as there is
+	// on every chain: what a node missed it learns with the next at the latest.
+	stall = 15 * time.Second
+
 	// depth is how many blocks make lnd sure of what it saw, at most.
 	depth = 6
 )
 
 // mineUntil mines blocks until ask finds nothing missing: one at a time while
 // transactions wait for one, else as many as what ripens needs. The nodes follow
-// each before the next, however long they are away.
+// each before the next, unless that takes them too long.
 func (r *Run) mineUntil(ctx context.Context, ask func(context.Context) error) error {
-	since := time.Now()
-	return until(ctx, func(ctx context.Context) error {
+	mined, calm := time.Now(), time.Now()
+	return until(ctx, func(ctx context.Context) (err error) {
 		missing := ask(ctx)
 		if missing == nil {
 			return nil
 		}
-		if err := r.inStep(ctx); err != nil {
-			since = time.Now()
-			return errors.Join(missing, err)
+		blocks, lag := 0, r.inStep(ctx)
+		switch {
+		case lag == nil:
+			blocks, err = r.due(ctx, time.Since(calm) > quiet)
+		case time.Since(mined) > stall:
+			blocks = 1
+		default:
+			calm = time.Now()
 		}
-		blocks, err := r.due(ctx, time.Since(since) > quiet)
 		if blocks > 0 {
 			err = r.Network.Chain().Mine(ctx, blocks)
-			since = time.Now()
+			mined, calm = time.Now(), time.Now()
 		}
-		return errors.Join(missing, err)
+		return errors.Join(missing, lag, err)
 	})
 }
 
