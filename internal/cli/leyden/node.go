@@ -14,6 +14,8 @@ func newNodeCmd(app *App) *cobra.Command {
   leyden node status
   leyden node stop`,
 	}
-	cmd.AddCommand(nodeImportCmd(app), nodeCreateCmd(app), nodeStartCmd(app), nodeStopCmd(app), nodeStatusCmd(app), nodeUnlockCmd(app), nodeMigrateCmd(app), nodeChangePasswordCmd(app), nodeBackupCmd(app))
+	parent := nodeParent(app)
+	cmd.AddCommand(nodeImportCmd(app), nodeCreateCmd(app), nodeStartCmd(app), nodeStopCmd(app), parent.statusCmd(),
+		parent.unlockCmd(), nodeMigrateCmd(app), parent.changePasswordCmd(), nodeBackupCmd(app))
 	return cmd
 }

@@ -21,8 +21,9 @@ func newSignerCmd(app *App) *cobra.Command {
   leyden signer status
   leyden signer export --rotate`,
 	}
-	cmd.AddCommand(signerInitCmd(app), signerStartCmd(app), signerStopCmd(app), signerStatusCmd(app),
-		signerUnlockCmd(app), signerExportCmd(app), signerChangePasswordCmd(app))
+	parent := signerParent(app)
+	cmd.AddCommand(signerInitCmd(app), signerStartCmd(app), signerStopCmd(app), parent.statusCmd(),
+		parent.unlockCmd(), signerExportCmd(app), parent.changePasswordCmd())
 	return cmd
 }
 
@@ -46,7 +47,7 @@ func (app *App) printSigner(r signer.Running) {
 	case r.State == "locked":
 		fmt.Fprintln(app.Out, "next:     leyden signer unlock")
 	case !r.BundleCurrent:
-		fmt.Fprintln(app.Out, "next:     leyden signer export, since the bundle is missing or has another certificate")
+		fmt.Fprintln(app.Out, "next:     leyden signer export, since the bundle is missing, or its certificate or macaroon is not the present one")
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"strings"
 
@@ -74,65 +73,10 @@ func (app *App) confirmClean() error {
 	return nil
 }
 
-func signerStatusCmd(app *App) *cobra.Command {
-	return &cobra.Command{
-		Use:   "status",
-		Short: "Say how the signer is; exit status 1 when it is not running",
-		Args:  voice.Args(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error {
-			r, err := signer.Status(app.Home)
-			if err != nil {
-				return err
-			}
-			app.printSigner(r)
-			return nil
-		},
+// signerParent is the signer as the parent of an lnd.
+func signerParent(app *App) parent[signer.Running] {
+	return parent[signer.Running]{
+		app: app, name: "signer", print: app.printSigner,
+		status: signer.Status, unlock: signer.Unlock, change: signer.ChangePassword,
 	}
-}
-
-func signerUnlockCmd(app *App) *cobra.Command {
-	var file string
-	cmd := &cobra.Command{
-		Use:   "unlock",
-		Short: "Open the wallet of a signer that has no password file",
-		Args:  voice.Args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if _, err := signer.Status(app.Home); err != nil && file == "" {
-				return err // rather than ask for a password in vain
-			}
-			password, err := app.walletPassword(file)
-			if err != nil {
-				return err
-			}
-			ctx, cancel := context.WithTimeout(cmd.Context(), nodeUnlockTimeout)
-			defer cancel()
-			r, err := signer.Unlock(ctx, app.Home, password)
-			if err != nil {
-				return err
-			}
-			app.printSigner(r)
-			return nil
-		},
-	}
-	cmd.Flags().StringVar(&file, "password-file", "", "file with the password, mode 0600 (default: ask)")
-	return cmd
-}
-
-func signerChangePasswordCmd(app *App) *cobra.Command {
-	var oldFile, newFile string
-	cmd := &cobra.Command{
-		Use:   "change-password",
-		Short: "Give the wallet of a stopped signer another password",
-		Args:  voice.Args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			path, err := signer.ChangePassword(cmd.Context(), app.Home, oldFile, newFile, slog.New(slog.DiscardHandler))
-			if err != nil {
-				return err
-			}
-			app.printPasswordFile(path)
-			return nil
-		},
-	}
-	changePasswordFlags(cmd, &oldFile, &newFile)
-	return cmd
 }
