@@ -54,6 +54,7 @@ type Dialer struct {
 
 	mu       sync.Mutex
 	identity Identity
+	auth     []byte // what the node told last
 }
 
 func (d *Dialer) init() {
@@ -90,7 +91,7 @@ func (d *Dialer) Dial(ctx context.Context) (*Conn, error) {
 	for paired := identity.Remote != nil; ; paired = !paired {
 		conn, err := d.attempt(ctx, paired)
 		if err == nil {
-			d.last = conn
+			d.keepConn(conn)
 			return conn, nil
 		}
 		if !errors.Is(err, errAbsent) {
@@ -121,6 +122,19 @@ func (d *Dialer) current() Identity {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.identity
+}
+
+func (d *Dialer) keepConn(conn *Conn) {
+	d.last = conn
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.auth = conn.AuthData()
+}
+
+func (d *Dialer) authData() []byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.auth
 }
 
 // keep makes an identity durable, and then what this Dialer goes by.

@@ -132,7 +132,7 @@ func TestFaults(t *testing.T) {
 			if random.IntN(4) == 0 {
 				s.relay.StreamLife = 15 * time.Second
 			}
-			f := randomFaults(random)
+			f := randomFaults(rand.New(rand.NewPCG(uint64(round), 12)))
 			s.relay.Spoil = f.spoil
 			go echo(s.listen(t))
 			d := s.dialer()

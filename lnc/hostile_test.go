@@ -127,7 +127,7 @@ func TestClientVanishes(t *testing.T) {
 func TestHostileRelay(t *testing.T) {
 	for round := range 100 {
 		synctest.Test(t, func(t *testing.T) {
-			random := rand.New(rand.NewPCG(uint64(round), 3))
+			random, relayRandom := rand.New(rand.NewPCG(uint64(round), 3)), rand.New(rand.NewPCG(uint64(round), 4))
 			s := newSession(t)
 			if round%2 == 0 {
 				s.pair(t)
@@ -138,9 +138,9 @@ func TestHostileRelay(t *testing.T) {
 			s.relay.Spoil = func(_ relay.ID, msg []byte, deliver func([]byte)) {
 				mu.Lock()
 				seen = append(seen, bytes.Clone(msg))
-				forge := hostile && random.IntN(8) == 0
-				old := seen[random.IntN(len(seen))]
-				forged := forgery(random, old)
+				forge := hostile && relayRandom.IntN(8) == 0
+				old := seen[relayRandom.IntN(len(seen))]
+				forged := forgery(relayRandom, old)
 				mu.Unlock()
 				deliver(msg)
 				if forge {

@@ -301,7 +301,7 @@ func TestPairingInterrupted(t *testing.T) {
 }
 
 func TestDialFails(t *testing.T) {
-	dialFor := func(d *Dialer, patience time.Duration) error {
+	dialFor := func(t *testing.T, d *Dialer, patience time.Duration) error {
 		conn, err := dialWithin(t, d, patience)
 		if err == nil {
 			conn.Close()
@@ -325,7 +325,7 @@ func TestDialFails(t *testing.T) {
 				}
 				d := s.dialer()
 				defer d.Close()
-				check(t, dialFor(d, 10*time.Second), ErrNotFound, context.DeadlineExceeded)
+				check(t, dialFor(t, d, 10*time.Second), ErrNotFound, context.DeadlineExceeded)
 			})
 		})
 	}
@@ -335,7 +335,7 @@ func TestDialFails(t *testing.T) {
 			s.client.identity = Identity{Static: newKey(t), Remote: newKey(t).PubKey()}
 			d := s.dialer()
 			defer d.Close()
-			check(t, dialFor(d, 10*time.Second), ErrNotFound, context.DeadlineExceeded)
+			check(t, dialFor(t, d, 10*time.Second), ErrNotFound, context.DeadlineExceeded)
 		})
 	})
 	t.Run("fail/no relay", func(t *testing.T) {
@@ -344,7 +344,7 @@ func TestDialFails(t *testing.T) {
 			s.relay.Shut()
 			d := s.dialer()
 			defer d.Close()
-			check(t, dialFor(d, 10*time.Second), context.DeadlineExceeded)
+			check(t, dialFor(t, d, 10*time.Second), context.DeadlineExceeded)
 		})
 	})
 	t.Run("fail/somebody else is there", func(t *testing.T) {
@@ -356,7 +356,7 @@ func TestDialFails(t *testing.T) {
 			defer first.Close()
 			defer second.Close()
 			conn := dial(t, first)
-			check(t, dialFor(second, 10*time.Second), ErrOccupied, context.DeadlineExceeded)
+			check(t, dialFor(t, second, 10*time.Second), ErrOccupied, context.DeadlineExceeded)
 			if err := exchange(conn, []byte("undisturbed")); err != nil {
 				t.Error(err)
 			}
@@ -370,14 +370,14 @@ func TestDialFails(t *testing.T) {
 			d := s.dialer()
 			defer d.Close()
 			conn := dial(t, d)
-			check(t, dialFor(d, time.Second), context.DeadlineExceeded)
+			check(t, dialFor(t, d, time.Second), context.DeadlineExceeded)
 			if err := exchange(conn, []byte("undisturbed")); err != nil {
 				t.Error(err)
 			}
 			conn.Close()
-			check(t, dialFor(d, 10*time.Second))
+			check(t, dialFor(t, d, 10*time.Second))
 			d.Close()
-			check(t, dialFor(d, 10*time.Second), net.ErrClosed)
+			check(t, dialFor(t, d, 10*time.Second), net.ErrClosed)
 		})
 	})
 	for name, d := range map[string]*Dialer{
@@ -386,7 +386,7 @@ func TestDialFails(t *testing.T) {
 		"fail/no key":           {Mailbox: Mailbox{Addr: "localhost:1"}, Identity: Identity{Remote: newKey(t).PubKey()}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := dialFor(d, time.Minute); err == nil || errors.Is(err, context.DeadlineExceeded) {
+			if err := dialFor(t, d, time.Minute); err == nil || errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("got %v", err)
 			}
 			d.Close()
