@@ -45,17 +45,25 @@ type NewWallet struct {
 	// RecoveryWindow is the number of unused addresses in a row to search of a
 	// watch-only wallet whose keys were used before; else 0.
 	RecoveryWindow int32
+
+	// Made, if not nil, is called once the wallet is whole.
+	Made func() error
+
+	// Then, if not nil, is called after that, once the wallet's lnd is active and
+	// before it ends. Only an lnd without a chain (Settings.NoChain) gets so far.
+	Then func(ctx context.Context) error
 }
 
 // CreateWallet makes the wallet for the given configuration in a child that
 // touches neither chain nor network, and leaves lnd's macaroons behind. Codes:
-// wallet_exists, bad_seed, short_password, and those of a start.
+// wallet_exists, bad_seed, short_password, those of a start, and those of Made and
+// Then.
 func CreateWallet(ctx context.Context, r Runner, w NewWallet) error {
 	if len(w.Password) < MinPassword {
 		return fault.New("short_password", "choose a longer one",
 			"the wallet password is shorter than %d characters", MinPassword)
 	}
-	return r.withWallet(ctx, func(ctx context.Context, conn *grpc.ClientConn, state State) error {
+	return r.withWallet(ctx, walletUse{made: w.Made, then: w.Then, do: func(ctx context.Context, conn *grpc.ClientConn, state State) error {
 		if state != NoWallet {
 			return fault.New("wallet_exists", "leyden node start", "there is a wallet already in %q", r.Dir)
 		}
@@ -83,7 +91,7 @@ func CreateWallet(ctx context.Context, r Runner, w NewWallet) error {
 				"the seed is protected by a passphrase, or by another one")
 		}
 		return err
-	})
+	}})
 }
 
 func (w NewWallet) initWatchOnly(ctx context.Context, client lnrpc.WalletUnlockerClient) error {
@@ -99,29 +107,40 @@ func (w NewWallet) initWatchOnly(ctx context.Context, client lnrpc.WalletUnlocke
 // ChangePassword gives the wallet another password. The node must not run.
 // Codes: wrong_password, no_wallet, short_password.
 func ChangePassword(ctx context.Context, r Runner, old, changed []byte) error {
-	return r.withWallet(ctx, func(ctx context.Context, conn *grpc.ClientConn, state State) error {
+	return r.withWallet(ctx, walletUse{do: func(ctx context.Context, conn *grpc.ClientConn, state State) error {
 		if state == NoWallet {
 			return fault.New("no_wallet", "leyden node create --mode standalone", "there is no wallet yet")
 		}
 		_, err := lnrpc.NewWalletUnlockerClient(conn).ChangePassword(ctx,
 			&lnrpc.ChangePasswordRequest{CurrentPassword: old, NewPassword: changed})
 		return walletError(err)
-	})
+	}})
 }
 
-// withWallet runs a wallet-only child and hands over a connection to it once
-// lnd knows whether there is a wallet.
-func (r Runner) withWallet(ctx context.Context, do func(context.Context, *grpc.ClientConn, State) error) error {
+// walletUse is what is done with a wallet in a child that ends after it.
+type walletUse struct {
+	// do makes or changes the wallet, once lnd knows whether there is one.
+	do func(context.Context, *grpc.ClientConn, State) error
+
+	// made and then are those of NewWallet. Without then, lnd stops short of the
+	// chain.
+	made func() error
+	then func(context.Context) error
+}
+
+// withWallet runs a child to use its wallet.
+func (r Runner) withWallet(ctx context.Context, use walletUse) error {
 	ctx, cancel := context.WithTimeout(ctx, walletTimeout)
 	defer cancel()
 	defer r.cleanUp()
-	p, err := r.start(ctx, true)
+	p, err := r.start(ctx, use.then == nil)
 	if err != nil {
 		return err
 	}
 	defer p.stop(walletStop)
-	err = r.useWallet(ctx, p, do)
-	if err == nil || fault.Code(err) != "node_unreachable" && fault.Code(err) != fault.Internal {
+	var own error // of the caller, who says himself what is wrong
+	err = r.useWallet(ctx, p, use, &own)
+	if err == nil || own != nil || fault.Code(err) != "node_unreachable" && fault.Code(err) != fault.Internal {
 		return err
 	}
 	// The child went away under a call: how it ended says more.
@@ -132,7 +151,7 @@ func (r Runner) withWallet(ctx context.Context, do func(context.Context, *grpc.C
 }
 
 // useWallet is withWallet for a started child.
-func (r Runner) useWallet(ctx context.Context, p *process, do func(context.Context, *grpc.ClientConn, State) error) error {
+func (r Runner) useWallet(ctx context.Context, p *process, use walletUse, own *error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
@@ -148,14 +167,29 @@ func (r Runner) useWallet(ctx context.Context, p *process, do func(context.Conte
 	if err != nil {
 		return err
 	}
-	if err := do(ctx, conn, state); err != nil {
+	if err := use.do(ctx, conn, state); err != nil {
 		return err
 	}
 	// Past this state lnd has written its macaroons.
 	if _, err := awaitState(ctx, conn, Unlocked); err != nil {
 		return err
 	}
-	return r.tightenMacaroons()
+	if err := r.tightenMacaroons(); err != nil {
+		return err
+	}
+	if use.made != nil {
+		if *own = use.made(); *own != nil {
+			return *own
+		}
+	}
+	if use.then == nil {
+		return nil
+	}
+	if _, err := awaitState(ctx, conn, Active); err != nil {
+		return err
+	}
+	*own = use.then(ctx)
+	return *own
 }
 
 // awaitState waits until lnd has come at least so far.

@@ -106,7 +106,8 @@ func (f Folder) discard() error {
 }
 
 // Make makes the wallet, in place of one whose making was cut short. w.Keep must
-// call Begin, as that of Prepare does. Codes: bad_seed, already_running, and those
+// call Begin, as that of Prepare does. When w.Then is called the wallet is finished:
+// its error leaves one that can be used. Codes: bad_seed, already_running, and those
 // of lnd.CreateWallet.
 func (f Folder) Make(ctx context.Context, r lnd.Runner, w lnd.NewWallet) error {
 	if err := r.AwaitFree(ctx); err != nil {
@@ -115,14 +116,12 @@ func (f Folder) Make(ctx context.Context, r lnd.Runner, w lnd.NewWallet) error {
 	if err := f.discard(); err != nil {
 		return err
 	}
+	w.Made = f.finish
 	err := lnd.CreateWallet(ctx, r, w)
 	if fault.Code(err) == "bad_seed" {
 		return errors.Join(err, f.finish()) // lnd looks at the words before it makes anything
 	}
-	if err != nil {
-		return err
-	}
-	return f.finish()
+	return err
 }
 
 func exists(path string) bool {
