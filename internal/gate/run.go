@@ -15,6 +15,7 @@ import (
 	"github.com/leydenln/leyden/internal/daemon"
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/files"
+	"github.com/leydenln/leyden/internal/footprint"
 )
 
 // running is what a gate that runs has written down for `gate status`.
@@ -36,10 +37,10 @@ func LogFile(home config.Home) string { return filepath.Join(home.Gate(), "gate.
 // names the configuration, "" for the usual places. Each value of hangup, which
 // may be nil, reloads it. Errors: already_running, no_config and Start's.
 func Run(ctx context.Context, home config.Home, configFlag string, logTo io.Writer, hangup <-chan os.Signal, ready func(Status)) error {
-	defer reserveHeap()()
+	defer footprint.ReserveHeap()()
 	told := func(s Status) {
 		ready(s)
-		releaseProgram()
+		footprint.ReleaseProgram()
 	}
 	return run(ctx, home, configFlag, logTo, hangup, told, Start)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/leydenln/leyden/internal/daemon"
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/files"
+	"github.com/leydenln/leyden/internal/footprint"
 	"github.com/leydenln/leyden/internal/front/cert"
 )
 
@@ -97,6 +98,7 @@ func run(ctx context.Context, home config.Home, opts Options, log *slog.Logger, 
 	})
 	log.Info("the relay is open", "listen", l.Addr().String())
 	ready(record.Get())
+	footprint.ReleaseProgram()
 	select {
 	case <-ctx.Done():
 		log.Info("the relay closes")

@@ -1,4 +1,7 @@
-package gate
+// Package footprint keeps the memory of a long-running process small, and the
+// collector's part in its work. It promises nothing about what the process does:
+// without it everything works the same.
+package footprint
 
 import (
 	"os"
@@ -9,12 +12,12 @@ import (
 // runs, beside as much as is in use.
 const reserved = 32 << 20
 
-// reserveHeap makes the collector run less often in a process that keeps
+// ReserveHeap makes the collector run less often in a process that keeps
 // little and throws away much, as a gate does: by default it would run for
 // every few megabytes. What is reserved is never touched, so it takes no
 // memory itself. Call release at the end. An operator who has set GOGC has
 // decided otherwise.
-func reserveHeap() (release func()) {
+func ReserveHeap() (release func()) {
 	if os.Getenv("GOGC") != "" {
 		return func() {}
 	}

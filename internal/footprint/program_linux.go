@@ -1,4 +1,4 @@
-package gate
+package footprint
 
 import (
 	"bufio"
@@ -8,10 +8,10 @@ import (
 	"syscall"
 )
 
-// releaseProgram gives back the pages of the program's file that only starting
+// ReleaseProgram gives back the pages of the program's file that only starting
 // has needed: the node that is linked in has some 40 MB of them. What is needed
 // after all comes back from the file by itself.
-func releaseProgram() {
+func ReleaseProgram() {
 	self, err := os.Executable()
 	if err != nil {
 		return

@@ -1,4 +1,4 @@
-package gate
+package footprint
 
 import (
 	"fmt"
@@ -25,7 +25,7 @@ func filePages(t *testing.T) (kilobytes int) {
 
 func TestReleaseProgram(t *testing.T) {
 	before := filePages(t)
-	releaseProgram()
+	ReleaseProgram()
 	if after := filePages(t); after > before*3/4 {
 		t.Errorf("%d kB before, %d kB after", before, after)
 	}

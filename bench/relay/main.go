@@ -1,0 +1,155 @@
+// Command relay measures the relay of Lightning Node Connect: what a thousand
+// idle boxes take, each with a reader on a connection of its own, and messages
+// through it beside the same messages through a bare gRPC server, the two in
+// turn. It prints and never judges: a target is printed beside its figure.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/leydenln/leyden/bench/ratio"
+	"github.com/leydenln/leyden/internal/devnet"
+	"github.com/leydenln/leyden/internal/devnet/owned"
+	"github.com/leydenln/leyden/internal/devnet/port"
+	"github.com/leydenln/leyden/internal/mailbox"
+)
+
+// What one run carries: pairs of boxes at once, messages through each.
+const (
+	pairs    = 16
+	messages = 1000
+	idle     = 1000
+)
+
+func main() {
+	if len(os.Args) == 5 && os.Args[1] == asBare {
+		fmt.Fprintln(os.Stderr, serveBare(os.Args[2], os.Args[3], os.Args[4]))
+		os.Exit(1)
+	}
+	bin := flag.String("bin", "bin", "folder that holds leyden (make build)")
+	rounds := flag.Int("rounds", 5, "interleaved rounds; their median counts")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *bin, *rounds); err != nil {
+		fmt.Fprintf(os.Stderr, "relay: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, bin string, rounds int) error {
+	home, err := os.MkdirTemp("", "leyden-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(home)
+	leyden, err := filepath.Abs(filepath.Join(bin, "leyden"))
+	if err != nil {
+		return err
+	}
+	ours, err := start(home, leyden, func(addr string) []string {
+		return []string{"--home", home, "mailbox", "start", "--listen", addr,
+			"--client-rate", "1000000", "--box-rate", "1000000", "--client-connections", "4096"}
+	})
+	if err != nil {
+		return err
+	}
+	defer ours.Stop(ctx)
+	if err := measureIdle(ctx, ours); err != nil {
+		return err
+	}
+	certificate := filepath.Join(home, "mailbox", "tls.cert")
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	bare, err := start(home, self, func(addr string) []string {
+		return []string{asBare, addr, certificate, filepath.Join(home, "mailbox", "tls.key")}
+	})
+	if err != nil {
+		return err
+	}
+	defer bare.Stop(ctx)
+	for _, size := range []int{200, 32 << 10} {
+		count := messages
+		if size > 1000 {
+			count = messages / 4
+		}
+		var fastest time.Duration
+		timed := func(s *server) func(context.Context) (time.Duration, error) {
+			return func(ctx context.Context) (time.Duration, error) {
+				d, err := s.carry(ctx, pairs, count, size)
+				if s == ours && (fastest == 0 || d < fastest) {
+					fastest = d
+				}
+				return d, err
+			}
+		}
+		total := pairs * count
+		err := ratio.Comparison{
+			Baseline: fmt.Sprintf("%d messages of %d bytes, bare gRPC", total, size),
+			Subject:  fmt.Sprintf("%d messages of %d bytes, relay", total, size),
+			Target:   "at least 10,000 messages a second", N: 3,
+			RunBaseline: timed(bare), RunSubject: timed(ours),
+		}.Measure(ctx, rounds)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("  at best %.0f messages a second\n", float64(total)/fastest.Seconds())
+	}
+	return nil
+}
+
+// measureIdle prints what idle boxes with readers add to the relay's memory.
+func measureIdle(ctx context.Context, s *server) error {
+	before, err := memory(s.Pid())
+	if err != nil {
+		return err
+	}
+	leave, err := s.idle(ctx, idle)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	after, err := memory(s.Pid())
+	if err != nil {
+		return err
+	}
+	fmt.Printf("  relay with %d idle boxes, each with a reader on its own connection: %.0f MB, %.0f MB without them; target: less than 50 MB\n",
+		idle, after, before)
+	return nil
+}
+
+// server is a relay, ours or a bare one, in a process of its own.
+type server struct {
+	*owned.Process
+	addr string
+}
+
+func start(home, path string, args func(addr string) []string) (*server, error) {
+	addr, err := port.Reserve()
+	if err != nil {
+		return nil, err
+	}
+	p, err := owned.Start(owned.Command{
+		Path: path, Args: args(addr), Env: devnet.Environ(), LogFile: filepath.Join(home, filepath.Base(path)+".log"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	s := &server{p, addr}
+	for range 200 {
+		if s.listens() {
+			return s, nil
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return nil, fmt.Errorf("%s does not listen on %s (a relay's place is %s)", path, addr, mailbox.DefaultListen)
+}
