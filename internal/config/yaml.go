@@ -10,6 +10,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/files"
 )
 
 // LoadStrictYAML reads the file into a struct. Unknown and repeated keys,
@@ -34,6 +35,25 @@ func ParseStrictYAML(path string, data []byte, into any) error {
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return fault.New("bad_config", "keep one YAML document in the file",
 			"%s: more than one document", path)
+	}
+	return nil
+}
+
+// SaveYAML replaces the file, mode 0600, by one that LoadStrictYAML reads.
+func SaveYAML(path string, from any) error {
+	data, err := yaml.Marshal(from)
+	if err != nil {
+		return err
+	}
+	return files.Write(path, data, 0o600)
+}
+
+// FirstGiven is the first of the lists that has anything.
+func FirstGiven(lists ...[]string) []string {
+	for _, list := range lists {
+		if len(list) > 0 {
+			return list
+		}
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/files"
 )
 
@@ -20,6 +21,32 @@ type Record[T any] struct {
 
 	mu  sync.Mutex
 	now T
+}
+
+// ReadRecord returns the pid of the process that holds the pid file, and what it has
+// written down: the zero value while it has yet to write, which is what a killed one
+// left behind counts as. pidOf is the record's own pid, stop the command that ends the
+// process, for hints. Codes: not_running, no_status.
+func ReadRecord[T any](pidFile, recordFile string, pidOf func(T) int, stop string) (r T, pid int, err error) {
+	var none T
+	pid, ok := Running(pidFile)
+	if !ok {
+		return none, 0, fault.New("not_running", "", "not running (%s is free)", pidFile)
+	}
+	data, err := os.ReadFile(recordFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return none, pid, nil
+	}
+	if err != nil {
+		return none, pid, fault.New("no_status", "check the file's owner and mode", "status: %w", err)
+	}
+	if err := json.Unmarshal(data, &r); err != nil {
+		return none, pid, fault.New("no_status", stop, "status in %q is malformed: %w", recordFile, err)
+	}
+	if pidOf(r) != pid {
+		return none, pid, nil
+	}
+	return r, pid, nil
 }
 
 // NewRecord writes nothing yet.

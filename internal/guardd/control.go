@@ -2,10 +2,6 @@ package guardd
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -14,6 +10,7 @@ import (
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/daemon"
 	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/lnd"
 )
 
 // Running is what the running guard has written down about itself, for our
@@ -40,11 +37,11 @@ type Running struct {
 	OperatorMacaroon string `json:"operator_macaroon"`
 }
 
-func newRunning(home config.Home, lnd Target, network string, open ports) Running {
+func newRunning(home config.Home, target Target, network string, open ports) Running {
 	return Running{
 		PID: os.Getpid(), Since: time.Now().Truncate(time.Second), State: waiting,
-		LND: lnd.Address, Network: network,
-		RPC: addrs(open.rpc), REST: addrs(open.rest), API: open.api.Addr().String(),
+		LND: target.Address, Network: network,
+		RPC: lnd.Addrs(open.rpc), REST: lnd.Addrs(open.rest), API: open.api.Addr().String(),
 		Dir: home.Guard(), TLSCert: certFile(home), OperatorMacaroon: filepath.Join(home.Guard(), api.MacaroonFile),
 	}
 }
@@ -63,38 +60,19 @@ func (r *Running) set(err error) {
 	}
 }
 
-func addrs(listeners []net.Listener) []string {
-	var list []string
-	for _, l := range listeners {
-		list = append(list, l.Addr().String())
-	}
-	return list
-}
-
 // Status returns what the running guard has written down. Codes: not_running,
 // no_status.
 func Status(home config.Home) (Running, error) {
-	pid, ok := daemon.Running(pidFile(home))
-	if !ok {
-		return Running{}, notRunning(home)
+	r, pid, err := daemon.ReadRecord(pidFile(home), recordFile(home), func(r Running) int { return r.PID }, "leyden guard stop")
+	switch {
+	case fault.Code(err) == "not_running":
+		return r, notRunning(home)
+	case err != nil:
+		return r, err
+	case r.PID == 0:
+		return Running{PID: pid, State: waiting, Dir: home.Guard()}, nil
 	}
-	r := Running{PID: pid, State: waiting, Dir: home.Guard()}
-	data, err := os.ReadFile(recordFile(home))
-	if errors.Is(err, fs.ErrNotExist) {
-		return r, nil
-	}
-	var said Running
-	if err == nil {
-		err = json.Unmarshal(data, &said)
-	}
-	if err != nil {
-		return r, fault.New("no_status", "leyden guard stop", "status of the guard in %q: %w", recordFile(home), err)
-	}
-	if said.PID != pid {
-		// Left behind by a guard that was killed; this one has yet to write.
-		return r, nil
-	}
-	return said, nil
+	return r, nil
 }
 
 // Stop ends the running guard in order, within ctx. Codes: not_running,

@@ -255,11 +255,7 @@ func (g *Guard) listenOn(addr, port, flag string) (net.Listener, error) {
 		return nil, fault.New("own_port", "choose another with "+flag+" HOST:PORT, and give clients that one",
 			"%q is lnd's own port", addr)
 	}
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, lnd.PortError("port", addr, flag, err)
-	}
-	return l, nil
+	return lnd.Listen(addr, port, flag)
 }
 
 func (p ports) close() {
@@ -267,7 +263,5 @@ func (p ports) close() {
 	if p.api != nil {
 		all = append(all, p.api)
 	}
-	for _, l := range all {
-		_ = l.Close() // nothing was served on it
-	}
+	lnd.CloseAll(all...)
 }

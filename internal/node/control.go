@@ -2,11 +2,9 @@ package node
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"net"
-	"os"
 	"time"
 
 	"github.com/leydenln/leyden/internal/config"
@@ -18,24 +16,14 @@ import (
 // Status returns what the running node has written down. Nobody there:
 // not_running.
 func Status(home config.Home) (Running, error) {
-	var r Running
-	pid, ok := daemon.Running(pidFile(home))
-	if !ok {
+	r, pid, err := daemon.ReadRecord(pidFile(home), recordFile(home), func(r Running) int { return r.PID }, "leyden node stop")
+	switch {
+	case fault.Code(err) == "not_running":
 		return r, notRunning(home)
-	}
-	data, err := os.ReadFile(recordFile(home))
-	if errors.Is(err, fs.ErrNotExist) {
-		return Running{PID: pid, Dir: home.Node(), State: lnd.Down.String()}, nil
-	}
-	if err != nil {
-		return r, fault.New("no_status", "check the file's owner and mode", "status of the node: %w", err)
-	}
-	if err := json.Unmarshal(data, &r); err != nil {
-		return r, fault.New("no_status", "leyden node stop", "status of the node in %q is malformed: %w", recordFile(home), err)
-	}
-	if r.PID != pid {
-		// Left behind by a node that was killed; this one has yet to write.
-		return Running{PID: pid, Dir: home.Node(), State: lnd.Down.String()}, nil
+	case err != nil:
+		return r, err
+	case r.PID == 0:
+		return Running{PID: pid, Dir: home.Node(), Record: lnd.Status{}.Record()}, nil
 	}
 	return r, nil
 }

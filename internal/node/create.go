@@ -97,7 +97,7 @@ func Create(ctx context.Context, home config.Home, n NewNode, log *slog.Logger) 
 	if err := kept.save(home); err != nil {
 		return nil, err
 	}
-	r, err := newRunner(home, built, log)
+	r, err := lnd.NewRunner(home.Node(), built, log)
 	if err != nil {
 		return nil, err
 	}

@@ -72,7 +72,7 @@ func Migrate(ctx context.Context, home config.Home, signerHost, passwordFile str
 	if err := signerAt(home, addr).Holds(ctx, identityOf(keys)); err != nil {
 		return nil, err
 	}
-	r, err := newRunner(home, built, log)
+	r, err := lnd.NewRunner(home.Node(), built, log)
 	if err != nil {
 		return nil, err
 	}

@@ -97,7 +97,7 @@ func New(home config.Home, opts Options, log *slog.Logger) (n *Node, err error) 
 	if err != nil {
 		return nil, err
 	}
-	runner, err := newRunner(home, plan.config, log)
+	runner, err := lnd.NewRunner(home.Node(), plan.config, log)
 	if err != nil {
 		return nil, err
 	}
@@ -215,7 +215,5 @@ func (p ports) close() {
 	if p.api != nil {
 		all = append(all, p.api)
 	}
-	for _, l := range all {
-		_ = l.Close() // nothing was served on it
-	}
+	lnd.CloseAll(all...)
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
-	"net"
-	"os"
 	"path/filepath"
 
 	"github.com/leydenln/leyden/internal/config"
@@ -49,13 +47,13 @@ func makePlan(home config.Home, opts Options) (*plan, error) {
 		return nil, err
 	}
 	p := &plan{home: home, kept: kept, signer: opts.SignerHost, config: built, recoveryWindow: kept.RecoveryWindow}
-	p.rpc = firstOf(opts.RPCListen, built.Front.RPCListen, []string{DefaultRPC})
-	p.rest = firstOf(opts.RESTListen, built.Front.RESTListen)
+	p.rpc = config.FirstGiven(opts.RPCListen, built.Front.RPCListen, []string{DefaultRPC})
+	p.rest = config.FirstGiven(opts.RESTListen, built.Front.RESTListen)
 	if opts.REST && len(p.rest) == 0 {
 		p.rest = []string{DefaultREST}
 	}
 	p.api = DefaultAPI
-	if api := firstOf(opts.APIListen, built.Front.APIListen); len(api) > 0 {
+	if api := config.FirstGiven(opts.APIListen, built.Front.APIListen); len(api) > 0 {
 		p.api = api[len(api)-1]
 	}
 	file, must := opts.PasswordFile, true
@@ -100,27 +98,6 @@ func build(home config.Home, opts Options, kept remembered) (*lnd.Config, error)
 	return lnd.Build(s)
 }
 
-// newRunner says how our binary runs lnd for this home.
-func newRunner(home config.Home, built *lnd.Config, log *slog.Logger) (r lnd.Runner, err error) {
-	r = lnd.Runner{Dir: home.Node(), Config: built, Log: log}
-	if r.Runtime, err = lnd.RuntimeDir(home.Node()); err != nil {
-		return r, err
-	}
-	if r.Self, err = os.Executable(); err != nil {
-		return r, fault.New("start_failed", "", "find our own binary: %w", err)
-	}
-	return r, nil
-}
-
-func firstOf(lists ...[]string) []string {
-	for _, list := range lists {
-		if len(list) > 0 {
-			return list
-		}
-	}
-	return nil
-}
-
 // open listens on the front's addresses.
 func (p *plan) open() (opened ports, err error) {
 	defer func() {
@@ -128,35 +105,14 @@ func (p *plan) open() (opened ports, err error) {
 			opened.close()
 		}
 	}()
-	if opened.rpc, err = listenAll(p.rpc, "10009", "--rpclisten"); err != nil {
+	if opened.rpc, err = lnd.ListenAll(p.rpc, "10009", "--rpclisten"); err != nil {
 		return opened, err
 	}
-	if opened.rest, err = listenAll(p.rest, "8080", "--restlisten"); err != nil {
+	if opened.rest, err = lnd.ListenAll(p.rest, "8080", "--restlisten"); err != nil {
 		return opened, err
 	}
-	opened.api, err = listen(p.api, "8443", "--apilisten")
+	opened.api, err = lnd.Listen(p.api, "8443", "--apilisten")
 	return opened, err
-}
-
-func listenAll(addrs []string, port, flag string) ([]net.Listener, error) {
-	var open []net.Listener
-	for _, addr := range addrs {
-		l, err := listen(addr, port, flag)
-		if err != nil {
-			return open, err
-		}
-		open = append(open, l)
-	}
-	return open, nil
-}
-
-func listen(addr, port, flag string) (net.Listener, error) {
-	addr = lnd.WithPort(addr, port)
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, lnd.PortError("port", addr, flag, err)
-	}
-	return l, nil
 }
 
 // front makes the server before lnd.

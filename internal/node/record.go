@@ -2,7 +2,6 @@ package node
 
 import (
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -20,10 +19,8 @@ type Running struct {
 	Network string    `json:"network"`
 	Backend string    `json:"backend"`
 
-	// State is lnd's: see lnd.State. AwaitsPassword means that it is locked until
-	// somebody gives the wallet's password.
-	State          string `json:"state"`
-	AwaitsPassword bool   `json:"awaits_password,omitempty"`
+	// Record is lnd's.
+	lnd.Record
 
 	// Signer is the host:port of a watch-only node's; SignerError says why it
 	// counts as away.
@@ -35,14 +32,6 @@ type Running struct {
 	// lnd serves.
 	Guard      string `json:"guard,omitempty"`
 	GuardError string `json:"guard_error,omitempty"`
-
-	// LndPID is 0 while lnd is down; Restarts counts its starts after the
-	// first; Error says why it last ended or stays locked; NextStart is when it
-	// will be started again.
-	LndPID    int        `json:"lnd_pid,omitempty"`
-	Restarts  int        `json:"restarts"`
-	Error     string     `json:"error,omitempty"`
-	NextStart *time.Time `json:"next_start,omitempty"`
 
 	// RPC, REST, P2P and API, the operator's, are host:port.
 	RPC  []string `json:"rpc"`
@@ -66,34 +55,19 @@ func newRecorder(home config.Home, p *plan, open ports, e lnd.Endpoint, log *slo
 	return recorder{daemon.NewRecord(recordFile(home), Running{
 		PID: os.Getpid(), Since: time.Now().Truncate(time.Second),
 		Network: p.config.Network(), Backend: p.config.Backend(),
-		State: lnd.Down.String(), Signer: p.signer,
-		RPC: addrs(open.rpc), REST: addrs(open.rest), P2P: p.config.PeerAddrs(), API: open.api.Addr().String(),
+		Record: lnd.Status{}.Record(), Signer: p.signer,
+		RPC: lnd.Addrs(open.rpc), REST: lnd.Addrs(open.rest), P2P: p.config.PeerAddrs(), API: open.api.Addr().String(),
 		Dir: home.Node(), TLSCert: certFile(home), Macaroon: filepath.Join(p.kept.folder(home, p.config.Network()).NetworkDir(), "admin.macaroon"),
 		Socket: e.Socket, SocketCert: e.CertPath,
 	}, log)}
 }
 
-func addrs(listeners []net.Listener) []string {
-	var list []string
-	for _, l := range listeners {
-		list = append(list, l.Addr().String())
-	}
-	return list
-}
-
 // lnd writes the child's status down.
 func (r recorder) lnd(s lnd.Status) {
 	r.Update(func(now *Running) {
-		now.State, now.AwaitsPassword, now.LndPID, now.Restarts = s.State.String(), s.AwaitsPassword, s.PID, s.Restarts
-		now.Error, now.NextStart, now.SignerError = "", nil, ""
+		now.Record, now.SignerError = s.Record(), ""
 		if s.SignerAway() {
 			now.SignerError = s.SignerErr.Error()
-		}
-		if s.Err != nil {
-			now.Error = s.Err.Error()
-		}
-		if !s.NextStart.IsZero() {
-			now.NextStart = &s.NextStart
 		}
 	})
 }

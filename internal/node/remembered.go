@@ -1,10 +1,7 @@
 package node
 
 import (
-	"gopkg.in/yaml.v3"
-
 	"github.com/leydenln/leyden/internal/config"
-	"github.com/leydenln/leyden/internal/files"
 )
 
 // remembered is leyden-node.yaml: what create was told, for every start.
@@ -48,10 +45,4 @@ func (r remembered) passwordFile(h config.Home) string {
 	return passwordFile(h)
 }
 
-func (r remembered) save(h config.Home) error {
-	data, err := yaml.Marshal(r)
-	if err != nil {
-		return err
-	}
-	return files.Write(keptFile(h), data, 0o600)
-}
+func (r remembered) save(h config.Home) error { return config.SaveYAML(keptFile(h), r) }

@@ -2,7 +2,6 @@ package signer
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -20,24 +19,14 @@ import (
 // Status returns what the running signer has written down. Nobody there:
 // not_running.
 func Status(home config.Home) (Running, error) {
-	var r Running
-	pid, ok := daemon.Running(pidFile(home))
-	if !ok {
+	r, pid, err := daemon.ReadRecord(pidFile(home), recordFile(home), func(r Running) int { return r.PID }, "leyden signer stop")
+	switch {
+	case fault.Code(err) == "not_running":
 		return r, notRunning(home)
-	}
-	starting := Running{PID: pid, Dir: home.Signer(), State: lnd.Down.String()}
-	data, err := os.ReadFile(recordFile(home))
-	if errors.Is(err, fs.ErrNotExist) {
-		return starting, nil
-	}
-	if err != nil {
-		return r, fault.New("no_status", "check the file's owner and mode", "status of the signer: %w", err)
-	}
-	if err := json.Unmarshal(data, &r); err != nil {
-		return r, fault.New("no_status", "leyden signer stop", "status of the signer in %q is malformed: %w", recordFile(home), err)
-	}
-	if r.PID != pid { // left behind by a signer that was killed; this one has yet to write
-		return starting, nil
+	case err != nil:
+		return r, err
+	case r.PID == 0:
+		return Running{PID: pid, Dir: home.Signer(), Record: lnd.Status{}.Record()}, nil
 	}
 	r.BundleCurrent = bundleCurrent(home)
 	return r, nil

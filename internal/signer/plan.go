@@ -44,8 +44,8 @@ func makePlan(home config.Home, opts Options) (*plan, error) {
 	if err := p.folder.Finished(); err != nil {
 		return nil, err
 	}
-	p.rpc = firstOf(opts.RPCListen, p.config.Front.RPCListen, []string{DefaultRPC})
-	p.rest = firstOf(opts.RESTListen, p.config.Front.RESTListen)
+	p.rpc = config.FirstGiven(opts.RPCListen, p.config.Front.RPCListen, []string{DefaultRPC})
+	p.rest = config.FirstGiven(opts.RESTListen, p.config.Front.RESTListen)
 	if opts.REST && len(p.rest) == 0 {
 		p.rest = []string{DefaultREST}
 	}
@@ -87,15 +87,6 @@ func (p *plan) supervisor(log *slog.Logger) (*lnd.Supervisor, error) {
 	return lnd.NewSupervisor(lnd.SupervisorConfig{Runner: r, Password: p.password}), nil
 }
 
-func firstOf(lists ...[]string) []string {
-	for _, list := range lists {
-		if len(list) > 0 {
-			return list
-		}
-	}
-	return nil
-}
-
 // open listens on the front's addresses.
 func (p *plan) open() (opened ports, err error) {
 	defer func() {
@@ -103,34 +94,19 @@ func (p *plan) open() (opened ports, err error) {
 			opened.close()
 		}
 	}()
-	for _, addr := range p.rpc {
-		l, err := listen(addr, lnd.DefaultSignerPort, "--rpclisten")
-		if err != nil {
-			return opened, err
-		}
-		opened.rpc = append(opened.rpc, l)
+	if opened.rpc, err = lnd.ListenAll(p.rpc, lnd.DefaultSignerPort, "--rpclisten"); err != nil {
+		return opened, err
 	}
-	for _, addr := range p.rest {
-		l, err := listen(addr, "10013", "--restlisten")
-		if err != nil {
-			return opened, err
-		}
-		opened.rest = append(opened.rest, l)
+	if opened.rest, err = lnd.ListenAll(p.rest, "10013", "--restlisten"); err != nil {
+		return opened, err
+	}
+	for i, l := range opened.rest {
 		if tcp, ok := l.Addr().(*net.TCPAddr); !ok || !tcp.IP.IsLoopback() {
 			return opened, fault.New("bad_address", "use "+DefaultREST+", and gRPC from other machines",
-				"a signer serves REST on loopback alone, and %q is not", addr)
+				"a signer serves REST on loopback alone, and %q is not", p.rest[i])
 		}
 	}
 	return opened, nil
-}
-
-func listen(addr, port, flag string) (net.Listener, error) {
-	addr = lnd.WithPort(addr, port)
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, lnd.PortError("port", addr, flag, err)
-	}
-	return l, nil
 }
 
 // front makes the server before lnd.

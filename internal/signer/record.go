@@ -3,7 +3,6 @@ package signer
 import (
 	"bytes"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -22,16 +21,8 @@ type Running struct {
 	Since   time.Time `json:"since"`
 	Network string    `json:"network"`
 
-	// State is lnd's: see lnd.State.
-	State string `json:"state"`
-
-	// LndPID is 0 while lnd is down; Restarts counts its starts after the first;
-	// Error says why it last ended or stays locked; NextStart is when it will be
-	// started again.
-	LndPID    int        `json:"lnd_pid,omitempty"`
-	Restarts  int        `json:"restarts"`
-	Error     string     `json:"error,omitempty"`
-	NextStart *time.Time `json:"next_start,omitempty"`
+	// Record is lnd's.
+	lnd.Record
 
 	// RPC and REST are host:port.
 	RPC  []string `json:"rpc"`
@@ -58,8 +49,8 @@ type recorder struct{ *daemon.Record[Running] }
 func newRecorder(p *plan, open ports, e lnd.Endpoint, log *slog.Logger) recorder {
 	return recorder{daemon.NewRecord(recordFile(p.home), Running{
 		PID: os.Getpid(), Since: time.Now().Truncate(time.Second),
-		Network: p.config.Network(), State: lnd.Down.String(),
-		RPC: addrs(open.rpc), REST: addrs(open.rest),
+		Network: p.config.Network(), Record: lnd.Status{}.Record(),
+		RPC: lnd.Addrs(open.rpc), REST: lnd.Addrs(open.rest),
 		Dir: p.home.Signer(), TLSCert: certFile(p.home),
 		Bundle: BundleDir(p.home), BundleCurrent: bundleCurrent(p.home),
 		Macaroon: adminMacaroon(p.folder.NetworkDir()), Socket: e.Socket, SocketCert: e.CertPath,
@@ -95,24 +86,7 @@ func bundleCurrent(h config.Home) bool {
 	return err == nil && id == kept.RootKeyID
 }
 
-func addrs(listeners []net.Listener) []string {
-	var list []string
-	for _, l := range listeners {
-		list = append(list, l.Addr().String())
-	}
-	return list
-}
-
 // lnd writes the child's status down.
 func (r recorder) lnd(s lnd.Status) {
-	r.Update(func(now *Running) {
-		now.State, now.LndPID, now.Restarts = s.State.String(), s.PID, s.Restarts
-		now.Error, now.NextStart = "", nil
-		if s.Err != nil {
-			now.Error = s.Err.Error()
-		}
-		if !s.NextStart.IsZero() {
-			now.NextStart = &s.NextStart
-		}
-	})
+	r.Update(func(now *Running) { now.Record = s.Record() })
 }

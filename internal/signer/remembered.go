@@ -5,11 +5,8 @@ import (
 	"encoding/binary"
 	"time"
 
-	"gopkg.in/yaml.v3"
-
 	"github.com/leydenln/leyden/internal/bakery"
 	"github.com/leydenln/leyden/internal/config"
-	"github.com/leydenln/leyden/internal/files"
 )
 
 // certValidity is how long a new certificate is good for unless tlscertduration
@@ -66,13 +63,7 @@ func (r remembered) caveats() ([]string, error) {
 	return bounds.Caveats(time.Now())
 }
 
-func (r remembered) save(h config.Home) error {
-	data, err := yaml.Marshal(r)
-	if err != nil {
-		return err
-	}
-	return files.Write(keptFile(h), data, 0o600)
-}
+func (r remembered) save(h config.Home) error { return config.SaveYAML(keptFile(h), r) }
 
 // rotate gives the next macaroon another root key.
 func (r *remembered) rotate() {

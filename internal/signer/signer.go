@@ -169,8 +169,4 @@ func away(s lnd.Status) front.Refusal {
 // ports are the open listeners.
 type ports struct{ rpc, rest []net.Listener }
 
-func (p ports) close() {
-	for _, l := range append(p.rpc, p.rest...) {
-		_ = l.Close() // nothing was served on it
-	}
-}
+func (p ports) close() { lnd.CloseAll(append(p.rpc, p.rest...)...) }

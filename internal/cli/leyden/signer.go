@@ -44,7 +44,7 @@ func (app *App) printSigner(r signer.Running) {
 		fmt.Fprintf(app.Out, "again at: %s\n", r.NextStart.Format(time.TimeOnly))
 	}
 	switch {
-	case r.State == "locked":
+	case r.AwaitsPassword:
 		fmt.Fprintln(app.Out, "next:     leyden signer unlock")
 	case !r.BundleCurrent:
 		fmt.Fprintln(app.Out, "next:     leyden signer export, since the bundle is missing, or its certificate or macaroon is not the present one")
