@@ -8,7 +8,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/credentials/insecure"
 )
 
 const (
@@ -63,8 +62,7 @@ func isPrintable(value string) bool {
 func (d *Dialer) NewClient(options ...grpc.DialOption) (*grpc.ClientConn, error) {
 	return grpc.NewClient("passthrough:///lnd", append([]grpc.DialOption{
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return d.Dial(ctx) }),
-		// What is below the calls is encrypted by this package.
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithTransportCredentials(Credentials()),
 		grpc.WithPerRPCCredentials(credential{d}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReply)),
 		grpc.WithInitialWindowSize(streamWindow),
@@ -84,5 +82,5 @@ func (c credential) GetRequestMetadata(context.Context, ...string) (map[string]s
 	return AuthHeaders(c.dialer.authData()), nil
 }
 
-// RequireTransportSecurity says that gRPC's own is not needed.
-func (credential) RequireTransportSecurity() bool { return false }
+// RequireTransportSecurity implements credentials.PerRPCCredentials.
+func (credential) RequireTransportSecurity() bool { return true }

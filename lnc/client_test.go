@@ -5,6 +5,8 @@ import (
 	"context"
 	"io"
 	"maps"
+	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	"github.com/leydenln/leyden/internal/until"
@@ -49,6 +52,10 @@ type answerer struct {
 }
 
 func allowed(ctx context.Context) error {
+	p, _ := peer.FromContext(ctx)
+	if info, ok := p.AuthInfo.(AuthInfo); !ok || info.Remote == nil {
+		return status.Error(codes.Unauthenticated, "no key of the client")
+	}
 	if got := metadata.ValueFromIncomingContext(ctx, "macaroon"); len(got) != 1 || got[0] != "0201" {
 		return status.Errorf(codes.PermissionDenied, "macaroon %q", got)
 	}
@@ -91,7 +98,7 @@ func serveOver(t testing.TB, r *relaytest.Relay) hashmailrpc.HashMailClient {
 	t.Helper()
 	s := newSession(t)
 	s.mailbox = Mailbox{Addr: r.ServeGRPC(t), Plaintext: true}
-	server := grpc.NewServer()
+	server := grpc.NewServer(grpc.Creds(Credentials()))
 	hashmailrpc.RegisterHashMailServer(server, answerer{})
 	go server.Serve(s.listen(t))
 	t.Cleanup(server.Stop)
@@ -105,6 +112,16 @@ func serveOver(t testing.TB, r *relaytest.Relay) hashmailrpc.HashMailClient {
 		d.Close()
 	})
 	return hashmailrpc.NewHashMailClient(conn)
+}
+
+func TestCredentialsTakeNoOtherConnection(t *testing.T) {
+	plain, _ := net.Pipe()
+	if _, _, err := Credentials().ServerHandshake(plain); err == nil {
+		t.Error("a server takes another connection")
+	}
+	if _, _, err := Credentials().ClientHandshake(t.Context(), "", plain); err == nil {
+		t.Error("a client takes another connection")
+	}
 }
 
 // TestGRPC calls a gRPC service through a relay that is cut and restarted.
@@ -184,4 +201,16 @@ func BenchmarkBulk(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+func FuzzAuthHeaders(f *testing.F) {
+	f.Add([]byte(auth))
+	f.Add([]byte("A: b\r\nc: d\r\n:e: f"))
+	f.Fuzz(func(t *testing.T, auth []byte) {
+		for name, value := range AuthHeaders(auth) {
+			if name != strings.ToLower(name) || strings.ContainsAny(name, ": ") || strings.ContainsAny(name+value, "\r\n\x00") {
+				t.Fatalf("header %q: %q", name, value)
+			}
+		}
+	})
 }
