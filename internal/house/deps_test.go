@@ -121,6 +121,7 @@ func TestWhoLinksLnd(t *testing.T) {
 func TestArrowsPointDown(t *testing.T) {
 	never := map[string][]string{
 		"./l402/...":            {"internal"},
+		"./lnc/...":             {"internal"},
 		"./internal/front/...":  {"internal/node", "internal/gate", "internal/fetch", "internal/cli"},
 		"./internal/account":    {"internal/guard", "internal/front", "internal/api", "internal/node", "internal/cli"},
 		"./internal/audit":      {"internal/account", "internal/guard", "internal/front", "internal/api", "internal/cli"},
