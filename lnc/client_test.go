@@ -3,6 +3,8 @@ package lnc
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"maps"
 	"net"
@@ -150,6 +152,30 @@ func TestGRPC(t *testing.T) {
 		if !bytes.Equal(box.GetMsg(), bytes.Repeat([]byte{byte(i)}, 10_000)) {
 			t.Fatalf("message %d is another", i)
 		}
+	}
+}
+
+// TestWebSocket pairs and comes back where the client has WebSockets only.
+func TestWebSocket(t *testing.T) {
+	r := relaytest.New()
+	s := newSession(t)
+	s.mailbox = Mailbox{Addr: r.ServeGRPC(t), Plaintext: true}
+	go echo(s.listen(t))
+	web := r.ServeWebSocket(t)
+	roots := x509.NewCertPool()
+	roots.AddCert(web.Certificate())
+	d := s.dialer()
+	d.Mailbox = Mailbox{Addr: web.Listener.Addr().String(), TLS: &tls.Config{RootCAs: roots}, WebSocket: true}
+	defer d.Close()
+	for range 3 {
+		conn := dial(t, d)
+		if err := exchange(conn, make([]byte, 200_000)); err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+	}
+	if !s.client.get().Confirmed {
+		t.Error("the client has not come back")
 	}
 }
 
