@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/leydenln/leyden/internal/account"
@@ -46,6 +47,44 @@ func TestLedgerOfALiveNode(t *testing.T) {
 	books, err := f.CheckLedger(t.Context(), read(t, f))
 	if err != nil || books.Accounts != 2 {
 		t.Errorf("%+v, %v", books, err)
+	}
+}
+
+// TestLedgerUnderLoad: every copy that is made while others write is consistent, and
+// goes on from the one before.
+func TestLedgerUnderLoad(t *testing.T) {
+	h := newHome(t)
+	withAccount(t, h)
+	l, err := account.Open(t.Context(), filepath.Join(h.Guard(), LedgerFile), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	list, err := l.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var writers sync.WaitGroup
+	defer writers.Wait()
+	defer stop()
+	for range 4 {
+		writers.Go(func() {
+			for ctx.Err() == nil {
+				if _, err := l.Credit(t.Context(), audit.Actor{Kind: "operator", Via: "test"}, list[0].ID, 1, ""); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	f, k := begun(t, "a"), ledgerKeeper{home: h}
+	for range 5 {
+		if err := k.keep(t.Context(), f, alice); err != nil {
+			t.Fatal(err)
+		}
+		if books, err := f.CheckLedger(t.Context(), read(t, f)); err != nil || books.Accounts != 1 {
+			t.Fatalf("%+v, %v", books, err)
+		}
 	}
 }
 
