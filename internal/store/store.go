@@ -120,13 +120,21 @@ func (db *DB) Close() error {
 // Path returns the database file's path.
 func (db *DB) Path() string { return db.path }
 
-// Read runs fn in one consistent, read-only view of the database.
+// Read runs fn in one consistent, read-only view of the database. What fn has read
+// by the time ctx ends is as good.
 func (db *DB) Read(ctx context.Context, fn func(*sql.Tx) error) error {
 	tx, err := db.read.BeginTx(ctx, nil)
 	if err != nil {
 		return db.explain(err)
 	}
-	return db.explain(errors.Join(fn(tx), tx.Rollback()))
+	err = fn(tx)
+	if undo := tx.Rollback(); !errors.Is(undo, sql.ErrTxDone) {
+		err = errors.Join(err, undo)
+	}
+	if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil { // whose end has ended the transaction
+		err = ctx.Err()
+	}
+	return db.explain(err)
 }
 
 // create makes the file with mode 0600, and tightens one that is there: it

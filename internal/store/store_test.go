@@ -15,6 +15,7 @@ import (
 
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/store"
+	"github.com/leydenln/leyden/internal/until"
 )
 
 func schema(scripts ...string) store.Schema {
@@ -303,4 +304,28 @@ func contents(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// TestReadCutShort: a reader that hangs up is no failure of the database.
+func TestReadCutShort(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "t.db"), schema(table))
+	for name, told := range map[string]bool{"fn has read all": false, "fn is told": true} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			err := db.Read(ctx, func(tx *sql.Tx) error {
+				cancel()
+				var n int
+				until.True(t, "the end of the transaction", func() bool {
+					return errors.Is(tx.QueryRow("SELECT count(*) FROM t").Scan(&n), sql.ErrTxDone)
+				})
+				if told {
+					return sql.ErrTxDone
+				}
+				return nil
+			})
+			if told && !errors.Is(err, context.Canceled) || !told && err != nil {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
 }
