@@ -156,7 +156,7 @@ func PasswordFrom(path string, must bool) (func() ([]byte, error), error) {
 func ReadSeed(path string) ([]string, error) {
 	data, err := files.ReadSecret(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.New("no_seed_file", "check the path", "seed file: %w", err)
+		return nil, fault.New("no_seed_file", "check the path: the file must hold the 24 words to restore", "seed file: %w", err)
 	}
 	if err != nil {
 		return nil, err
