@@ -161,6 +161,7 @@ func (c *grpcCall) recvStream() error {
 		return err
 	}
 	defer d.close()
+	c.body = nil // which would be kept for as long as the stream lasts
 	// The client sees by the headers that it is the reader.
 	if err := c.control.Flush(); err != nil {
 		return errCancelled

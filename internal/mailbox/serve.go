@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -19,6 +18,9 @@ const (
 	streamBuffer = 128 << 10
 	// connectionStreams is how many streams one connection may have.
 	connectionStreams = 256
+	// headerTable is what a connection keeps to compress headers, in bytes:
+	// next to nothing, since streams are few and long.
+	headerTable = 256
 	// shutdownTimeout is how long streams have to end in order.
 	shutdownTimeout = 3 * time.Second
 	metricsTimeout  = 10 * time.Second
@@ -34,17 +36,18 @@ type Server struct {
 
 // Serve serves a relay on a listener, with TLS, until Close. Errors that end it
 // later are in Failed.
-func Serve(relay *Relay, listener net.Listener, config *tls.Config) *Server {
+func Serve(relay *Relay, l net.Listener, config *tls.Config) *Server {
 	config = config.Clone()
 	config.NextProtos = append(config.NextProtos, "h2", "http/1.1")
 	s := &Server{
-		relay: relay, listener: listener, failed: make(chan error, 1),
+		relay: relay, listener: l, failed: make(chan error, 1),
 		http: &http.Server{
 			Handler: relay.Handler(), ReadHeaderTimeout: handshakeTimeout, IdleTimeout: 2 * time.Minute,
 			MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(relay.log.Handler(), slog.LevelDebug),
 			HTTP2: &http.HTTP2Config{
 				MaxConcurrentStreams: connectionStreams, MaxReceiveBufferPerConnection: streamBuffer,
-				MaxReceiveBufferPerStream: streamBuffer, SendPingTimeout: 30 * time.Second,
+				MaxReceiveBufferPerStream: streamBuffer, MaxDecoderHeaderTableSize: headerTable,
+				MaxEncoderHeaderTableSize: headerTable, SendPingTimeout: 30 * time.Second,
 				PingTimeout: 15 * time.Second, WriteByteTimeout: 30 * time.Second,
 			},
 		},
@@ -52,9 +55,8 @@ func Serve(relay *Relay, listener net.Listener, config *tls.Config) *Server {
 	s.http.Protocols = new(http.Protocols)
 	s.http.Protocols.SetHTTP1(true)
 	s.http.Protocols.SetHTTP2(true)
-	s.http.TLSConfig = config
 	go func() {
-		if err := s.http.ServeTLS(&limitedListener{listener, &relay.clients, relay}, "", ""); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.http.Serve(newListener(relay, l, config)); !errors.Is(err, http.ErrServerClosed) {
 			s.failed <- err
 		}
 	}()
@@ -83,44 +85,4 @@ func (r *Relay) Metrics() http.Handler {
 	return promhttp.HandlerFor(r.metrics.registry, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(r.log.Handler(), slog.LevelWarn), MaxRequestsInFlight: 4, Timeout: metricsTimeout,
 	})
-}
-
-// limitedListener closes connections beyond the limits at once.
-type limitedListener struct {
-	net.Listener
-	clients *clients
-	relay   *Relay
-}
-
-// Accept returns the next connection within the limits.
-func (l *limitedListener) Accept() (net.Conn, error) {
-	for {
-		conn, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		from := l.clients.get(conn.RemoteAddr().String())
-		if from.takeConnection() {
-			return &countedConn{Conn: conn, from: from}, nil
-		}
-		from.drop()
-		l.relay.metrics.refused.WithLabelValues("connections").Inc()
-		conn.Close()
-	}
-}
-
-// countedConn counts until it is closed.
-type countedConn struct {
-	net.Conn
-	from *client
-	once sync.Once
-}
-
-// Close closes the connection.
-func (c *countedConn) Close() error {
-	c.once.Do(func() {
-		c.from.giveConnection()
-		c.from.drop()
-	})
-	return c.Conn.Close()
 }

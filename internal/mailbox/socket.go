@@ -13,9 +13,8 @@ import (
 )
 
 const (
-	socketBuffer     = 1024
-	handshakeTimeout = 10 * time.Second
-	socketWrite      = 30 * time.Second
+	socketBuffer = 1024
+	socketWrite  = 30 * time.Second
 )
 
 // pingText is what other relays write into a ping.
