@@ -50,7 +50,7 @@ type Dialer struct {
 	last      *Conn
 	met       bool            // the node certainly has this side's key
 	transport relay.Transport // nil: none is open
-	password  *[32]byte       // the stretched phrase, nil: not yet needed
+	password  *password       // nil: not yet needed, or no longer
 
 	mu       sync.Mutex
 	identity Identity
@@ -246,7 +246,9 @@ func (d *Dialer) attempt(ctx context.Context, paired bool) (*Conn, error) {
 }
 
 func (d *Dialer) connect(ctx context.Context, pipe *relay.Pipe, identity Identity, paired bool) (*Conn, error) {
-	password := d.stretch(ctx, paired)
+	if !paired && d.password == nil {
+		d.password = stretch(d.life, d.Phrase)
+	}
 	link, err := d.reach(ctx, pipe, identity)
 	if err != nil {
 		return nil, err
@@ -254,7 +256,7 @@ func (d *Dialer) connect(ctx context.Context, pipe *relay.Pipe, identity Identit
 	keys := noise.Keys{Static: identity.Static}
 	if paired {
 		keys.Remote = identity.Remote
-	} else if keys.Password, err = password(); err != nil {
+	} else if keys.Password, err = d.password.await(ctx); err != nil {
 		link.Close()
 		return nil, err
 	}
@@ -264,28 +266,6 @@ func (d *Dialer) connect(ctx context.Context, pipe *relay.Pipe, identity Identit
 		return nil, err
 	}
 	return conn, nil
-}
-
-// stretch begins to stretch the phrase, unless that was done or is not needed,
-// and returns how to await it.
-func (d *Dialer) stretch(ctx context.Context, paired bool) func() ([32]byte, error) {
-	if paired || d.password != nil {
-		return func() ([32]byte, error) { return *d.password, nil }
-	}
-	var err error
-	var password [32]byte
-	done := make(chan struct{})
-	go func() {
-		password, err = d.Phrase.Stretch(ctx)
-		close(done)
-	}()
-	return func() ([32]byte, error) {
-		<-done
-		if err == nil {
-			d.password = &password
-		}
-		return password, err
-	}
 }
 
 // reach makes the connection below the handshake. It gives up with errAbsent if

@@ -122,6 +122,33 @@ func TestClientVanishes(t *testing.T) {
 	}
 }
 
+// TestWayDies: a way to the relay that is dead without a word is given up, by
+// both sides.
+func TestWayDies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSession(t)
+		s.pair(t)
+		go echo(s.listen(t))
+		d := s.dialer()
+		defer d.Close()
+		for range 2 {
+			conn := dial(t, d)
+			if err := exchange(conn, []byte("hello")); err != nil {
+				t.Fatal(err)
+			}
+			s.relay.Freeze()
+			begin := time.Now()
+			if err := exchange(conn, []byte("hello")); err == nil {
+				t.Fatal("an echo over nothing")
+			}
+			if took := time.Since(begin); took > 15*time.Second {
+				t.Errorf("it took %v to notice", took)
+			}
+			conn.Close()
+		}
+	})
+}
+
 // TestHostileRelay: what a relay forges, repeats and keeps for later ends
 // connections at the most. The session lives when it stops.
 func TestHostileRelay(t *testing.T) {
@@ -203,7 +230,7 @@ func TestForgedPairing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSession(t)
 		go echo(s.listen(t))
-		thief := &Dialer{Mailbox: s.mailbox, Phrase: s.phrase, password: &[32]byte{6}}
+		thief := &Dialer{Mailbox: s.mailbox, Phrase: s.phrase, password: stretchedTo(6)}
 		defer thief.Close()
 		if conn, err := dialWithin(t, thief, time.Minute); err == nil {
 			conn.Close()

@@ -72,7 +72,7 @@ type Listener struct {
 
 	// What follows belongs to the goroutine that runs.
 	identity  Identity
-	password  *[32]byte // the stretched phrase, nil: not yet needed
+	password  *password // nil: not needed
 	transport relay.Transport
 	pipe      *relay.Pipe
 	ends      relay.Ends
@@ -145,6 +145,9 @@ func (l *Listener) Addr() net.Addr { return address(l.config.Identity.Static.Pub
 func (l *Listener) run() {
 	defer close(l.stopped)
 	defer l.leave()
+	if l.identity.Remote == nil && l.password == nil {
+		l.password = stretch(l.life, l.config.Phrase)
+	}
 	var syn []byte
 	for l.life.Err() == nil {
 		if err := l.meet(); err != nil {
@@ -209,14 +212,10 @@ func (l *Listener) meet() error {
 func (l *Listener) handshake(link *gbn.Conn) (*Conn, error) {
 	keys := noise.Keys{Static: l.identity.Static, Remote: l.identity.Remote, AuthData: l.config.AuthData}
 	if keys.Remote == nil {
-		if l.password == nil {
-			password, err := l.config.Phrase.Stretch(l.life)
-			if err != nil {
-				return nil, err
-			}
-			l.password = &password
+		var err error
+		if keys.Password, err = l.password.await(l.life); err != nil {
+			return nil, err
 		}
-		keys.Password = *l.password
 	}
 	h, err := noise.NewResponder(keys)
 	if err != nil {

@@ -122,3 +122,29 @@ func (p Phrase) Stretch(ctx context.Context) ([32]byte, error) {
 	}
 	return [32]byte(key), nil
 }
+
+// password is the stretched phrase, which is being made or is there.
+type password struct {
+	done chan struct{}
+	key  [32]byte
+	err  error
+}
+
+// stretch begins to stretch a phrase.
+func stretch(ctx context.Context, phrase Phrase) *password {
+	p := &password{done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		p.key, p.err = phrase.Stretch(ctx)
+	}()
+	return p
+}
+
+func (p *password) await(ctx context.Context) ([32]byte, error) {
+	select {
+	case <-p.done:
+		return p.key, p.err
+	case <-ctx.Done():
+		return [32]byte{}, ctx.Err()
+	}
+}

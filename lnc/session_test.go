@@ -49,7 +49,7 @@ type session struct {
 	mailbox        Mailbox
 	phrase         Phrase
 	client, server kept
-	stretched      *[32]byte // instead of stretching, which takes long
+	stretched      *password // instead of stretching, which takes long
 }
 
 func newSession(t testing.TB) *session {
@@ -59,8 +59,14 @@ func newSession(t testing.TB) *session {
 		mailbox:   Mailbox{transport: r.Transport},
 		phrase:    NewPhrase(),
 		server:    kept{identity: Identity{Static: newKey(t)}},
-		stretched: &[32]byte{5},
+		stretched: stretchedTo(5),
 	}
+}
+
+func stretchedTo(b byte) *password {
+	p := &password{done: make(chan struct{}), key: [32]byte{b}}
+	close(p.done)
+	return p
 }
 
 func (s *session) dialer() *Dialer {

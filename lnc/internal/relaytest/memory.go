@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/leydenln/leyden/lnc/internal/relay"
 )
@@ -14,13 +15,41 @@ import (
 func (r *Relay) Transport() relay.Transport {
 	t := &memory{relay: r}
 	t.life, t.end = context.WithCancel(context.Background())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.transports = append(r.transports, t)
 	return t
 }
 
+// Freeze has all transports of now, but none made later, go dead without a
+// word, as when a machine sleeps or its address changes.
+func (r *Relay) Freeze() {
+	r.mu.Lock()
+	for _, t := range r.transports {
+		t.frozen.Store(true)
+	}
+	r.mu.Unlock()
+	r.Cut()
+}
+
 type memory struct {
-	relay *Relay
-	life  context.Context
-	end   context.CancelFunc
+	relay  *Relay
+	life   context.Context
+	end    context.CancelFunc
+	frozen atomic.Bool
+}
+
+// thaw waits in vain if the transport is frozen.
+func (t *memory) thaw(ctx context.Context) error {
+	if !t.frozen.Load() {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.life.Done():
+		return t.life.Err()
+	}
 }
 
 func meaning(err error) error {
@@ -33,12 +62,18 @@ func meaning(err error) error {
 	return err
 }
 
-func (t *memory) Create(_ context.Context, id relay.ID) error {
+func (t *memory) Create(ctx context.Context, id relay.ID) error {
+	if err := t.thaw(ctx); err != nil {
+		return err
+	}
 	_, err := t.relay.create(id)
 	return err
 }
 
-func (t *memory) Delete(_ context.Context, id relay.ID) error {
+func (t *memory) Delete(ctx context.Context, id relay.ID) error {
+	if err := t.thaw(ctx); err != nil {
+		return err
+	}
 	if err := t.relay.remove(id); !errors.Is(err, errNotFound) {
 		return err
 	}
@@ -63,11 +98,17 @@ type stream struct {
 // run starts a stream, which ends with the transport.
 func (t *memory) run(ctx context.Context, work func(s *stream) error) *stream {
 	s := &stream{messages: make(chan []byte), finish: make(chan struct{}), done: make(chan struct{})}
-	ctx, cancel := t.relay.stream(ctx)
-	s.ctx, s.abort = context.WithCancel(ctx)
+	own, abort := context.WithCancel(ctx)
+	ctx, cancel := t.relay.stream(own)
+	s.ctx, s.abort = ctx, abort
 	stop := context.AfterFunc(t.life, s.abort)
 	go func() {
-		s.err = meaning(work(s))
+		err := t.thaw(own)
+		if err == nil {
+			err = work(s)
+		}
+		t.thaw(own)
+		s.err = meaning(err)
 		stop()
 		s.abort()
 		cancel()

@@ -31,12 +31,12 @@ type Relay struct {
 	// in it, now or later; nil hands on the message. It is set before use.
 	Spoil func(id relay.ID, msg []byte, deliver func([]byte))
 
-	mu      sync.Mutex
-	boxes   map[relay.ID]*box
-	down    bool
-	streams context.Context // of the relay's life between two restarts
-	end     context.CancelFunc
-	created int
+	mu         sync.Mutex
+	boxes      map[relay.ID]*box
+	down       bool
+	streams    context.Context // of the relay's life between two restarts
+	end        context.CancelFunc
+	transports []*memory
 }
 
 type box struct {
@@ -122,7 +122,6 @@ func (r *Relay) create(id relay.ID) (bool, error) {
 	case r.boxes[id] != nil:
 		return false, nil
 	}
-	r.created++
 	r.boxes[id] = &box{
 		messages: make(chan []byte, capacity),
 		gone:     make(chan struct{}),
