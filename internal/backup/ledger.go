@@ -20,6 +20,9 @@ import (
 // changes of channels.
 const ledgerEvery = 5 * time.Minute
 
+// tempDir is where a copy is made, in the ledger's own folder.
+const tempDir = "backup-copy"
+
 // ledgerKeeper copies the ledger of a home when it has changed.
 type ledgerKeeper struct {
 	home   config.Home
@@ -64,7 +67,11 @@ func (f Folder) keepLedger(ctx context.Context, h config.Home, l *account.Ledger
 	if m.Node != o.Key {
 		return fault.New(CodeOtherNode, "choose another folder", "the backup in %q is of node %s", string(f), m.Node)
 	}
-	temp, err := os.MkdirTemp(h.Guard(), "backup-")
+	temp := filepath.Join(h.Guard(), tempDir)
+	err = os.RemoveAll(temp) // a copy that was cut short
+	if err == nil {
+		err = os.Mkdir(temp, 0o700)
+	}
 	if err != nil {
 		return fault.New("write_failed", "check the folder's owner and mode", "copy the ledger: %w", err)
 	}

@@ -25,6 +25,11 @@ func TestLedgerOfALiveNode(t *testing.T) {
 	}
 	defer l.Close()
 	f, k := begun(t, "a"), ledgerKeeper{home: h}
+	left := filepath.Join(h.Guard(), tempDir)
+	if err := os.Mkdir(left, 0o700); err != nil { // by one that was killed
+		t.Fatal(err)
+	}
+	spoil(LedgerFile, "half of")(t, Folder(left))
 	copies := func() int {
 		if err := k.keep(context.Background(), f, alice); err != nil {
 			t.Fatal(err)
@@ -47,6 +52,9 @@ func TestLedgerOfALiveNode(t *testing.T) {
 	books, err := f.CheckLedger(t.Context(), read(t, f))
 	if err != nil || books.Accounts != 2 {
 		t.Errorf("%+v, %v", books, err)
+	}
+	if _, err := os.Stat(left); err == nil {
+		t.Error("a copy is left in the home")
 	}
 }
 
