@@ -1,6 +1,9 @@
 package lnd
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Record is what a parent writes down of its child, for our other commands.
 type Record struct {
@@ -17,6 +20,9 @@ type Record struct {
 	Error     string     `json:"error,omitempty"`
 	NextStart *time.Time `json:"next_start,omitempty"`
 }
+
+// Reached says whether the child has come at least so far.
+func (r Record) Reached(s State) bool { return slices.Index(stateNames[:], r.State) >= int(s) }
 
 // Record is the status as it is written down.
 func (s Status) Record() Record {

@@ -3,6 +3,7 @@ package lnd
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/lightningnetwork/lnd/lnrpc"
 	"google.golang.org/grpc"
@@ -31,6 +32,37 @@ func Unlock(ctx context.Context, e Endpoint, password []byte, window int32) erro
 	defer conn.Close()
 	return unlock(ctx, conn, password, window)
 }
+
+// UnlockFor opens the wallet as Unlock does, for a child whose parent keeps the record,
+// and waits until the child has come at least so far. status is the command that says
+// how it is, for hints. Codes: start_failed when the child ends instead,
+// start_timeout, and those of Unlock.
+func UnlockFor(ctx context.Context, e Endpoint, password []byte, window int32, record func() (Record, error), least State, status string) error {
+	before, err := record()
+	if err != nil {
+		return err
+	}
+	if err := Unlock(ctx, e, password, window); err != nil {
+		return err
+	}
+	for {
+		now, err := record()
+		switch {
+		case err != nil || now.Reached(least):
+			return err
+		case now.LndPID != before.LndPID:
+			return fault.New("start_failed", status, "the wallet was opened, and then lnd ended: %s", now.Error)
+		}
+		select {
+		case <-ctx.Done():
+			return fault.New("start_timeout", status, "the wallet is open but lnd is not ready: %w", ctx.Err())
+		case <-time.After(recordPoll):
+		}
+	}
+}
+
+// recordPoll is the pause between two looks at a record.
+const recordPoll = 100 * time.Millisecond
 
 func unlock(ctx context.Context, conn grpc.ClientConnInterface, password []byte, window int32) error {
 	_, err := lnrpc.NewWalletUnlockerClient(conn).UnlockWallet(ctx,

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"net"
-	"time"
 
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/daemon"
@@ -51,24 +50,13 @@ func Unlock(ctx context.Context, home config.Home, password []byte) (Running, er
 	if err != nil {
 		return r, err
 	}
+	record := func() (lnd.Record, error) {
+		r, err = Status(home)
+		return r.Record, err
+	}
 	e := lnd.Endpoint{Socket: r.Socket, CertPath: r.SocketCert}
-	if err := lnd.Unlock(ctx, e, password, kept.RecoveryWindow); err != nil {
-		return r, err
-	}
-	for {
-		r, err := Status(home)
-		if err != nil {
-			return r, err
-		}
-		if r.State == lnd.RPCActive.String() || r.State == lnd.Active.String() {
-			return r, nil
-		}
-		select {
-		case <-ctx.Done():
-			return r, fault.New("start_timeout", "leyden node status", "the wallet is open but lnd is not ready: %w", ctx.Err())
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
+	err = lnd.UnlockFor(ctx, e, password, kept.RecoveryWindow, record, lnd.RPCActive, "leyden node status")
+	return r, err
 }
 
 // Lncli returns the flags that point lncli at the node.

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
 	"google.golang.org/grpc"
 
@@ -76,20 +75,13 @@ func Unlock(ctx context.Context, home config.Home, password []byte) (r Running, 
 	if r, err = Status(home); err != nil {
 		return r, err
 	}
-	if err := lnd.Unlock(ctx, lnd.Endpoint{Socket: r.Socket, CertPath: r.SocketCert}, password, 0); err != nil {
-		return r, err
+	record := func() (lnd.Record, error) {
+		r, err = Status(home)
+		return r.Record, err
 	}
-	for {
-		r, err := Status(home)
-		if err != nil || r.State == lnd.Active.String() {
-			return r, err
-		}
-		select {
-		case <-ctx.Done():
-			return r, fault.New("start_timeout", "leyden signer status", "the wallet is open but lnd is not ready: %w", ctx.Err())
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
+	e := lnd.Endpoint{Socket: r.Socket, CertPath: r.SocketCert}
+	err = lnd.UnlockFor(ctx, e, password, 0, record, lnd.Active, "leyden signer status")
+	return r, err
 }
 
 // Dial connects to the lnd of the running signer over its private socket, past the
