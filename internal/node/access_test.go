@@ -25,6 +25,7 @@ import (
 
 	"github.com/leydenln/leyden/internal/lnd"
 	"github.com/leydenln/leyden/internal/node"
+	"github.com/leydenln/leyden/internal/testbin"
 )
 
 // checkLncli: lncli's own flags still reach lncli.
@@ -93,7 +94,7 @@ func TestREST(t *testing.T) {
 		t.Errorf("REST is on: %+v", r)
 	}
 	m.must("node", "stop")
-	rest := freePort(t)
+	rest := testbin.FreePort(t)
 	r := m.start("--restlisten", rest)
 	if len(r.REST) != 1 || r.REST[0] != rest {
 		t.Fatalf("REST at %q", r.REST)

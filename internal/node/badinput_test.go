@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/leydenln/leyden/internal/node"
+	"github.com/leydenln/leyden/internal/testbin"
 )
 
 // TestCreateRefuses: each mistake has one code, and leaves no wallet behind.
@@ -111,7 +112,7 @@ func TestStartRefuses(t *testing.T) {
 		"fail/API port taken":      {good, []string{"--apilisten", taken.Addr().String()}, "port_in_use"},
 		"fail/peer port taken":     {good, []string{"--listen", taken.Addr().String()}, "port_in_use"},
 		"fail/not our address":     {good, []string{"--rpclisten", "192.0.2.1:1"}, "bad_address"},
-		"fail/backend unreachable": {good, []string{"--", "--btcd.rpchost=" + freePort(t)}, "backend_unreachable"},
+		"fail/backend unreachable": {good, []string{"--", "--btcd.rpchost=" + testbin.FreePort(t)}, "backend_unreachable"},
 		"fail/backend's password":  {strings.Replace(good, access.Pass, "another", 1), nil, "backend_refused"},
 		"fail/password file":       {good, []string{"--password-file", filepath.Join(m.home, "none")}, "no_password_file"},
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/leydenln/leyden/internal/testbin"
 	"github.com/leydenln/leyden/internal/until"
 )
 
@@ -41,10 +42,10 @@ func TestCreateCutShort(t *testing.T) {
 	if !ok {
 		t.Fatal("no child")
 	}
-	kill(t, cmd.Process.Pid)
-	kill(t, child)
+	testbin.Kill(t, cmd.Process.Pid)
+	testbin.Kill(t, child)
 	_ = cmd.Wait() // killed
-	awaitEnd(t, child)
+	testbin.AwaitEnd(t, child)
 
 	seed, err := os.ReadFile(m.lndDir("seed.txt"))
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/leydenln/leyden/internal/devnet/chain"
 	"github.com/leydenln/leyden/internal/lnd"
 	"github.com/leydenln/leyden/internal/node"
+	"github.com/leydenln/leyden/internal/testbin"
 	"github.com/leydenln/leyden/internal/until"
 )
 
@@ -48,7 +49,7 @@ func TestLifecycle(t *testing.T) {
 	t.Run("lnd killed", func(t *testing.T) {
 		conn := fromAddr(r, "127.0.0.1")(t)
 		defer conn.Close()
-		kill(t, m.status().LndPID)
+		testbin.Kill(t, m.status().LndPID)
 		checkAnswersMeanwhile(t, conn, r)
 		back := m.await("active again", func(r node.Running) bool { return r.State == "active" && r.Restarts == 1 })
 		if back.PID != r.PID || identity(t, m) != key {
@@ -57,8 +58,8 @@ func TestLifecycle(t *testing.T) {
 	})
 	t.Run("parent killed", func(t *testing.T) {
 		r := m.status()
-		kill(t, r.PID)
-		awaitEnd(t, r.LndPID)
+		testbin.Kill(t, r.PID)
+		testbin.AwaitEnd(t, r.LndPID)
 		if _, code := m.run("node", "status"); code != "not_running" {
 			t.Errorf("status of the dead: %q", code)
 		}
@@ -72,7 +73,7 @@ func TestLifecycle(t *testing.T) {
 	t.Run("stopped by a client", func(t *testing.T) {
 		r := m.status()
 		m.must("lncli", "stop")
-		awaitEnd(t, r.PID)
+		testbin.AwaitEnd(t, r.PID)
 		if _, code := m.run("node", "status"); code != "not_running" {
 			t.Errorf("started again: %q", code)
 		}
@@ -81,7 +82,7 @@ func TestLifecycle(t *testing.T) {
 
 	r = m.status()
 	m.must("node", "stop")
-	awaitEnd(t, r.LndPID)
+	testbin.AwaitEnd(t, r.LndPID)
 	for _, addr := range []string{m.rpc, m.p2p} {
 		l, err := net.Listen("tcp", addr)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/leydenln/leyden/internal/testbin"
 	"github.com/leydenln/leyden/internal/until"
 )
 
@@ -17,11 +18,11 @@ func TestMigrate(t *testing.T) {
 	m.create()
 	r := m.start()
 	key := identity(t, m)
-	if _, code := m.run("node", "migrate", "--yes", "--signer-host", freePort(t)); code != "no_bundle" {
+	if _, code := m.run("node", "migrate", "--yes", "--signer-host", testbin.FreePort(t)); code != "no_bundle" {
 		t.Errorf("without a bundle: %q", code)
 	}
 	m.must("node", "stop")
-	awaitEnd(t, r.LndPID)
+	testbin.AwaitEnd(t, r.LndPID)
 	secrets := masterSecrets(t, m)
 	if left(t, m, secrets) != len(secrets) {
 		t.Fatal("the wallet file does not have what this test looks for")

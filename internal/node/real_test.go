@@ -1,22 +1,16 @@
 package node_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/leydenln/leyden/internal/devnet/chain"
-	"github.com/leydenln/leyden/internal/devnet/port"
 	"github.com/leydenln/leyden/internal/node"
 	"github.com/leydenln/leyden/internal/testbin"
 	"github.com/leydenln/leyden/internal/until"
@@ -57,22 +51,13 @@ func backend(t *testing.T) chain.Access {
 			return
 		}
 		testChain.Chain, testChain.err = chain.Start(ctx, chain.Options{
-			Dir: testChain.dir, Btcd: filepath.Join(testbin.Dir(t), "btcd"), RPC: freePort(t), P2P: freePort(t),
+			Dir: testChain.dir, Btcd: filepath.Join(testbin.Dir(t), "btcd"), RPC: testbin.FreePort(t), P2P: testbin.FreePort(t),
 		})
 	})
 	if testChain.err != nil {
 		t.Fatalf("start the chain: %v", testChain.err)
 	}
 	return testChain.Access()
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	addr, err := port.Reserve()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return addr
 }
 
 // machine is one home folder and the program.
@@ -87,7 +72,7 @@ type machine struct {
 func newMachine(t *testing.T) *machine {
 	t.Helper()
 	m := &machine{t: t, bin: filepath.Join(testbin.Dir(t), "leyden"), home: filepath.Join(t.TempDir(), "home"),
-		rpc: freePort(t), p2p: freePort(t), api: freePort(t)}
+		rpc: testbin.FreePort(t), p2p: testbin.FreePort(t), api: testbin.FreePort(t)}
 	t.Cleanup(func() {
 		if _, code := m.run("node", "status"); code == "" {
 			m.must("node", "stop")
@@ -103,27 +88,11 @@ func (m *machine) lndDir(elem ...string) string {
 // run runs leyden and returns its output, and the error's code if it failed.
 func (m *machine) run(args ...string) (out []byte, code string) {
 	m.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, m.bin, append([]string{"--home", m.home}, args...)...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err == nil {
-		return out, ""
+	stdout, stderr, told := testbin.Run(m.t, append([]string{m.bin, "--home", m.home}, args...)...)
+	if told == nil {
+		return stdout, ""
 	}
-	var exit *exec.ExitError
-	var voiced struct {
-		Error struct{ Code, Message, Hint string }
-	}
-	if !errors.As(err, &exit) || exit.ExitCode() != 1 || json.Unmarshal(stderr.Bytes(), &voiced) != nil || voiced.Error.Code == "" {
-		m.t.Fatalf("leyden %q: %v\n%s%s", args, err, out, stderr.Bytes())
-	}
-	if voiced.Error.Message == "" || voiced.Error.Hint == "" || strings.Contains(voiced.Error.Message, "\n") {
-		m.t.Errorf("leyden %q: poor error %+v", args, voiced.Error)
-	}
-	m.t.Logf("leyden %q: %+v", args, voiced.Error)
-	return stderr.Bytes(), voiced.Error.Code
+	return stderr, told.Code
 }
 
 // must runs leyden and fails the test if that fails.
@@ -191,23 +160,4 @@ func (m *machine) await(what string, want func(node.Running) bool) node.Running 
 		return want(r)
 	})
 	return r
-}
-
-// awaitEnd waits until the process has ended: gone, or a zombie nobody reaps.
-func awaitEnd(t *testing.T, pid int) {
-	t.Helper()
-	until.True(t, fmt.Sprintf("process %d to end", pid), func() bool {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		return err != nil || bytes.Contains(stat, []byte(") Z "))
-	})
-}
-
-func kill(t *testing.T, pid int) {
-	t.Helper()
-	if pid <= 1 {
-		t.Fatalf("no process %d", pid)
-	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
 }

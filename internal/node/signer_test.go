@@ -46,7 +46,7 @@ type ourSigner struct {
 
 func newOurSigner(t *testing.T, flags ...string) *ourSigner {
 	t.Helper()
-	s := &ourSigner{t: t, home: filepath.Join(t.TempDir(), "home"), addr: freePort(t)}
+	s := &ourSigner{t: t, home: filepath.Join(t.TempDir(), "home"), addr: testbin.FreePort(t)}
 	s.leyden(append([]string{"signer", "init", "--network", "regtest"}, flags...)...)
 	s.start()
 	t.Cleanup(func() {
@@ -94,7 +94,7 @@ func signal(t *testing.T, p *owned.Process, sig syscall.Signal) {
 	}
 	switch sig {
 	case syscall.SIGKILL:
-		awaitEnd(t, p.Pid())
+		testbin.AwaitEnd(t, p.Pid())
 	case syscall.SIGSTOP:
 		until.True(t, "the signer to stand still", func() bool {
 			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Pid()))
@@ -115,7 +115,7 @@ const signerPassword = "signer's password"
 // newSigner makes one with a wallet. Words are those of its seed; none: a new one.
 func newSigner(t *testing.T, words ...string) *signer {
 	t.Helper()
-	s := &signer{t: t, dir: t.TempDir(), addr: freePort(t)}
+	s := &signer{t: t, dir: t.TempDir(), addr: testbin.FreePort(t)}
 	s.run()
 	t.Cleanup(func() {
 		if s.process.Running() {

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/leydenln/leyden/internal/node"
+	"github.com/leydenln/leyden/internal/testbin"
 	"github.com/leydenln/leyden/internal/until"
 )
 
@@ -104,7 +105,7 @@ func watchOnlyLife(t *testing.T, s keyHolder) {
 	if _, code := m.run(m.startArgs()...); code != "no_signer_host" {
 		t.Errorf("start without a signer: %q", code)
 	}
-	if _, code := m.run(m.startArgs("--signer-host", freePort(t))...); code != "signer_unreachable" {
+	if _, code := m.run(m.startArgs("--signer-host", testbin.FreePort(t))...); code != "signer_unreachable" {
 		t.Errorf("start with nobody there: %q", code)
 	}
 	r := m.start("--signer-host", s.host())

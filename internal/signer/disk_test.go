@@ -81,7 +81,7 @@ func (d *smallDisk) seen(path string) string {
 // TestInitOnFullDisk: wherever the disk becomes full, init says so, and what it says
 // to do next works once there is room, with the seed that was written down.
 func TestInitOnFullDisk(t *testing.T) {
-	for _, size := range []string{"4k", "24k", "64k", "128k", "256k", "512k", "1m"} {
+	for _, size := range []string{"4k", "64k", "512k", "1m"} {
 		t.Run(size, func(t *testing.T) {
 			d := newSmallDisk(t, size)
 			if out, code := d.run("init", "--network", "regtest"); code != "disk_full" {
@@ -114,7 +114,7 @@ func TestFullDisk(t *testing.T) {
 	d.init()
 	bundleDir := d.seen(d.path("credentials-bundle"))
 	b := read(t, bundleDir)
-	for _, left := range []int{0, 4 << 10, 12 << 10, 100 << 10} {
+	for _, left := range []int{0, 12 << 10} {
 		t.Run(strconv.Itoa(left), func(t *testing.T) {
 			d.fill(left)
 			for _, args := range [][]string{{"export"}, {"export", "--rotate"}, {"change-password"}} {

@@ -17,6 +17,7 @@ import (
 	"github.com/leydenln/leyden/internal/daemon"
 	"github.com/leydenln/leyden/internal/lnd"
 	"github.com/leydenln/leyden/internal/signer"
+	"github.com/leydenln/leyden/internal/testbin"
 )
 
 // TestExport makes bundles of a signer that runs and of one that does not.
@@ -168,7 +169,7 @@ func TestExportElsewhere(t *testing.T) {
 		"fail/no power":      {from("--macaroonpath", filepath.Join(signer.BundleDir(config.Home(m.home)), bundle.MacaroonFile)), "permission_denied"},
 		"fail/not one":       {from("--macaroonpath", m.write(filepath.Join(t.TempDir(), "m"), "x", 0o600)), "permission_denied"},
 		"fail/certificate":   {[]string{"export", "--rpcserver", m.rpc, "--tlscertpath", macaroon, "--macaroonpath", macaroon}, "bad_certificate"},
-		"fail/nobody there":  {[]string{"export", "--rpcserver", freePort(t), "--tlscertpath", cert, "--macaroonpath", macaroon}, "signer_unreachable"},
+		"fail/nobody there":  {[]string{"export", "--rpcserver", testbin.FreePort(t), "--tlscertpath", cert, "--macaroonpath", macaroon}, "signer_unreachable"},
 		"fail/much power":    {from("--macaroonpath", m.path("data", "chain", "bitcoin", "regtest", "admin.macaroon")), "strong_macaroon"},
 		"fail/rotate it too": {from("--macaroonpath", macaroon, "--rotate"), "not_available"},
 	} {

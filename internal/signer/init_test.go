@@ -12,6 +12,7 @@ import (
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/lnd"
 	"github.com/leydenln/leyden/internal/signer"
+	"github.com/leydenln/leyden/internal/testbin"
 	"github.com/leydenln/leyden/internal/until"
 )
 
@@ -106,7 +107,7 @@ func TestStartRefuses(t *testing.T) {
 		t.Errorf("init for another network: %q", code)
 	}
 	// The template of upstream's scripts, without its password file.
-	conf("[Application Options]\nalias=signer\ndebuglevel=info\nlisten=\nrpclisten="+m.rpc+"\nrestlisten="+freePort(t)+
+	conf("[Application Options]\nalias=signer\ndebuglevel=info\nlisten=\nrpclisten="+m.rpc+"\nrestlisten="+testbin.FreePort(t)+
 		"\ntlsextraip=0.0.0.0\nmaxpendingchannels=0\n[Bitcoin]\nbitcoin.active=true\nbitcoin.regtest=true\nbitcoin.node=neutrino\n"+
 		"[neutrino]\nneutrino.addpeer=btcd0.lightning.computer\nneutrino.feeurl=https://127.0.0.1:1/fees\n"+
 		"[autopilot]\nautopilot.active=false\n[tor]\ntor.active=false\n", 0o600)
@@ -170,9 +171,9 @@ func TestInitCutShort(t *testing.T) {
 		}
 		until.True(t, when, reached)
 		child, ok := m.childOf()
-		kill(t, cmd.Process.Pid)
+		testbin.Kill(t, cmd.Process.Pid)
 		if ok {
-			awaitEnd(t, child)
+			testbin.AwaitEnd(t, child)
 		}
 		_ = cmd.Wait() // killed
 	}

@@ -38,7 +38,7 @@ type plain struct {
 // startPlain starts an lnd that has no wallet yet.
 func startPlain(t *testing.T, options ...string) *plain {
 	t.Helper()
-	p := &plain{t: t, dir: t.TempDir(), addr: freePort(t)}
+	p := &plain{t: t, dir: t.TempDir(), addr: testbin.FreePort(t)}
 	args := []string{"--lnddir=" + p.dir, "--bitcoin.regtest", "--nolisten", "--nobootstrap", "--norest", "--rpclisten=" + p.addr}
 	var err error
 	p.process, err = owned.Start(owned.Command{
@@ -52,7 +52,7 @@ func startPlain(t *testing.T, options ...string) *plain {
 			if err := p.process.Signal(syscall.SIGKILL); err != nil {
 				t.Error(err)
 			}
-			awaitEnd(t, p.process.Pid())
+			testbin.AwaitEnd(t, p.process.Pid())
 		}
 	})
 	return p
@@ -111,7 +111,7 @@ func TestPlainWatchOnly(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	miner, err := chain.Start(ctx, chain.Options{
-		Dir: t.TempDir(), Btcd: filepath.Join(testbin.Dir(t), "btcd"), RPC: freePort(t), P2P: freePort(t),
+		Dir: t.TempDir(), Btcd: filepath.Join(testbin.Dir(t), "btcd"), RPC: testbin.FreePort(t), P2P: testbin.FreePort(t),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package signer_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -26,6 +27,7 @@ import (
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/lnd"
 	"github.com/leydenln/leyden/internal/signer"
+	"github.com/leydenln/leyden/internal/testbin"
 	"github.com/leydenln/leyden/internal/until"
 )
 
@@ -74,11 +76,11 @@ func TestLifecycle(t *testing.T) {
 	if _, code := m.run("init", "--network", "regtest"); code != "wallet_exists" {
 		t.Errorf("init again: %q", code)
 	}
-	r := m.start("--rest", "--restlisten", freePort(t))
+	r := m.start("--rest", "--restlisten", testbin.FreePort(t))
 	if r.State != "active" || !r.BundleCurrent || !slices.Equal(r.RPC, []string{m.rpc}) {
 		t.Errorf("%+v", r)
 	}
-	if _, code := m.run("start", "--rpclisten", freePort(t)); code != "already_running" {
+	if _, code := m.run("start", "--rpclisten", testbin.FreePort(t)); code != "already_running" {
 		t.Errorf("start again: %q", code)
 	}
 	b := read(t, created.Bundle)
@@ -92,7 +94,7 @@ func TestLifecycle(t *testing.T) {
 		t.Errorf("lnd's core file would hold the keys: %s %v", limits, err)
 	}
 
-	kill(t, r.LndPID)
+	testbin.Kill(t, r.LndPID)
 	until.True(t, "another lnd", func() bool {
 		now, err := signer.Status(config.Home(m.home))
 		return err == nil && now.Restarts == 1 && now.State == "active"
@@ -112,8 +114,12 @@ func TestLifecycle(t *testing.T) {
 	if _, code := m.run("stop"); code != "not_running" {
 		t.Errorf("stop again: %q", code)
 	}
+	elsewhere := filepath.Join(t.TempDir(), "disk") // where an operator has put the keys
+	if err := errors.Join(os.Rename(m.path(), elsewhere), os.Symlink(elsewhere, m.path())); err != nil {
+		t.Fatal(err)
+	}
 	m.must("stop", "--clean", "--yes")
-	if _, err := os.Stat(m.path()); err == nil {
+	if isThere(m.path()) || isThere(elsewhere) {
 		t.Error("the folder is still there")
 	}
 }

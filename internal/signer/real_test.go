@@ -2,18 +2,15 @@ package signer_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,7 +19,6 @@ import (
 
 	"github.com/leydenln/leyden/internal/bundle"
 	"github.com/leydenln/leyden/internal/config"
-	"github.com/leydenln/leyden/internal/devnet/port"
 	"github.com/leydenln/leyden/internal/lnd"
 	"github.com/leydenln/leyden/internal/signer"
 	"github.com/leydenln/leyden/internal/testbin"
@@ -31,15 +27,6 @@ import (
 
 // patience bounds every command of these tests.
 const patience = time.Minute
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	addr, err := port.Reserve()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return addr
-}
 
 // machine is one home folder and the program.
 type machine struct {
@@ -50,7 +37,7 @@ type machine struct {
 
 func newMachine(t *testing.T) *machine {
 	t.Helper()
-	m := &machine{t: t, bin: filepath.Join(testbin.Dir(t), "leyden"), home: filepath.Join(t.TempDir(), "home"), rpc: freePort(t)}
+	m := &machine{t: t, bin: filepath.Join(testbin.Dir(t), "leyden"), home: filepath.Join(t.TempDir(), "home"), rpc: testbin.FreePort(t)}
 	t.Cleanup(func() {
 		if _, code := m.run("status"); code == "" {
 			m.must("stop")
@@ -63,30 +50,15 @@ func newMachine(t *testing.T) *machine {
 // failed. In neither may a secret stand.
 func (m *machine) run(args ...string) (out []byte, code string) {
 	m.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	argv := slices.Concat(m.in, []string{m.bin, "--home", m.home, "signer"}, args)
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	m.noSecrets(args, out, stderr.Bytes())
-	if err == nil {
-		return out, ""
+	stdout, stderr, told := testbin.Run(m.t, slices.Concat(m.in, []string{m.bin, "--home", m.home, "signer"}, args)...)
+	m.noSecrets(args, stdout, stderr)
+	if told == nil {
+		return stdout, ""
 	}
-	var exit *exec.ExitError
-	var voiced struct {
-		Error struct{ Code, Message, Hint string }
+	if !ours(told.Hint) {
+		m.t.Errorf("leyden signer %q: poor hint %q", args, told.Hint)
 	}
-	if !errors.As(err, &exit) || exit.ExitCode() != 1 || json.Unmarshal(stderr.Bytes(), &voiced) != nil || voiced.Error.Code == "" {
-		m.t.Fatalf("leyden signer %q: %v\n%s%s", args, err, out, stderr.Bytes())
-	}
-	e := voiced.Error
-	if e.Message == "" || e.Hint == "" || strings.Contains(e.Message, "\n") || !ours(e.Hint) {
-		m.t.Errorf("leyden signer %q: poor error %+v", args, e)
-	}
-	m.t.Logf("leyden signer %q: %+v", args, e)
-	return stderr.Bytes(), e.Code
+	return stderr, told.Code
 }
 
 var ourCommand = regexp.MustCompile(`leyden ([a-z]+)( [a-z-]+)?`)
@@ -223,25 +195,6 @@ func (m *machine) childOf() (pid int, ok bool) {
 		}
 	}
 	return 0, false
-}
-
-func kill(t *testing.T, pid int) {
-	t.Helper()
-	if pid <= 1 {
-		t.Fatalf("no process %d", pid)
-	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// awaitEnd waits until the process has ended: gone, or a zombie nobody reaps.
-func awaitEnd(t *testing.T, pid int) {
-	t.Helper()
-	until.True(t, fmt.Sprintf("process %d to end", pid), func() bool {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		return err != nil || bytes.Contains(stat, []byte(") Z "))
-	})
 }
 
 func unhex(text string) ([]byte, error) { return hex.DecodeString(text) }

@@ -1,5 +1,5 @@
 // Package testbin gives tests the real programs: leyden, lnget, btcd and lnd, built
-// once for all test binaries of a run. It builds nothing itself when
+// once for all test binaries of a run, and runs them. It builds nothing itself when
 // LEYDEN_TEST_BIN names a folder that holds them, as `make test` does.
 package testbin
 
