@@ -216,32 +216,24 @@ func TestPipeForgets(t *testing.T) {
 		server := relay.NewPipe(r.Transport(), atServer, relay.Options{Create: true})
 		defer server.Close()
 		synctest.Wait()
-		r.Shut()
+		r.Hide()
 		client := relay.NewPipe(r.Transport(), atClient, relay.Options{})
 		defer client.Close()
-		go client.Send(t.Context(), []byte("old"))
+		if err := client.Send(t.Context(), []byte("old")); err != nil {
+			t.Fatal(err)
+		}
 		time.Sleep(5 * time.Second)
-		go client.Send(t.Context(), []byte("new"))
-		time.Sleep(100 * time.Millisecond)
+		if err := client.Send(t.Context(), []byte("new")); err != nil {
+			t.Fatal(err)
+		}
 		r.Open()
-		time.Sleep(5 * time.Second)
-		persistent := make(chan string, 10)
-		go func() {
-			for {
-				packet, err := server.Recv(t.Context())
-				if err != nil {
-					return
-				}
-				persistent <- string(packet)
-			}
-		}()
-		time.Sleep(5 * time.Second)
-		select {
-		case got := <-persistent:
-			if got == "old" {
-				t.Error("the old packet arrives")
-			}
-		default:
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if packet, err := server.Recv(ctx); string(packet) != "new" {
+			t.Errorf("got %q, %v", packet, err)
+		}
+		if packet, err := server.Recv(ctx); err == nil {
+			t.Errorf("and then %q", packet)
 		}
 	})
 }

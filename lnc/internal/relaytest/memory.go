@@ -97,7 +97,8 @@ type stream struct {
 
 // run starts a stream, which ends with the transport.
 func (t *memory) run(ctx context.Context, work func(s *stream) error) *stream {
-	s := &stream{messages: make(chan []byte), finish: make(chan struct{}), done: make(chan struct{})}
+	// One message is on its way before an error shows, as over a network.
+	s := &stream{messages: make(chan []byte, 1), finish: make(chan struct{}), done: make(chan struct{})}
 	own, abort := context.WithCancel(ctx)
 	ctx, cancel := t.relay.stream(own)
 	s.ctx, s.abort = ctx, abort
@@ -124,7 +125,12 @@ func (t *memory) Send(ctx context.Context, id relay.ID) (relay.Sender, error) {
 			case msg := <-s.messages:
 				return msg, nil
 			case <-s.finish:
-				return nil, errEOF
+				select {
+				case msg := <-s.messages:
+					return msg, nil
+				default:
+					return nil, errEOF
+				}
 			case <-s.ctx.Done():
 				return nil, context.Cause(s.ctx)
 			}

@@ -76,12 +76,19 @@ func (r *Relay) Cut() {
 // Shut restarts the relay and has it refuse everything, until Open.
 func (r *Relay) Shut() {
 	r.Restart()
+	r.Hide()
+}
+
+// Hide ends all streams and has the relay refuse everything, until Open. Boxes
+// stay.
+func (r *Relay) Hide() {
+	r.Cut()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.down = true
 }
 
-// Open ends a Shut.
+// Open ends a Shut or Hide.
 func (r *Relay) Open() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
