@@ -2,13 +2,13 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 )
@@ -41,14 +41,14 @@ const (
 
 // newApart runs this program again in a network namespace of its own, and returns
 // its exit status as exitStatus; there, it makes the signer's.
-func newApart(ctx context.Context) (*apart, error) {
+func newApart() (*apart, error) {
 	for _, tool := range []string{"ip", "nsenter"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return nil, fmt.Errorf("%s is missing (Debian: iproute2, util-linux)", tool)
 		}
 	}
 	if os.Getenv(inside) == "" {
-		return nil, again(ctx)
+		return nil, again()
 	}
 	// cat waits for the end of its input, which comes when we are gone.
 	holder := exec.Command("cat")
@@ -85,15 +85,16 @@ func newApart(ctx context.Context) (*apart, error) {
 
 // again runs this program with a network of its own, over which it has power also
 // when it is not root's.
-func again(ctx context.Context) error {
+func again() error {
+	runtime.LockOSThread() // the signal comes when the thread that started it ends
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), inside+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGTERM}
 	if os.Geteuid() != 0 {
 		uid, gid := os.Getuid(), os.Getgid()
 		cmd.SysProcAttr = &syscall.SysProcAttr{
-			Cloneflags:  syscall.CLONE_NEWNET | syscall.CLONE_NEWUSER,
+			Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWUSER, Pdeathsig: syscall.SIGTERM,
 			UidMappings: []syscall.SysProcIDMap{{ContainerID: uid, HostID: uid, Size: 1}},
 			GidMappings: []syscall.SysProcIDMap{{ContainerID: gid, HostID: gid, Size: 1}},
 			AmbientCaps: []uintptr{capNetAdmin, capSysAdmin},

@@ -69,7 +69,7 @@ func run(ctx context.Context, o options) error {
 			return fmt.Errorf("unknown kind of fault %q: use %s", kind, strings.Join(kindNames, ","))
 		}
 	}
-	apart, err := openApart(ctx, o)
+	apart, err := openApart(o)
 	if err != nil {
 		return err
 	}
@@ -98,11 +98,11 @@ func run(ctx context.Context, o options) error {
 
 // openApart makes the signer's own network where cutting it off is possible. Where
 // it is not, that is an error only when it was asked for.
-func openApart(ctx context.Context, o options) (*apart, error) {
+func openApart(o options) (*apart, error) {
 	if len(o.kinds) > 0 && !slices.Contains(o.kinds, cutOff) {
 		return nil, nil
 	}
-	a, err := newApart(ctx)
+	a, err := newApart()
 	if _, inside := errors.AsType[exitStatus](err); err == nil || inside || slices.Contains(o.kinds, cutOff) {
 		return a, err
 	}
