@@ -15,8 +15,12 @@ import (
 	"github.com/leydenln/leyden/lnc/internal/relay"
 )
 
-// retryAbsent is the pause before the other meeting place is tried.
-const retryAbsent = 250 * time.Millisecond
+const (
+	// retryAbsent is the pause before the other meeting place is tried.
+	retryAbsent = 250 * time.Millisecond
+	// retryFailed is the pause after an attempt that was interrupted.
+	retryFailed = time.Second
+)
 
 var errAbsent = errors.New("nobody is at this meeting place")
 
@@ -68,8 +72,8 @@ func (d *Dialer) init() {
 
 // Dial connects to the node, which it waits for until ctx ends: then the error
 // also says what the trouble is, such as ErrNotFound. While another connection
-// of this Dialer is open it waits for its end. What the two sides do wrong ends
-// it at once; to try again is then the caller's decision.
+// of this Dialer is open it waits for its end. A node that proves to be another,
+// and keys that cannot be kept, end it at once.
 func (d *Dialer) Dial(ctx context.Context) (*Conn, error) {
 	d.init()
 	select {
@@ -87,20 +91,32 @@ func (d *Dialer) Dial(ctx context.Context) (*Conn, error) {
 	if err := d.prepare(); err != nil {
 		return nil, err
 	}
-	identity := d.current()
-	for paired := identity.Remote != nil; ; paired = !paired {
+	conn, err := d.persevere(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the node through %q: %w", d.Mailbox.Addr, err)
+	}
+	d.keepConn(conn)
+	return conn, nil
+}
+
+// persevere tries until ctx ends, or until it is sure that trying is of no use.
+func (d *Dialer) persevere(ctx context.Context) (*Conn, error) {
+	paired := d.current().Remote != nil
+	for {
 		conn, err := d.attempt(ctx, paired)
-		if err == nil {
-			d.keepConn(conn)
+		pause := retryFailed
+		switch {
+		case err == nil:
 			return conn, nil
-		}
-		if !errors.Is(err, errAbsent) {
-			return nil, fmt.Errorf("connect to the node through %q: %w", d.Mailbox.Addr, err)
+		case errors.Is(err, errAbsent):
+			paired, pause, err = !paired, retryAbsent, ErrNotFound
+		case ctx.Err() != nil || !errors.Is(err, errInterrupted):
+			return nil, err
 		}
 		select {
-		case <-time.After(retryAbsent):
+		case <-time.After(pause):
 		case <-ctx.Done():
-			return nil, fmt.Errorf("connect to the node through %q: %w: %w", d.Mailbox.Addr, ErrNotFound, ctx.Err())
+			return nil, fmt.Errorf("%w: %w", err, ctx.Err())
 		}
 	}
 }
@@ -271,23 +287,25 @@ func (d *Dialer) connect(ctx context.Context, pipe *relay.Pipe, identity Identit
 // reach makes the connection below the handshake. It gives up with errAbsent if
 // the relay has no box of the node and there is another place to try.
 func (d *Dialer) reach(ctx context.Context, pipe *relay.Pipe, identity Identity) (*gbn.Conn, error) {
-	if identity.Remote == nil || identity.Confirmed || d.met || d.Phrase.IsZero() {
-		return gbn.Dial(ctx, pipe, gbn.Options{})
-	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	go func() {
-		select {
-		case <-pipe.Missing():
-			cancel(errAbsent)
-		case <-ctx.Done():
-		}
-	}()
+	if identity.Remote != nil && !identity.Confirmed && !d.met && !d.Phrase.IsZero() {
+		go func() {
+			select {
+			case <-pipe.Missing():
+				cancel(errAbsent)
+			case <-ctx.Done():
+			}
+		}()
+	}
 	link, err := gbn.Dial(ctx, pipe, gbn.Options{})
-	if err != nil && errors.Is(context.Cause(ctx), errAbsent) {
+	switch {
+	case err == nil:
+		return link, nil
+	case errors.Is(context.Cause(ctx), errAbsent):
 		return nil, errAbsent
 	}
-	return link, err
+	return nil, fmt.Errorf("%w: %w", errInterrupted, err)
 }
 
 func (d *Dialer) handshake(ctx context.Context, link *gbn.Conn, keys noise.Keys) (*Conn, error) {

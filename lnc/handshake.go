@@ -2,6 +2,7 @@ package lnc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,6 +15,10 @@ import (
 // of the phrase may be in it.
 const actTimeout = 10 * time.Second
 
+// errInterrupted says that what is below the handshake failed, as it may at any
+// time.
+var errInterrupted = errors.New("interrupted")
+
 // secure runs the handshake over a link, one act in each message. learned is
 // told the other side's key when it has proved itself for the first time: for
 // a client that is before the node can have it from the last act.
@@ -25,7 +30,7 @@ func secure(ctx context.Context, l link, h *noise.Handshake, learned func(remote
 				return err
 			}
 			if err := l.Send(ctx, encodeAct(act)); err != nil {
-				return fmt.Errorf("send an act: %w", linkError(err))
+				return fmt.Errorf("%w: send an act: %w", errInterrupted, linkError(err))
 			}
 			continue
 		}
@@ -47,11 +52,11 @@ func readAct(ctx context.Context, l link, h *noise.Handshake) error {
 	defer cancel()
 	msg, err := l.Recv(ctx)
 	if err != nil {
-		return fmt.Errorf("await an act: %w", linkError(err))
+		return fmt.Errorf("%w: await an act: %w", errInterrupted, linkError(err))
 	}
 	act, err := decodeMsgData(msg)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errInterrupted, err)
 	}
 	return h.ReadAct(act)
 }
