@@ -2,6 +2,7 @@ package noise
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"testing"
 
@@ -269,6 +270,32 @@ func TestVersions(t *testing.T) {
 	})
 }
 
+// TestAuthDataOfAnotherLength has a node that tells a length other than that of
+// what follows.
+func TestAuthDataOfAnotherLength(t *testing.T) {
+	for name, told := range map[string]uint32{
+		"fail/shorter": 9, "fail/longer": 11, "fail/over the limit": MaxAuthData + 1, "fail/huge": 1<<32 - 1, "ok": 10,
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, server := pair(t, true, nil)
+			advance(t, client, server, 1)
+			act := []byte{server.version}
+			var err error
+			for _, token := range server.pattern.acts[1] {
+				if act, err = server.writeToken(act, token); err != nil {
+					t.Fatal(err)
+				}
+			}
+			act = server.state.seal(act, binary.BigEndian.AppendUint32(nil, told))
+			act = server.state.seal(act, make([]byte, 10))
+			err = client.ReadAct(act)
+			if name == "ok" != (err == nil) || (err != nil && !errors.Is(err, ErrMalformed)) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
 func TestKeysAreWiped(t *testing.T) {
 	client, server := pair(t, false, nil)
 	advance(t, client, server, 3)
@@ -325,6 +352,16 @@ func TestRecordsOutOfOrder(t *testing.T) {
 		return err
 	}
 	for name, deed := range map[string]func(o *Opener, first, second []byte) error{
+		"fail/header after header": func(o *Opener, first, _ []byte) error {
+			if _, err := o.OpenHeader(first[:HeaderSize]); err != nil {
+				return nil
+			}
+			_, err := o.OpenHeader(first[HeaderSize : 2*HeaderSize])
+			if !errors.Is(err, ErrOutOfOrder) {
+				return nil
+			}
+			return err
+		},
 		"fail/second record first": func(o *Opener, _, second []byte) error { return open(o, second) },
 		"fail/a record twice": func(o *Opener, first, _ []byte) error {
 			if err := open(o, first); err != nil {
@@ -362,7 +399,8 @@ func TestRecordsOutOfOrder(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			sealer, opener := channel(t)
-			first, second := sealer.Seal(nil, []byte("first")), sealer.Seal(nil, []byte("second"))
+			// The first body could be taken for a header.
+			first, second := sealer.Seal(nil, []byte("1.")), sealer.Seal(nil, []byte("second"))
 			if deed(opener, first, second) == nil {
 				t.Error("passes")
 			}
