@@ -153,7 +153,7 @@ func (r *RemoteSigner) unreachable(err error) error {
 	s := status.Convert(err)
 	switch text := s.Message(); {
 	case strings.Contains(text, "x509: certificate is valid for"), strings.Contains(text, "any IP SANs"):
-		return fault.New("signer_certificate", "leyden node start --signer-host NAME:"+DefaultSignerPort+", with a name of its certificate",
+		return fault.New("signer_certificate", "leyden node start --signer-host NAME:"+DefaultSignerPort+", with a name of its certificate; or add a name there (tlsextradomain in signer-lnd.conf)",
 			"the certificate of the signer at %q is good for other names: %s", r.Addr, tail(text))
 	case strings.Contains(text, "x509:") || strings.Contains(text, "tls: "):
 		return fault.New("signer_certificate", "leyden signer export, then "+importHint,
