@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/lightningnetwork/lnd/lnrpc"
+	"github.com/lightningnetwork/lnd/lnrpc/routerrpc"
+	"google.golang.org/grpc"
 
 	"github.com/leydenln/leyden/internal/devnet"
 	"github.com/leydenln/leyden/internal/devnet/shop"
@@ -93,5 +95,36 @@ func TestBakedMacaroonExpires(t *testing.T) {
 	await(t, "the macaroon to expire", func() bool { return !calls() })
 	if err := shop.Operate(t.Context(), w.program("leyden"), n, nil, "bake", "revoke", file); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestRevokedMacaroonPaysNoMore opens a payment's stream, revokes the macaroon, and
+// only then says what to pay.
+func TestRevokedMacaroonPaysNoMore(t *testing.T) {
+	w := theWorld(t)
+	n := w.buyerNode()
+	file := filepath.Join(t.TempDir(), "pay.macaroon")
+	if err := shop.Operate(t.Context(), w.program("leyden"), n, nil, "bake", "--role", "pay-only", "--save-to", file); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := dialed(t, n.DialAs, file).NewStream(t.Context(), &grpc.StreamDesc{ServerStreams: true}, "/routerrpc.Router/SendPaymentV2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := shop.Operate(t.Context(), w.program("leyden"), n, nil, "bake", "revoke", file); err != nil {
+		t.Fatal(err)
+	}
+	invoice := newInvoice(t, w.sellerNode(), 5)
+	_ = stream.SendMsg(&routerrpc.SendPaymentRequest{PaymentRequest: invoice, TimeoutSeconds: 30, FeeLimitSat: 10}) // fails when the stream is cut
+	if err := stream.RecvMsg(new(lnrpc.Payment)); err == nil {
+		t.Error("a revoked macaroon pays")
+	}
+	decoded, err := n.Lightning().DecodePayReq(t.Context(), &lnrpc.PayReqString{PayReq: invoice})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := w.sellerNode().Lightning().LookupInvoice(t.Context(), &lnrpc.PaymentHash{RHashStr: decoded.PaymentHash})
+	if err != nil || found.State != lnrpc.Invoice_OPEN {
+		t.Errorf("%v, %v", found, err)
 	}
 }
