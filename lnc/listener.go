@@ -150,10 +150,14 @@ func (l *Listener) run() {
 	}
 	var syn []byte
 	for l.life.Err() == nil {
+		before := l.ends
 		if err := l.meet(); err != nil {
 			l.log.Error("the relay cannot be used", "err", err)
 			l.pause()
 			continue
+		}
+		if l.ends != before {
+			syn = nil // said at the other boxes
 		}
 		link, err := gbn.Accept(l.life, l.pipe, gbn.Options{SYN: syn})
 		if err != nil {
@@ -193,9 +197,6 @@ func (l *Listener) meet() error {
 		return nil
 	}
 	l.hangUpPipe()
-	if moved {
-		l.deleteBoxes()
-	}
 	if l.suspect {
 		l.transport.Close()
 		transport, err := l.config.Mailbox.open()
@@ -203,6 +204,9 @@ func (l *Listener) meet() error {
 			return err
 		}
 		l.transport, l.suspect = transport, false
+	}
+	if moved {
+		l.deleteBoxes()
 	}
 	l.ends = ends
 	l.pipe = relay.NewPipe(l.transport, ends, relay.Options{Create: true, OnEvent: l.status.event})
