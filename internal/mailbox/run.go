@@ -85,16 +85,14 @@ func run(ctx context.Context, home config.Home, opts Options, log *slog.Logger, 
 		return errors.Join(err, relay.Close())
 	}
 	server := Serve(relay, l, keeper.TLSConfig())
-	figures, err := serveMetrics(ctx, opts.Metrics, relay)
+	figures, err := serveMetrics(ctx, &opts.Metrics, relay)
 	if err != nil {
 		return errors.Join(err, server.Close())
 	}
 	record := daemon.NewRecord(recordFile(home), Running{}, log)
 	record.Update(func(r *Running) {
-		*r = Running{PID: os.Getpid(), Listen: l.Addr().String(), Cert: opts.CertPath, Started: time.Now().Truncate(time.Second)}
-		if figures != nil {
-			r.Metrics = opts.Metrics
-		}
+		*r = Running{PID: os.Getpid(), Listen: l.Addr().String(), Cert: opts.CertPath, Metrics: opts.Metrics,
+			Started: time.Now().Truncate(time.Second)}
 	})
 	log.Info("the relay is open", "listen", l.Addr().String())
 	ready(record.Get())
@@ -140,15 +138,17 @@ func listen(ctx context.Context, flag, addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// serveMetrics serves the figures; nil when no address is given.
-func serveMetrics(ctx context.Context, addr string, relay *Relay) (*http.Server, error) {
-	if addr == "" {
+// serveMetrics serves the figures at an address, which it completes; nil when
+// none is given.
+func serveMetrics(ctx context.Context, addr *string, relay *Relay) (*http.Server, error) {
+	if *addr == "" {
 		return nil, nil
 	}
-	l, err := listen(ctx, "--metrics", addr)
+	l, err := listen(ctx, "--metrics", *addr)
 	if err != nil {
 		return nil, err
 	}
+	*addr = l.Addr().String()
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", relay.Metrics())
 	s := &http.Server{Handler: mux, ReadTimeout: metricsTimeout, WriteTimeout: metricsTimeout, MaxHeaderBytes: 16 << 10,
