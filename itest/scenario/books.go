@@ -114,12 +114,13 @@ func (r *Run) check(ctx context.Context, before, after books) error {
 	if err != nil {
 		return err
 	}
-	if gone := before.all - after.all - fees; gone < 0 || gone > lostAnchors {
+	anchors := lostAnchors * btcutil.Amount(1+r.lost)
+	if gone := before.all - after.all - fees; gone < 0 || gone > anchors {
 		return fmt.Errorf("the nodes had %v, have %v and paid %v to the miner: %v are gone", before.all, after.all, fees, gone)
 	}
 	want := before.alice - 2*paid + received - sent
-	if cost := want - after.alice; cost < 0 || cost > fees+lostAnchors {
-		return fmt.Errorf("the node has %v, want %v less at most %v", after.alice, want, fees+lostAnchors)
+	if cost := want - after.alice; cost < 0 || cost > fees+anchors {
+		return fmt.Errorf("the node has %v, want %v less at most %v", after.alice, want, fees+anchors)
 	}
 	return nil
 }

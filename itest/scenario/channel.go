@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,10 +20,18 @@ import (
 // before they are made to begin again.
 const closeTime = 15 * time.Second
 
-// open opens a channel of the run's type, unannounced as lnd's taproot channels
-// must be, and waits until it can be used. An attempt whose answer was lost is
-// found among the node's channels.
+// open opens a channel of the run's type and waits until it can be used.
 func (r *Run) open(ctx context.Context) error {
+	for {
+		if err := r.openOne(ctx); !r.replaces(err) {
+			return err
+		}
+	}
+}
+
+// openOne opens a channel, unannounced as lnd's taproot channels must be. An
+// attempt whose answer was lost is found among the node's channels.
+func (r *Run) openOne(ctx context.Context) error {
 	peer, err := hex.DecodeString(r.bob().Pubkey)
 	if err != nil {
 		return err
@@ -82,10 +91,32 @@ func (r *Run) points(ctx context.Context) (map[string]bool, error) {
 	return points, nil
 }
 
+// stays is errClosed when the channel is about to close.
+func (r *Run) stays(ctx context.Context) error {
+	pending, err := r.alice().Lightning().PendingChannels(ctx, &lnrpc.PendingChannelsRequest{})
+	if err != nil {
+		return err
+	}
+	var closing []string
+	for _, c := range pending.WaitingCloseChannels {
+		closing = append(closing, c.Channel.ChannelPoint)
+	}
+	for _, c := range pending.PendingForceClosingChannels {
+		closing = append(closing, c.Channel.ChannelPoint)
+	}
+	if slices.Contains(closing, r.channel.point) {
+		return fmt.Errorf("%w: %s", errClosed, r.channel.point)
+	}
+	return nil
+}
+
 // usable is an error while the channel is not active on both sides, or while one
 // of them lacks the terms of either: without those there is no route, and lnd
 // fails a link that is closed before it has them.
 func (r *Run) usable(ctx context.Context) error {
+	if err := r.stays(ctx); err != nil {
+		return err
+	}
 	if err := r.alice().Connect(ctx, r.bob()); err != nil {
 		return err
 	}
@@ -125,8 +156,7 @@ func (r *Run) look(ctx context.Context, n *devnet.Node) (*lnrpc.Channel, error) 
 
 // closeInAgreement closes the channel with the peer.
 func (r *Run) closeInAgreement(ctx context.Context) error {
-	err := until(ctx, r.usable)
-	if err != nil {
+	if err := until(ctx, r.usable); err != nil && !r.replaces(err) {
 		return err
 	}
 	return r.closeChannel(ctx, func(ctx context.Context, req *lnrpc.CloseChannelRequest) error {

@@ -24,66 +24,97 @@ func (r *Run) receive(ctx context.Context) error {
 }
 
 // transfer pays once through the run's channel, and waits until nothing of the
-// payment is in flight. An lnd that was restarted may keep a payment in flight
+// payment is in flight.
+func (r *Run) transfer(ctx context.Context, from, to *devnet.Node, sat int64) error {
+	p := payment{run: r, from: from, to: to, sat: sat}
+	for {
+		err := until(ctx, p.make)
+		if err == nil {
+			err = until(ctx, p.landed)
+		}
+		if !r.replaces(err) {
+			return err
+		}
+		if err := r.open(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// payment is one that is made once, whatever comes between.
+type payment struct {
+	run      *Run
+	from, to *devnet.Node
+	sat      int64
+
+	invoice *lnrpc.AddInvoiceResponse // the one to pay now, nil for none
+	made    time.Time
+}
+
+// make pays unless it has. An lnd that was restarted may keep a payment in flight
 // for good that never left it (lnd issue 5152): its invoice is canceled, and
 // cannot be paid any more, before there is another.
-func (r *Run) transfer(ctx context.Context, from, to *devnet.Node, sat int64) error {
-	var invoice *lnrpc.AddInvoiceResponse
-	var made time.Time
-	err := until(ctx, func(ctx context.Context) (err error) {
-		if invoice == nil {
-			if invoice, err = to.Lightning().AddInvoice(ctx, &lnrpc.Invoice{Value: sat, Private: true}); err != nil {
-				return err
-			}
-			made = time.Now()
-		}
-		now, err := to.Lightning().LookupInvoice(ctx, &lnrpc.PaymentHash{RHash: invoice.RHash})
-		if err != nil || now.State == lnrpc.Invoice_SETTLED {
+func (p *payment) make(ctx context.Context) (err error) {
+	if p.invoice == nil {
+		if p.invoice, err = p.to.Lightning().AddInvoice(ctx, &lnrpc.Invoice{Value: p.sat, Private: true}); err != nil {
 			return err
 		}
-		if time.Since(made) > payTime {
-			_, err := invoicesrpc.NewInvoicesClient(to.Conn()).CancelInvoice(ctx, &invoicesrpc.CancelInvoiceMsg{PaymentHash: invoice.RHash})
-			if err == nil {
-				invoice = nil
-			}
-			return cmp.Or(err, errors.New("the payment did not end, and is given up"))
-		}
-		if err := r.alice().Connect(ctx, r.bob()); err != nil {
-			return err
-		}
-		return cmp.Or(r.settle(ctx, from, invoice), errors.New("the invoice is not settled yet"))
-	})
-	if err != nil {
+		p.made = time.Now()
+	}
+	now, err := p.to.Lightning().LookupInvoice(ctx, &lnrpc.PaymentHash{RHash: p.invoice.RHash})
+	if err != nil || now.State == lnrpc.Invoice_SETTLED {
 		return err
 	}
-	return until(ctx, func(ctx context.Context) error {
-		for _, n := range []*devnet.Node{from, to} {
-			c, err := r.look(ctx, n)
-			if err != nil {
-				return err
-			}
-			if c == nil || len(c.PendingHtlcs) > 0 {
-				return fmt.Errorf("%s has an HTLC in flight, or lost its channel", n.Name)
-			}
+	if time.Since(p.made) > payTime {
+		_, err := invoicesrpc.NewInvoicesClient(p.to.Conn()).CancelInvoice(ctx, &invoicesrpc.CancelInvoiceMsg{PaymentHash: p.invoice.RHash})
+		if err == nil {
+			p.invoice = nil
 		}
-		return nil
-	})
+		return cmp.Or(err, errors.New("the payment did not end, and is given up"))
+	}
+	if err := p.run.stays(ctx); err != nil {
+		return err
+	}
+	if err := p.run.alice().Connect(ctx, p.run.bob()); err != nil {
+		return err
+	}
+	return cmp.Or(p.settle(ctx), errors.New("the invoice is not settled yet"))
+}
+
+// landed is an error while an HTLC is in the channel.
+func (p *payment) landed(ctx context.Context) error {
+	if err := p.run.stays(ctx); err != nil {
+		return err
+	}
+	for _, n := range []*devnet.Node{p.from, p.to} {
+		c, err := p.run.look(ctx, n)
+		if err != nil {
+			return err
+		}
+		if c == nil || len(c.PendingHtlcs) > 0 {
+			return fmt.Errorf("%s has an HTLC in flight, or lost its channel", n.Name)
+		}
+	}
+	return nil
 }
 
 // settle sends a payment and reads to its end.
-func (r *Run) settle(ctx context.Context, from *devnet.Node, invoice *lnrpc.AddInvoiceResponse) error {
+func (p *payment) settle(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, payTime)
 	defer cancel()
-	stream, err := routerrpc.NewRouterClient(from.Conn()).SendPaymentV2(ctx, &routerrpc.SendPaymentRequest{
-		PaymentRequest: invoice.PaymentRequest, TimeoutSeconds: int32(payTime.Seconds()), FeeLimitSat: 1000,
-		OutgoingChanIds: []uint64{r.channel.id}, NoInflightUpdates: true,
-	})
+	req := &routerrpc.SendPaymentRequest{
+		PaymentRequest: p.invoice.PaymentRequest, TimeoutSeconds: int32(payTime.Seconds()), FeeLimitSat: 1000, NoInflightUpdates: true,
+	}
+	if p.run.lost == 0 { // the far side of one that replaced another has nothing to send
+		req.OutgoingChanIds = []uint64{p.run.channel.id}
+	}
+	stream, err := routerrpc.NewRouterClient(p.from.Conn()).SendPaymentV2(ctx, req)
 	if err != nil {
 		return err
 	}
-	p, err := stream.Recv()
-	if err == nil && p.Status != lnrpc.Payment_SUCCEEDED {
-		err = fmt.Errorf("the payment ended as %v: %v", p.Status, p.FailureReason)
+	end, err := stream.Recv()
+	if err == nil && end.Status != lnrpc.Payment_SUCCEEDED {
+		err = fmt.Errorf("the payment ended as %v: %v", end.Status, end.FailureReason)
 	}
 	return err
 }

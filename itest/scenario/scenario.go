@@ -40,10 +40,16 @@ type Run struct {
 	Network *devnet.Network
 	Type    lnrpc.CommitmentType
 
+	// Reopen has a channel replaced that the node closed by force on its own. lnd
+	// does that to a taproot channel when its signer is away just as the peer signs
+	// a commitment. Else it is an error.
+	Reopen bool
+
 	// Say, if not nil, is told of each step and what it took.
 	Say func(step string, took time.Duration)
 
 	channel channel // the one that was opened last
+	lost    int     // channels that were replaced
 }
 
 // channel names a channel in both of lnd's ways.
@@ -86,7 +92,20 @@ func (r *Run) Do(ctx context.Context) error {
 	return nil
 }
 
-// until asks until there is no error. The last is told when ctx ends.
+// errClosed is a channel that closes though nobody asked for it.
+var errClosed = errors.New("the node closes its channel by itself")
+
+// replaces says whether that is what went wrong and the run is to go on.
+func (r *Run) replaces(err error) bool {
+	if !r.Reopen || !errors.Is(err, errClosed) {
+		return false
+	}
+	r.lost++
+	return true
+}
+
+// until asks until there is no error, or a channel has closed. The last is told
+// when ctx ends.
 func until(ctx context.Context, ask func(context.Context) error) error {
 	tick := time.NewTicker(askEvery)
 	defer tick.Stop()
@@ -94,6 +113,8 @@ func until(ctx context.Context, ask func(context.Context) error) error {
 	for {
 		if err := once(ctx, ask); err == nil {
 			return nil
+		} else if errors.Is(err, errClosed) {
+			return err
 		} else if ctx.Err() == nil {
 			last = err
 		}
