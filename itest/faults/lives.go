@@ -78,7 +78,7 @@ func (f *faults) life(ctx context.Context, n *devnet.Network, kind lnrpc.Commitm
 	over, finished := make(chan struct{}), make(chan error, 1)
 	go func() {
 		defer close(over)
-		run := scenario.Run{Network: n, Type: kind, Say: func(step string, took time.Duration) {
+		run := scenario.Run{Network: n, Type: kind, Reopen: true, Say: func(step string, took time.Duration) {
 			fmt.Printf("  %s: %.1f s\n", step, took.Seconds())
 		}}
 		finished <- run.Do(ctx)
