@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/btcsuite/btcd/btcec/v2"
@@ -295,6 +296,17 @@ func TestHandshakeOverALink(t *testing.T) {
 		if !errors.Is(err, errMsgData) {
 			t.Errorf("got %v", err)
 		}
+	})
+	t.Run("fail/silence", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			_, b := newLinks(10)
+			_, server, _, _ := handshakes(t, false, nil)
+			begin := time.Now()
+			err := secure(t.Context(), b, server, nil)
+			if !errors.Is(err, errInterrupted) || time.Since(begin) != actTimeout {
+				t.Errorf("after %v: %v", time.Since(begin), err)
+			}
+		})
 	})
 	t.Run("fail/hangs up", func(t *testing.T) {
 		a, b := newLinks(10)

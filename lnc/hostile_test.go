@@ -3,6 +3,7 @@ package lnc
 import (
 	"bytes"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -13,7 +14,7 @@ import (
 	"github.com/leydenln/leyden/lnc/internal/relay"
 )
 
-// TestNodeRestarts, and TestRelayRestarts: the session goes on.
+// TestNodeRestarts and TestRelayRestarts: the session goes on.
 func TestNodeRestarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSession(t)
@@ -34,6 +35,28 @@ func TestNodeRestarts(t *testing.T) {
 			if err := exchange(conn, []byte("hello")); err == nil || errors.Is(err, errWrong) {
 				t.Errorf("after the node has gone: %v", err)
 			}
+		}
+	})
+}
+
+// TestNodeSaysGoodbye: a client need not find out by itself that the node has
+// closed the session, even if what passes takes its time.
+func TestNodeSaysGoodbye(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSession(t)
+		s.pair(t)
+		s.relay.Spoil = func(_ relay.ID, msg []byte, deliver func([]byte)) {
+			time.AfterFunc(100*time.Millisecond, func() { deliver(msg) })
+		}
+		l := s.listen(t)
+		go echo(l)
+		d := s.dialer()
+		defer d.Close()
+		conn := dial(t, d)
+		l.Close()
+		begin := time.Now()
+		if _, err := conn.Read(make([]byte, 1)); err != io.ErrUnexpectedEOF || time.Since(begin) > time.Second {
+			t.Errorf("after %v: %v", time.Since(begin), err)
 		}
 	})
 }

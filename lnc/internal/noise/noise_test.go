@@ -273,8 +273,12 @@ func TestVersions(t *testing.T) {
 // TestAuthDataOfAnotherLength has a node that tells a length other than that of
 // what follows.
 func TestAuthDataOfAnotherLength(t *testing.T) {
-	for name, told := range map[string]uint32{
-		"fail/shorter": 9, "fail/longer": 11, "fail/over the limit": MaxAuthData + 1, "fail/huge": 1<<32 - 1, "ok": 10,
+	for name, lengths := range map[string]struct {
+		told uint32
+		real int
+	}{
+		"fail/shorter": {9, 10}, "fail/longer": {11, 10}, "fail/huge": {1<<32 - 1, 10}, "ok": {10, 10},
+		"fail/over the limit": {MaxAuthData + 1, MaxAuthData + 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client, server := pair(t, true, nil)
@@ -286,8 +290,8 @@ func TestAuthDataOfAnotherLength(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			act = server.state.seal(act, binary.BigEndian.AppendUint32(nil, told))
-			act = server.state.seal(act, make([]byte, 10))
+			act = server.state.seal(act, binary.BigEndian.AppendUint32(nil, lengths.told))
+			act = server.state.seal(act, make([]byte, lengths.real))
 			err = client.ReadAct(act)
 			if name == "ok" != (err == nil) || (err != nil && !errors.Is(err, ErrMalformed)) {
 				t.Errorf("got %v", err)

@@ -118,7 +118,20 @@ func (t *memory) run(ctx context.Context, work func(s *stream) error) *stream {
 	return s
 }
 
+// reach fails at once where there is no relay, as a connection does.
+func (t *memory) reach() error {
+	t.relay.mu.Lock()
+	defer t.relay.mu.Unlock()
+	if t.relay.down && !t.frozen.Load() {
+		return errDown
+	}
+	return nil
+}
+
 func (t *memory) Send(ctx context.Context, id relay.ID) (relay.Sender, error) {
+	if err := t.reach(); err != nil {
+		return nil, err
+	}
 	return t.run(ctx, func(s *stream) error {
 		return t.relay.fill(s.ctx, id, func() ([]byte, error) {
 			select {
@@ -139,6 +152,9 @@ func (t *memory) Send(ctx context.Context, id relay.ID) (relay.Sender, error) {
 }
 
 func (t *memory) Recv(ctx context.Context, id relay.ID) (relay.Receiver, error) {
+	if err := t.reach(); err != nil {
+		return nil, err
+	}
 	return receiver{t.run(ctx, func(s *stream) error {
 		return t.relay.empty(s.ctx, id, func(msg []byte) error {
 			select {
