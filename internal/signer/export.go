@@ -166,18 +166,18 @@ func (p *plan) export(ctx context.Context, conn grpc.ClientConnInterface, o Expo
 	if err != nil {
 		return nil, err
 	}
-	if o.Rotate {
-		p.kept.rotate()
-	}
-	if err := p.kept.save(p.home); err != nil {
-		return nil, err
-	}
 	shown, err := os.ReadFile(certFile(p.home))
 	if err != nil {
 		return nil, fault.New("bad_certificate", "leyden signer start", "the signer's certificate: %w", err)
 	}
-	accounts, err := accountsOf(ctx, conn)
+	accounts, err := accountsOf(ctx, conn) // an lnd that does not answer changes nothing
 	if err != nil {
+		return nil, err
+	}
+	if o.Rotate {
+		p.kept.rotate()
+	}
+	if err := p.kept.save(p.home); err != nil {
 		return nil, err
 	}
 	macaroon, err := bakeSigning(ctx, conn, p.kept.RootKeyID, caveats)

@@ -220,7 +220,9 @@ func (m *machine) checkStrangers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn := m.connect(b, c.macaroon)
-			stream, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, "/signrpc.Signer/SignMessage")
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, "/signrpc.Signer/SignMessage")
 			if err != nil {
 				t.Fatal(err)
 			}
