@@ -28,7 +28,7 @@ const (
 	maxHeaders = 64 << 10
 
 	// handshakeTime is how long a client may take until its first call can come.
-	handshakeTime = 10 * time.Second
+	handshakeTime = 20 * time.Second
 
 	// stopGrace is how long Stop lets open calls end by themselves.
 	stopGrace = time.Second
