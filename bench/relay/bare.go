@@ -45,6 +45,11 @@ func (b *bareRelay) NewCipherBox(context.Context, *hashmailrpc.CipherBoxAuth) (*
 	return new(hashmailrpc.CipherInitResp), nil
 }
 
+func (b *bareRelay) DelCipherBox(_ context.Context, auth *hashmailrpc.CipherBoxAuth) (*hashmailrpc.DelCipherBoxResp, error) {
+	b.boxes.Delete(string(auth.GetDesc().GetStreamId()))
+	return new(hashmailrpc.DelCipherBoxResp), nil
+}
+
 func (b *bareRelay) SendStream(in grpc.ClientStreamingServer[hashmailrpc.CipherBox, hashmailrpc.CipherBoxDesc]) error {
 	for {
 		m, err := in.Recv()
@@ -60,6 +65,9 @@ func (b *bareRelay) SendStream(in grpc.ClientStreamingServer[hashmailrpc.CipherB
 }
 
 func (b *bareRelay) RecvStream(desc *hashmailrpc.CipherBoxDesc, out grpc.ServerStreamingServer[hashmailrpc.CipherBox]) error {
+	if err := out.SendHeader(nil); err != nil {
+		return err
+	}
 	for {
 		select {
 		case msg := <-b.box(desc):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -33,29 +34,46 @@ func (s *server) dial() (*grpc.ClientConn, error) {
 func box(ctx context.Context, c hashmailrpc.HashMailClient) (*hashmailrpc.CipherBoxDesc, error) {
 	desc := &hashmailrpc.CipherBoxDesc{StreamId: make([]byte, 64)}
 	_, _ = rand.Read(desc.StreamId)
-	_, err := c.NewCipherBox(ctx, &hashmailrpc.CipherBoxAuth{
-		Desc: desc, Auth: &hashmailrpc.CipherBoxAuth_LndAuth{LndAuth: &hashmailrpc.LndAuth{}}})
+	_, err := c.NewCipherBox(ctx, authFor(desc))
 	return desc, err
 }
 
-// idle opens boxes, each with a reader on a connection of its own.
-func (s *server) idle(ctx context.Context, count int) (leave func(), err error) {
+func authFor(desc *hashmailrpc.CipherBoxDesc) *hashmailrpc.CipherBoxAuth {
+	return &hashmailrpc.CipherBoxAuth{
+		Desc: desc, Auth: &hashmailrpc.CipherBoxAuth_LndAuth{LndAuth: &hashmailrpc.LndAuth{}}}
+}
+
+// idle opens boxes over a number of connections, with a reader each if wanted.
+// leave deletes the boxes and closes the connections.
+func (s *server) idle(ctx context.Context, count, connections int, readers bool) (leave func() error, err error) {
 	var conns []*grpc.ClientConn
-	leave = func() {
-		for _, c := range conns {
-			c.Close()
+	var boxes []*hashmailrpc.CipherBoxDesc
+	leave = func() (err error) {
+		for i, desc := range boxes {
+			_, failed := hashmailrpc.NewHashMailClient(conns[i%connections]).DelCipherBox(ctx, authFor(desc))
+			err = errors.Join(err, failed)
 		}
+		for _, c := range conns {
+			err = errors.Join(err, c.Close())
+		}
+		return err
 	}
-	for range count {
+	for range connections {
 		conn, err := s.dial()
 		if err != nil {
 			return leave, err
 		}
 		conns = append(conns, conn)
-		client := hashmailrpc.NewHashMailClient(conn)
+	}
+	for i := range count {
+		client := hashmailrpc.NewHashMailClient(conns[i%connections])
 		desc, err := box(ctx, client)
 		if err != nil {
 			return leave, err
+		}
+		boxes = append(boxes, desc)
+		if !readers {
+			continue
 		}
 		out, err := client.RecvStream(ctx, desc)
 		if err != nil {
@@ -65,7 +83,6 @@ func (s *server) idle(ctx context.Context, count int) (leave func(), err error) 
 			return leave, err
 		}
 	}
-	time.Sleep(time.Second)
 	return leave, nil
 }
 

@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -18,7 +19,6 @@ import (
 	"github.com/leydenln/leyden/internal/devnet"
 	"github.com/leydenln/leyden/internal/devnet/owned"
 	"github.com/leydenln/leyden/internal/devnet/port"
-	"github.com/leydenln/leyden/internal/mailbox"
 )
 
 // What one run carries: pairs of boxes at once, messages through each.
@@ -54,29 +54,31 @@ func run(ctx context.Context, bin string, rounds int) error {
 	if err != nil {
 		return err
 	}
-	ours, err := start(home, leyden, func(addr string) []string {
+	ours, err := start("relay", home, leyden, func(addr string) []string {
 		return []string{"--home", home, "mailbox", "start", "--listen", addr,
-			"--client-rate", "1000000", "--box-rate", "1000000", "--client-connections", "4096"}
+			"--client-rate", "1000000", "--box-rate", "1000000", "--client-connections", "4096", "--client-boxes", "8000"}
 	})
 	if err != nil {
 		return err
 	}
 	defer ours.Stop(ctx)
-	if err := measureIdle(ctx, ours); err != nil {
-		return err
-	}
 	certificate := filepath.Join(home, "mailbox", "tls.cert")
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	bare, err := start(home, self, func(addr string) []string {
+	bare, err := start("bare gRPC", home, self, func(addr string) []string {
 		return []string{asBare, addr, certificate, filepath.Join(home, "mailbox", "tls.key")}
 	})
 	if err != nil {
 		return err
 	}
 	defer bare.Stop(ctx)
+	for _, s := range []*server{ours, bare} {
+		if err := measureIdle(ctx, s); err != nil {
+			return err
+		}
+	}
 	for _, size := range []int{200, 32 << 10} {
 		count := messages
 		if size > 1000 {
@@ -107,33 +109,43 @@ func run(ctx context.Context, bin string, rounds int) error {
 	return nil
 }
 
-// measureIdle prints what idle boxes with readers add to the relay's memory.
+// measureIdle prints what idle boxes take: alone, with a reader each on few
+// connections, and with a reader each on a connection of its own.
 func measureIdle(ctx context.Context, s *server) error {
 	before, err := memory(s.Pid())
 	if err != nil {
 		return err
 	}
-	leave, err := s.idle(ctx, idle)
-	if err != nil {
-		return err
+	for _, kind := range []struct {
+		name        string
+		connections int
+		readers     bool
+	}{
+		{"without readers", 1, false},
+		{"with readers, 20 on a connection", idle / 20, true},
+		{"with readers, each on its own connection", idle, true},
+	} {
+		leave, err := s.idle(ctx, idle, kind.connections, kind.readers)
+		if err != nil {
+			return errors.Join(err, leave())
+		}
+		after, err := memory(s.Pid())
+		if err := errors.Join(err, leave()); err != nil {
+			return err
+		}
+		fmt.Printf("  %s with %d idle boxes %s: %.0f MB, at first %.0f MB; target: less than 50 MB\n",
+			s.name, idle, kind.name, after, before)
 	}
-	defer leave()
-	after, err := memory(s.Pid())
-	if err != nil {
-		return err
-	}
-	fmt.Printf("  relay with %d idle boxes, each with a reader on its own connection: %.0f MB, %.0f MB without them; target: less than 50 MB\n",
-		idle, after, before)
 	return nil
 }
 
 // server is a relay, ours or a bare one, in a process of its own.
 type server struct {
 	*owned.Process
-	addr string
+	name, addr string
 }
 
-func start(home, path string, args func(addr string) []string) (*server, error) {
+func start(name, home, path string, args func(addr string) []string) (*server, error) {
 	addr, err := port.Reserve()
 	if err != nil {
 		return nil, err
@@ -144,12 +156,12 @@ func start(home, path string, args func(addr string) []string) (*server, error) 
 	if err != nil {
 		return nil, err
 	}
-	s := &server{p, addr}
+	s := &server{p, name, addr}
 	for range 200 {
 		if s.listens() {
 			return s, nil
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	return nil, fmt.Errorf("%s does not listen on %s (a relay's place is %s)", path, addr, mailbox.DefaultListen)
+	return nil, fmt.Errorf("%s does not listen on %s", path, addr)
 }

@@ -21,8 +21,9 @@ const (
 	// headerTable is what a connection keeps to compress headers, in bytes:
 	// next to nothing, since streams are few and long.
 	headerTable = 256
-	// shutdownTimeout is how long streams have to end in order.
-	shutdownTimeout = 3 * time.Second
+	// shutdownTimeout is how long streams have to end in order. Those that
+	// wait for a client's next message do not.
+	shutdownTimeout = time.Second
 	metricsTimeout  = 10 * time.Second
 )
 
