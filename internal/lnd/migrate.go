@@ -3,8 +3,11 @@ package lnd
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
+	"time"
 
 	"github.com/lightningnetwork/lnd/lnrpc"
 	"go.etcd.io/bbolt"
@@ -24,8 +27,13 @@ const OtherKeys = "the wallet has other keys than the signer"
 // accounts are found to be those of the bundle in the folder, and out of the unused
 // parts of its file. It cannot be undone, and may be repeated: what was cut short
 // is completed. Only the seed restores the keys. The node must not run. Codes:
-// other_signer, wrong_password, no_wallet, and those of a start.
+// other_signer, wrong_password, no_wallet, disk_full, write_failed, and those of a
+// start.
 func MigrateToWatchOnly(ctx context.Context, r Runner, password []byte, bundleDir string) error {
+	path := filepath.Join(r.Dir, "data", "chain", "bitcoin", r.Config.network, "wallet.db")
+	if err := errors.Join(os.RemoveAll(path+freshSuffix), spaceBeside(path)); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, walletTimeout)
 	defer cancel()
 	defer r.cleanUp()
@@ -47,7 +55,20 @@ func MigrateToWatchOnly(ctx context.Context, r Runner, password []byte, bundleDi
 	if p.cmd.ProcessState.ExitCode() != 0 {
 		return p.exitError(r.Config)
 	}
-	return compact(filepath.Join(r.Dir, "data", "chain", "bitcoin", r.Config.network, "wallet.db"))
+	return compact(path)
+}
+
+// spaceBeside refuses to begin where there is no space for the file once more.
+func spaceBeside(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil // lnd says what is wrong with the wallet
+	}
+	if space, known := freeSpace(filepath.Dir(path)); known && space < info.Size()+minDisk {
+		return fault.New("disk_full", "free some space, then leyden node migrate",
+			"the wallet's file of %d bytes is written anew, and the disk has %d left; nothing was changed", info.Size(), space)
+	}
+	return nil
 }
 
 // openFor opens the wallet of a child that then goes its own way.
@@ -85,16 +106,17 @@ func unlockOnce(ctx context.Context, conn *grpc.ClientConn, password []byte) err
 }
 
 // compact writes the database anew without what it no longer uses, where deleted
-// keys would stay, and overwrites the old file. What the disk itself keeps of that
-// is out of reach.
+// keys would stay, and overwrites the old file. Cut short anywhere, it is begun
+// again. What the disk itself keeps of the old file is out of reach.
 func compact(path string) error {
-	old, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return fault.New("write_failed", "check the file's owner and mode", "compact the wallet: %w", err)
+	fresh, old := path+freshSuffix, path+".before"
+	err := discardOld(old, path)
+	if err == nil {
+		err = rewrite(path, fresh)
 	}
-	defer old.Close()
-	fresh := path + ".compact"
-	err = rewrite(path, fresh)
+	if err == nil { // a name under which to find it after a crash
+		err = os.Link(path, old)
+	}
 	if err == nil {
 		err = os.Rename(fresh, path)
 	}
@@ -102,17 +124,61 @@ func compact(path string) error {
 		err = files.SyncDir(filepath.Dir(path))
 	}
 	if err == nil {
-		err = wipe(old)
+		err = discardOld(old, path)
 	}
 	if err != nil {
-		return fault.New("write_failed", "leyden node migrate", "compact the wallet: %w", err)
+		err = errors.Join(err, os.RemoveAll(fresh)) // it takes space
 	}
-	return nil
+	return compactFault(err)
 }
+
+// freshSuffix ends the name of the database that is being written anew.
+const freshSuffix = ".compact"
+
+func compactFault(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fault.New("disk_full", "free some space, then leyden node migrate",
+			"the keys are out of the wallet, and still in unused parts of its file: %w", err)
+	default:
+		return fault.New("write_failed", "leyden node migrate",
+			"the keys are out of the wallet, and still in unused parts of its file: %w", err)
+	}
+}
+
+// discardOld overwrites and removes the old file, if there is one; if it is only
+// another name of the present one, the name.
+func discardOld(old, present string) error {
+	was, err := os.Stat(old)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	now, err := os.Stat(present)
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(was, now) {
+		if err := wipe(old); err != nil {
+			return err
+		}
+	}
+	if err := os.Remove(old); err != nil {
+		return err
+	}
+	return files.SyncDir(filepath.Dir(old))
+}
+
+// rewriteWait bounds the wait for whoever has the database open.
+const rewriteWait = 10 * time.Second
 
 // rewrite copies what the database holds.
 func rewrite(from, to string) (err error) {
-	src, err := bbolt.Open(from, 0o600, &bbolt.Options{ReadOnly: true})
+	src, err := bbolt.Open(from, 0o600, &bbolt.Options{ReadOnly: true, Timeout: rewriteWait})
 	if err != nil {
 		return err
 	}
@@ -120,15 +186,20 @@ func rewrite(from, to string) (err error) {
 	if err := os.RemoveAll(to); err != nil {
 		return err
 	}
-	dst, err := bbolt.Open(to, 0o600, nil)
+	dst, err := bbolt.Open(to, 0o600, &bbolt.Options{Timeout: rewriteWait})
 	if err != nil {
 		return err
 	}
 	return errors.Join(bbolt.Compact(dst, src, 0), dst.Sync(), dst.Close())
 }
 
-// wipe overwrites a file that has no name any more.
-func wipe(f *os.File) error {
+// wipe overwrites a file.
+func wipe(path string) (err error) {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
 	info, err := f.Stat()
 	if err != nil {
 		return err

@@ -24,6 +24,9 @@ const (
 	logName    = "lnd-child.log"
 )
 
+// codeStopped is the code of an lnd that ended in order, without being asked to.
+const codeStopped = "lnd_stopped"
+
 // maxChildLog is the size in bytes at which the child's own output (panics,
 // and what lnd prints before its log is open) is started afresh.
 const maxChildLog = 1 << 20
@@ -114,7 +117,7 @@ func (p *process) exitError(c *Config) error {
 	words := p.lastWords()
 	switch code := p.cmd.ProcessState.ExitCode(); {
 	case code == 0:
-		return fault.New("lnd_stopped", "see logs in the node's folder", "lnd ended by itself")
+		return fault.New(codeStopped, "see logs in the node's folder", "lnd ended by itself")
 	case code == ExitConfig:
 		return fault.New("bad_lnd_conf", "correct lnd.conf or the command line",
 			"lnd refuses its configuration: %s", c.explain(words))
@@ -135,11 +138,17 @@ const minDisk = 1 << 20
 // diskFull says whether there is next to no space left beside the file. A
 // child that dies of that may have no space for its last words either.
 func diskFull(path string) bool {
+	space, known := freeSpace(filepath.Dir(path))
+	return known && space < minDisk
+}
+
+// freeSpace returns the bytes that are left to us in the folder.
+func freeSpace(dir string) (bytes int64, known bool) {
 	var st syscall.Statfs_t
-	if err := syscall.Statfs(filepath.Dir(path), &st); err != nil {
-		return false
+	if err := syscall.Statfs(dir, &st); err != nil {
+		return 0, false
 	}
-	return int64(st.Bavail)*int64(st.Bsize) < minDisk
+	return int64(st.Bavail) * int64(st.Bsize), true
 }
 
 // lastWords returns the last line that this run wrote.
