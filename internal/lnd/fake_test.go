@@ -43,6 +43,8 @@ const fakePassword = "correct horse"
 //	config     refuse the configuration
 //	die        end with an error before serving
 //	stubborn   become active, and never end
+//	leave      become active, and end in order when told (SIGUSR1), as a watch-only
+//	           lnd does without its signer
 type fakeLnd struct {
 	lnrpc.UnimplementedStateServer
 	lnrpc.UnimplementedWalletUnlockerServer
@@ -75,6 +77,10 @@ func fakeChild(args []string) int {
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM)
 	}
+	told := make(chan os.Signal, 1)
+	if word == "leave" {
+		signal.Notify(told, syscall.SIGUSR1)
+	}
 	f := &fakeLnd{changed: make(chan struct{}), state: lnrpc.WalletState_LOCKED}
 	if word == "nowallet" {
 		f.state = lnrpc.WalletState_NON_EXISTING
@@ -83,7 +89,15 @@ func fakeChild(args []string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return ExitFailed
 	}
-	_, _ = io.Copy(io.Discard, os.NewFile(uintptr(spec.Lifeline), "lifeline"))
+	ended := make(chan struct{})
+	go func() {
+		_, _ = io.Copy(io.Discard, os.NewFile(uintptr(spec.Lifeline), "lifeline"))
+		close(ended)
+	}()
+	select {
+	case <-told:
+	case <-ended:
+	}
 	if word == "stubborn" {
 		select {}
 	}

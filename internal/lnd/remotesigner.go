@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -35,6 +36,16 @@ const (
 	// watch-only lnd ends itself. It is longer than signerPatience, so that we
 	// know before lnd does that the signer is away.
 	signTimeout = 20 * time.Second
+
+	// signerStart is how long a signer may take from its first answer until it signs.
+	signerStart = 30 * time.Second
+)
+
+// What a signer that answers may say of itself.
+var (
+	errStarting = errors.New("it is starting")
+	errLocked   = errors.New("its wallet is locked")
+	errNoWallet = errors.New("it has no wallet")
 )
 
 // RemoteSigner is the lnd that holds the keys of a watch-only lnd.
@@ -45,10 +56,17 @@ type RemoteSigner struct {
 	// CertPath is the one certificate trusted, MacaroonPath the credential. Both
 	// are absolute.
 	CertPath, MacaroonPath string
+
+	// Identity is the extended public key of the account m/1017'/coin type'/6', the
+	// node's identity. The signer must prove that it holds its private keys: lnd
+	// would have peers close its channels for the signatures of others. Empty: any
+	// signer will do.
+	Identity string
 }
 
-// Check asks whether the signer is there, knows its macaroon, and could sign.
-// Codes: signer_unreachable, signer_certificate, signer_macaroon.
+// Check asks whether the signer is there, knows its macaroon, holds the keys, and
+// could sign. Codes: no_bundle, bad_bundle, signer_unreachable, signer_certificate,
+// signer_macaroon, signer_other_keys.
 func (r *RemoteSigner) Check(ctx context.Context) error {
 	conn, err := r.dial()
 	if err != nil {
@@ -56,6 +74,27 @@ func (r *RemoteSigner) Check(ctx context.Context) error {
 	}
 	defer conn.Close()
 	return r.ask(ctx, conn)
+}
+
+// Await is Check, but leaves a signer that answers signerStart to open its wallet.
+func (r *RemoteSigner) Await(ctx context.Context, log *slog.Logger) error {
+	late := time.After(signerStart)
+	for told := false; ; told = true {
+		err := r.Check(ctx)
+		if !errors.Is(err, errStarting) && !errors.Is(err, errLocked) {
+			return err
+		}
+		if !told {
+			log.Info("waiting for the signer", "because", err)
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-late:
+			return err
+		case <-time.After(minSignerPause):
+		}
+	}
 }
 
 // options make lnd a watch-only one. lnd's own health check is off: it would end
@@ -112,7 +151,10 @@ func (r *RemoteSigner) ask(ctx context.Context, conn grpc.ClientConnInterface) e
 	// Nothing to sign: an lnd that accepts the macaroon says so of the request.
 	ctx = metadata.AppendToOutgoingContext(ctx, "macaroon", hex.EncodeToString(macaroon))
 	_, err = walletrpc.NewWalletKitClient(conn).SignPsbt(ctx, &walletrpc.SignPsbtRequest{})
-	return r.accepted(err)
+	if err := r.accepted(err); err != nil || r.Identity == "" {
+		return err
+	}
+	return r.holds(ctx, conn)
 }
 
 // awake says whether a signer in this state signs.
@@ -121,11 +163,11 @@ func (r *RemoteSigner) awake(state lnrpc.WalletState) error {
 	case s.Serving():
 		return nil
 	case s == Locked:
-		return r.away(errors.New("its wallet is locked"))
+		return r.away(errLocked)
 	case s == NoWallet:
-		return r.away(errors.New("it has no wallet"))
+		return r.away(errNoWallet)
 	default:
-		return r.away(errors.New("it is starting"))
+		return r.away(errStarting)
 	}
 }
 
@@ -155,6 +197,9 @@ func (r *RemoteSigner) unreachable(err error) error {
 	case strings.Contains(text, "x509: certificate is valid for"), strings.Contains(text, "any IP SANs"):
 		return fault.New("signer_certificate", "leyden node start --signer-host NAME:"+DefaultSignerPort+", with a name of its certificate; or add a name there (tlsextradomain in signer-lnd.conf)",
 			"the certificate of the signer at %q is good for other names: %s", r.Addr, tail(text))
+	case strings.Contains(text, "x509: certificate has expired or is not yet valid"):
+		return fault.New("signer_certificate", "check the clocks of both machines; if they are right, leyden signer export, then "+importHint,
+			"the certificate of the signer at %q is not good at this time: %s", r.Addr, tail(text))
 	case strings.Contains(text, "x509:") || strings.Contains(text, "tls: "):
 		return fault.New("signer_certificate", "leyden signer export, then "+importHint,
 			"the signer at %q has another certificate than the bundle's: %s", r.Addr, tail(text))

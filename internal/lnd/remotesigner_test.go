@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -36,11 +38,12 @@ type fakeSigner struct {
 	dir      string
 	macaroon atomic.Pointer[string]
 	server   *grpc.Server
-	conns    chan net.Conn     // accepted
-	asked    chan struct{}     // told when somebody stays
-	slow     atomic.Bool       // does not answer
-	silent   atomic.Int32      // questions that got no answer
-	key      *btcec.PrivateKey // the node's identity
+	conns    chan net.Conn                    // accepted
+	asked    chan struct{}                    // told when somebody stays
+	slow     atomic.Bool                      // does not answer
+	silent   atomic.Int32                     // questions that got no answer
+	stuck    atomic.Bool                      // answers, and does not sign
+	key      atomic.Pointer[btcec.PrivateKey] // the node's identity
 }
 
 const fakeMacaroon = "its macaroon"
@@ -51,19 +54,25 @@ func newFakeSigner(t *testing.T) *fakeSigner {
 	s := &fakeSigner{dir: t.TempDir(), conns: make(chan net.Conn, 100), asked: make(chan struct{}, 100),
 		fakeLnd: &fakeLnd{changed: make(chan struct{}), state: lnrpc.WalletState_SERVER_ACTIVE}}
 	s.CertPath, s.MacaroonPath = filepath.Join(s.dir, "tls.cert"), filepath.Join(s.dir, "mac")
-	c, k, err := cert.GenCertPair("fake", nil, nil, false, time.Hour)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cert.WriteCertPair(s.CertPath, filepath.Join(s.dir, "tls.key"), c, k); err != nil {
-		t.Fatal(err)
-	}
+	s.certify(t, time.Hour)
 	s.write(t, s.MacaroonPath, fakeMacaroon)
 	s.macaroon.Store(new(fakeMacaroon))
 	s.Addr = "127.0.0.1:0"
 	s.serve(t)
 	t.Cleanup(func() { s.server.Stop() })
 	return s
+}
+
+// certify gives it another certificate.
+func (s *fakeSigner) certify(t *testing.T, validity time.Duration) {
+	t.Helper()
+	c, k, err := cert.GenCertPair("fake", nil, nil, false, validity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cert.WriteCertPair(s.CertPath, filepath.Join(s.dir, "tls.key"), c, k); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (s *fakeSigner) write(t *testing.T, path, text string) {
@@ -125,6 +134,9 @@ func (s *fakeSigner) SubscribeState(r *lnrpc.SubscribeStateRequest, stream lnrpc
 // SignPsbt answers as lnd does to no PSBT, once it has accepted the macaroon.
 func (s *fakeSigner) SignPsbt(ctx context.Context, _ *walletrpc.SignPsbtRequest) (*walletrpc.SignPsbtResponse, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
+	if s.stuck.Load() {
+		return nil, status.Error(codes.Unavailable, "leyden: lnd_down: the signer's lnd is down")
+	}
 	if got := strings.Join(md.Get("macaroon"), " "); got != fmt.Sprintf("%x", *s.macaroon.Load()) {
 		return nil, status.Error(codes.Unknown, "verification failed: signature mismatch after caveat verification")
 	}
@@ -149,6 +161,13 @@ func TestCheckSigner(t *testing.T) {
 			s.Addr = "127.0.0.2:0"
 			s.serve(t)
 		}, "signer_certificate", "is good for other names"},
+		"fail/expired certificate": {func(t *testing.T, s *fakeSigner) {
+			s.server.Stop()
+			s.certify(t, -time.Minute)
+			s.Addr = "127.0.0.1:0"
+			s.serve(t)
+		}, "signer_certificate", "is not good at this time"},
+		"fail/does not sign":         {func(_ *testing.T, s *fakeSigner) { s.stuck.Store(true) }, "signer_unreachable", "lnd_down"},
 		"fail/malformed certificate": {func(t *testing.T, s *fakeSigner) { s.write(t, s.CertPath, "-----") }, "signer_certificate", "malformed"},
 		"fail/another macaroon":      {func(t *testing.T, s *fakeSigner) { s.write(t, s.MacaroonPath, "another") }, "signer_macaroon", "verification failed"},
 		"fail/no macaroon":           {func(_ *testing.T, s *fakeSigner) { s.MacaroonPath = "/nonexistent" }, "no_bundle", "/nonexistent"},
@@ -256,6 +275,85 @@ func TestNewBundle(t *testing.T) {
 	s.macaroon.Store(new("a second one"))
 	s.write(t, s.MacaroonPath, "a second one")
 	awaitStatus(t, sup, "started again", func(st Status) bool { return signs(st) && st.Restarts == 1 && st.PID != first.PID })
+}
+
+// TestOtherKeys: lnd is not started, nor left to clients, with a signer that does not
+// hold the node's keys, whatever its certificate and macaroon.
+func TestOtherKeys(t *testing.T) {
+	s := newFakeSigner(t)
+	xpub, first := account(t)
+	_, other := account(t)
+	s.Identity = xpub
+	s.key.Store(other)
+	sup := superviseWatchOnly(t, s, "serve")
+	isOther := func(st Status) bool { return fault.Code(st.SignerErr) == "signer_other_keys" }
+	if st := awaitStatus(t, sup, "refused", isOther); st.PID != 0 {
+		t.Errorf("lnd was started: %+v", st)
+	}
+	s.key.Store(first)
+	awaitStatus(t, sup, "active", signs)
+	s.server.Stop()
+	s.key.Store(other)
+	s.serve(t)
+	awaitStatus(t, sup, "refused", isOther)
+}
+
+// TestDoubtedSigner: an lnd that has ended may have missed its signer before we did.
+// It is not started again before the signer was asked.
+func TestDoubtedSigner(t *testing.T) {
+	s := newFakeSigner(t)
+	sup := superviseWatchOnly(t, s, "leave")
+	awaitStatus(t, sup, "active", signs)
+	s.stuck.Store(true)
+	signalActive(t, sup, 0, syscall.SIGUSR1)
+	awaitStatus(t, sup, "away", func(st Status) bool { return st.PID == 0 && st.SignerAway() && st.NextStart.IsZero() })
+	s.stuck.Store(false)
+	awaitStatus(t, sup, "started again", func(st Status) bool { return signs(st) && st.Restarts == 1 })
+}
+
+// TestFlappingSigner: lnd, which ends in order whenever a signature is not to be had,
+// is started again with the shortest pause when the signer is there again.
+func TestFlappingSigner(t *testing.T) {
+	s := newFakeSigner(t)
+	sup, _ := supervise(t, "leave", func(c *SupervisorConfig) {
+		c.Config.signer = &s.RemoteSigner
+		c.MinPause, c.MaxPause = time.Millisecond, time.Hour
+	})
+	for n := range 20 { // doubled each time, the pause would be minutes
+		signalActive(t, sup, n, syscall.SIGUSR1)
+	}
+	awaitStatus(t, sup, "active", func(st Status) bool { return st.State == Active && st.Restarts == 20 })
+}
+
+var quiet = slog.New(slog.DiscardHandler)
+
+// TestAwaitSigner: one that answers is given time to open its wallet, another none.
+func TestAwaitSigner(t *testing.T) {
+	s := newFakeSigner(t)
+	for _, state := range []lnrpc.WalletState{lnrpc.WalletState_WAITING_TO_START, lnrpc.WalletState_LOCKED} {
+		s.set(state)
+		ready := make(chan error, 1)
+		go func() { ready <- s.Await(t.Context(), quiet) }()
+		<-s.conns // refused once
+		<-s.conns
+		s.set(lnrpc.WalletState_SERVER_ACTIVE)
+		if err := <-ready; err != nil {
+			t.Errorf("%v: %v", state, err)
+		}
+		for len(s.conns) > 0 {
+			<-s.conns
+		}
+	}
+	s.set(lnrpc.WalletState_NON_EXISTING)
+	if err := s.Await(t.Context(), quiet); fault.Code(err) != "signer_unreachable" {
+		t.Errorf("without a wallet: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s.set(lnrpc.WalletState_LOCKED)
+	if err := s.Await(ctx, quiet); fault.Code(err) != "signer_unreachable" {
+		t.Errorf("who waits no longer: %v", err)
+	}
 }
 
 // TestSlowSigner: a signer that does not answer at all is away.

@@ -4,27 +4,21 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
-	"os"
 
 	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/btcsuite/btcd/btcutil/hdkeychain"
 	"github.com/lightningnetwork/lnd/keychain"
 	"github.com/lightningnetwork/lnd/lnrpc/signrpc"
-	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc"
 
 	"github.com/leydenln/leyden/internal/fault"
 )
 
-// Holds has the signer prove that it holds the private keys of the account
-// m/1017'/coin type'/6' with that extended public key, the node's identity: it
-// makes a secret with a key of ours that is used once (BOLT 8's ECDH), as at every
-// connection to a peer. Codes: signer_other_keys, and those of Check.
-func (r *RemoteSigner) Holds(ctx context.Context, xpub string) error {
-	if err := r.Check(ctx); err != nil {
-		return err
-	}
-	identity, err := identityKey(xpub)
+// holds has the signer prove that it holds the private keys of Identity: it makes a
+// secret with a key of ours that is used once (BOLT 8's ECDH), as at every
+// connection to a peer. ctx carries the macaroon.
+func (r *RemoteSigner) holds(ctx context.Context, conn grpc.ClientConnInterface) error {
+	identity, err := identityKey(r.Identity)
 	if err != nil {
 		return err
 	}
@@ -32,17 +26,6 @@ func (r *RemoteSigner) Holds(ctx context.Context, xpub string) error {
 	if err != nil {
 		return err
 	}
-	macaroon, err := os.ReadFile(r.MacaroonPath)
-	if err != nil {
-		return bundleGone(err)
-	}
-	conn, err := r.dial()
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	ctx, cancel := context.WithTimeout(metadata.AppendToOutgoingContext(ctx, "macaroon", hex.EncodeToString(macaroon)), signerPatience)
-	defer cancel()
 	reply, err := signrpc.NewSignerClient(conn).DeriveSharedKey(ctx, &signrpc.SharedKeyRequest{
 		EphemeralPubkey: ours.PubKey().SerializeCompressed(),
 		KeyDesc: &signrpc.KeyDescriptor{

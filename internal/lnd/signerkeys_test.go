@@ -18,7 +18,7 @@ func (s *fakeSigner) DeriveSharedKey(_ context.Context, r *signrpc.SharedKeyRequ
 	if err != nil || r.KeyDesc.GetKeyLoc().GetKeyFamily() != 6 || r.KeyDesc.GetKeyLoc().GetKeyIndex() != 0 {
 		return nil, err
 	}
-	return &signrpc.SharedKeyResponse{SharedKey: sharedKey(s.key, theirs)}, nil
+	return &signrpc.SharedKeyResponse{SharedKey: sharedKey(s.key.Load(), theirs)}, nil
 }
 
 // account makes an account's key pair and the first external key below it.
@@ -49,15 +49,16 @@ func TestHolds(t *testing.T) {
 	xpub, first := account(t)
 	other, _ := account(t)
 	for name, c := range map[string]struct{ xpub, code string }{
-		"ok/its keys":       {xpub, ""},
-		"fail/another's":    {other, "signer_other_keys"},
-		"fail/no key":       {"xpub", "bad_bundle"},
-		"fail/no key given": {"", "bad_bundle"},
+		"ok/its keys":      {xpub, ""},
+		"fail/another's":   {other, "signer_other_keys"},
+		"fail/no key":      {"xpub", "bad_bundle"},
+		"ok/not asked for": {"", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newFakeSigner(t)
-			s.key = first
-			if err := s.Holds(t.Context(), c.xpub); fault.Code(err) != c.code {
+			s.key.Store(first)
+			s.Identity = c.xpub
+			if err := s.Check(t.Context()); fault.Code(err) != c.code {
 				t.Errorf("%v, want %q", err, c.code)
 			}
 		})

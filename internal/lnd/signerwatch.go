@@ -20,8 +20,8 @@ const (
 	// signerBeat is the pause between two questions to a signer that answers.
 	signerBeat = 2 * time.Second
 
-	// signerProof is the number of such questions after which the macaroon is tried
-	// again.
+	// signerProof is the number of such questions after which macaroon and keys are
+	// tried again.
 	signerProof = 15
 
 	// minSignerPause and maxSignerPause bound the time between two connections to
@@ -34,46 +34,68 @@ const (
 var errSignerUnknown = errors.New("the signer has not answered yet")
 
 // watch tells whether the signer is there (nil, and with which credentials) or why
-// not, whenever that may have changed, until ctx ends. A signer is away when its connection breaks and cannot be made again
-// at once, when it says that it cannot sign, or when it does not answer for
-// signerPatience.
-func (r *RemoteSigner) watch(ctx context.Context, tell func(credentials string, err error)) {
+// not, whenever that may have changed, until ctx ends. A signer is away when its
+// connection breaks and cannot be made again at once, when it says that it cannot
+// sign, or when it does not answer for signerPatience. Who doubts it has it asked
+// anew; the doubt is closed once the answer was told.
+func (r *RemoteSigner) watch(ctx context.Context, doubts <-chan doubt, tell func(credentials string, err error)) {
+	w := signerWatcher{RemoteSigner: r, doubts: doubts, tell: tell}
 	pause := minSignerPause
 	for ctx.Err() == nil {
 		began := time.Now()
-		there, err := r.follow(ctx, tell)
+		there, err := w.follow(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		if err != nil {
-			tell("", err)
+			w.told("", err)
 		}
 		if there {
 			pause = minSignerPause
 		}
 		select {
 		case <-ctx.Done():
+		case w.doubted = <-doubts:
 		case <-time.After(time.Until(began.Add(pause))):
 		}
 		pause = min(2*pause, maxSignerPause)
 	}
 }
 
+// doubt is somebody's who waits until the signer was asked anew.
+type doubt chan struct{}
+
+// signerWatcher is one watch.
+type signerWatcher struct {
+	*RemoteSigner
+	doubts  <-chan doubt
+	doubted doubt // nil: nobody waits
+	tell    func(credentials string, err error)
+}
+
+func (w *signerWatcher) told(credentials string, err error) {
+	w.tell(credentials, err)
+	if w.doubted != nil {
+		close(w.doubted)
+		w.doubted = nil
+	}
+}
+
 // follow makes a connection and stays on it while the signer answers. there says
 // that it did at first; then no error means that the connection broke, which
-// alone is no outage, or that another bundle was imported.
-func (r *RemoteSigner) follow(ctx context.Context, tell func(string, error)) (there bool, err error) {
-	credentials := r.credentials()
-	conn, err := r.dial()
+// alone is no outage, that somebody doubts it, or that another bundle was imported.
+func (w *signerWatcher) follow(ctx context.Context) (there bool, err error) {
+	credentials := w.credentials()
+	conn, err := w.dial()
 	if err != nil {
 		return false, err
 	}
 	defer conn.Close()
-	if err := r.ask(ctx, conn); err != nil {
+	if err := w.ask(ctx, conn); err != nil {
 		return false, err
 	}
-	tell(credentials, nil)
-	return true, r.stay(ctx, conn, credentials)
+	w.told(credentials, nil)
+	return true, w.stay(ctx, conn, credentials)
 }
 
 // credentials names what the files hold now.
@@ -87,8 +109,8 @@ func (r *RemoteSigner) credentials() string {
 }
 
 // stay returns once the signer no longer answers on the connection (nil when that
-// broke, and when the credentials have changed), or says that it cannot sign.
-func (r *RemoteSigner) stay(ctx context.Context, conn grpc.ClientConnInterface, credentials string) error {
+// broke, and when it is to be asked on a new one), or says that it cannot sign.
+func (w *signerWatcher) stay(ctx context.Context, conn grpc.ClientConnInterface, credentials string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := lnrpc.NewStateClient(conn).SubscribeState(ctx, &lnrpc.SubscribeStateRequest{})
@@ -96,17 +118,19 @@ func (r *RemoteSigner) stay(ctx context.Context, conn grpc.ClientConnInterface, 
 		return nil
 	}
 	told := make(chan error, 1)
-	go func() { told <- r.states(stream) }()
+	go func() { told <- w.states(stream) }()
 	for n := 1; ; n++ {
 		select {
 		case err := <-told:
 			return err
+		case w.doubted = <-w.doubts:
+			return nil
 		case <-time.After(signerBeat):
 		}
-		if r.credentials() != credentials {
+		if w.credentials() != credentials {
 			return nil
 		}
-		switch err := r.beat(ctx, conn, n); {
+		switch err := w.beat(ctx, conn, n); {
 		case err == nil:
 		case errors.Is(err, errSilent), fault.Code(err) == "signer_macaroon":
 			return err

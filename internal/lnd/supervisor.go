@@ -43,6 +43,7 @@ type SupervisorConfig struct {
 type Supervisor struct {
 	cfg    SupervisorConfig
 	status *board
+	doubts chan doubt // whether the signer is there
 }
 
 // NewSupervisor starts nothing yet.
@@ -56,7 +57,7 @@ func NewSupervisor(cfg SupervisorConfig) *Supervisor {
 	if cfg.StopTime == 0 {
 		cfg.StopTime = DefaultStopTime
 	}
-	s := &Supervisor{cfg: cfg, status: newBoard()}
+	s := &Supervisor{cfg: cfg, status: newBoard(), doubts: make(chan doubt)}
 	if cfg.Config.signer != nil {
 		s.status.set(Status{SignerErr: errSignerUnknown})
 	}
@@ -96,23 +97,20 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if s.signerAway() || errors.Is(err, errRenewed) {
+		s.status.update(func(st *Status) { *st = st.down(restarts, err) })
+		if errors.Is(err, errRenewed) || s.signerGone(ctx) {
 			s.cfg.Log.Error("lnd is down", "error", err)
-			s.status.update(func(st *Status) { *st = st.down(restarts, err) })
 			pause = s.cfg.MinPause
 			continue
 		}
 		if !served {
 			return err
 		}
-		if time.Since(began) > s.cfg.MaxPause {
+		if time.Since(began) > s.cfg.MaxPause || s.missedSigner(err) {
 			pause = s.cfg.MinPause
 		}
 		s.cfg.Log.Error("lnd is down", "error", err, "next_start_in", pause)
-		s.status.update(func(st *Status) {
-			*st = st.down(restarts, err)
-			st.NextStart = time.Now().Add(pause)
-		})
+		s.status.update(func(st *Status) { st.NextStart = time.Now().Add(pause) })
 		select {
 		case <-ctx.Done():
 			return nil
@@ -133,7 +131,7 @@ func (s *Supervisor) watchSigner(ctx context.Context) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		signer.watch(ctx, func(credentials string, err error) {
+		signer.watch(ctx, s.doubts, func(credentials string, err error) {
 			was := s.status.get().SignerErr
 			switch {
 			case err == nil && was != nil:
@@ -186,6 +184,31 @@ func (s *Supervisor) awaitSigner(ctx context.Context) {
 			cancel()
 		}
 	})
+}
+
+// signerGone says whether the signer is away, which it asks it now: lnd, which has
+// ended, may have missed it before we did.
+func (s *Supervisor) signerGone(ctx context.Context) bool {
+	if s.cfg.Config.signer == nil || s.signerAway() {
+		return s.signerAway()
+	}
+	asked := make(doubt)
+	select {
+	case <-ctx.Done():
+	case s.doubts <- asked:
+		select {
+		case <-ctx.Done():
+		case <-asked:
+		}
+	}
+	return s.signerAway()
+}
+
+// missedSigner says whether lnd ended in order, as a watch-only one does in the
+// moment that a signature is not to be had. A signer that comes and goes is no
+// reason to leave lnd down for longer and longer.
+func (s *Supervisor) missedSigner(err error) bool {
+	return s.cfg.Config.signer != nil && fault.Code(err) == codeStopped
 }
 
 func (s *Supervisor) signerAway() bool { return s.status.get().SignerErr != nil }
@@ -264,7 +287,11 @@ func (s *Supervisor) reached(ctx context.Context, conn *grpc.ClientConn, state S
 	})
 	switch {
 	case state == NoWallet:
-		return fault.New("no_wallet", "leyden node create --mode standalone", "there is no wallet yet in %q", s.cfg.Dir)
+		hint := "leyden node create --mode standalone"
+		if s.cfg.Config.signer != nil {
+			hint = "leyden node create"
+		}
+		return fault.New("no_wallet", hint, "there is no wallet yet in %q", s.cfg.Dir)
 	case state == Locked && s.cfg.Password == nil:
 		*settled = true
 	case state == Locked:

@@ -110,11 +110,16 @@ func TestRunAndStop(t *testing.T) {
 // killActive waits until the child serves for the given time, and kills it.
 func killActive(t *testing.T, s *Supervisor, restarts int) {
 	t.Helper()
+	signalActive(t, s, restarts, syscall.SIGKILL)
+}
+
+func signalActive(t *testing.T, s *Supervisor, restarts int, sig syscall.Signal) {
+	t.Helper()
 	st := awaitStatus(t, s, "active", func(st Status) bool { return st.State == Active && st.Restarts == restarts })
 	if st.Err != nil {
 		t.Errorf("the error outlives the cure: %v", st.Err)
 	}
-	if err := syscall.Kill(st.PID, syscall.SIGKILL); err != nil {
+	if err := syscall.Kill(st.PID, sig); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -130,15 +130,14 @@ func newTrial(ctx context.Context, home config.Home, network, seedFile string) (
 		return t, noNode(home)
 	}
 	if kept.watchOnly() && seedFile == "" {
+		if t.Signer, err = kept.signer(home, ""); err != nil {
+			return t, err
+		}
 		keys, err := imported(home)
 		if err != nil {
 			return t, err
 		}
-		addr, err := kept.signerAddr("")
-		if err != nil {
-			return t, err
-		}
-		t.Signer, t.Wallet.WatchOnly = signerAt(home, addr), watchOnlyKeys(keys, time.Now())
+		t.Wallet.WatchOnly = watchOnlyKeys(keys, time.Now())
 		return t, t.Signer.Check(ctx)
 	}
 	if seedFile == "" {

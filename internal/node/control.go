@@ -40,10 +40,15 @@ func Stop(ctx context.Context, home config.Home) error {
 	return err
 }
 
-// Unlock opens the running node's wallet and waits until it serves.
+// Unlock opens the running node's wallet and waits until it serves. Codes:
+// signer_unreachable while a watch-only node's signer is away, start_timeout, and
+// those of Status and lnd.Unlock.
 func Unlock(ctx context.Context, home config.Home, password []byte) (Running, error) {
 	r, err := Status(home)
 	if err != nil {
+		return r, err
+	}
+	if err := r.signerThere(); err != nil {
 		return r, err
 	}
 	kept, err := loadRemembered(home)
@@ -51,12 +56,22 @@ func Unlock(ctx context.Context, home config.Home, password []byte) (Running, er
 		return r, err
 	}
 	record := func() (lnd.Record, error) {
-		r, err = Status(home)
+		if r, err = Status(home); err == nil {
+			err = r.signerThere()
+		}
 		return r.Record, err
 	}
 	e := lnd.Endpoint{Socket: r.Socket, CertPath: r.SocketCert}
 	err = lnd.UnlockFor(ctx, e, password, kept.RecoveryWindow, record, lnd.RPCActive, "leyden node status")
 	return r, err
+}
+
+// signerThere refuses what lnd does only with its signer.
+func (r Running) signerThere() error {
+	if r.SignerError == "" {
+		return nil
+	}
+	return fault.New("signer_unreachable", "leyden node status", "the wallet opens once the signer is there: %s", r.SignerError)
 }
 
 // Lncli returns the flags that point lncli at the node.

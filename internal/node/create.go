@@ -65,7 +65,11 @@ func Create(ctx context.Context, home config.Home, n NewNode, log *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
-	built, err := build(home, Options{}, kept)
+	var signer *lnd.RemoteSigner
+	if keys != nil {
+		signer = signerAt(home, "", keys) // not asked
+	}
+	built, err := build(home, Options{}, kept, signer)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ type Migrated struct {
 // signer has proved that it holds the keys before the wallet loses them, which
 // cannot be undone. A Migrate that was cut short is begun again. passwordFile empty
 // means the one that a start uses. Codes: no_bundle, bundle_wrong_network,
-// watch_only, already_running, those of lnd.RemoteSigner's Holds, of
+// watch_only, already_running, those of lnd.RemoteSigner's Await, of
 // lnd.MigrateToWatchOnly and of wallet.ReadPassword.
 func Migrate(ctx context.Context, home config.Home, signerHost, passwordFile string, log *slog.Logger) (*Migrated, error) {
 	kept, err := loadRemembered(home)
@@ -49,7 +49,7 @@ func Migrate(ctx context.Context, home config.Home, signerHost, passwordFile str
 	if err != nil {
 		return nil, err
 	}
-	built, err := build(home, Options{}, kept)
+	built, err := build(home, Options{}, kept, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func Migrate(ctx context.Context, home config.Home, signerHost, passwordFile str
 	}
 	defer lock.Release()
 	addr := lnd.WithPort(signerHost, lnd.DefaultSignerPort)
-	if err := signerAt(home, addr).Holds(ctx, identityOf(keys)); err != nil {
+	if err := signerAt(home, addr, keys).Await(ctx, log); err != nil {
 		return nil, err
 	}
 	r, err := lnd.NewRunner(home.Node(), built, log)

@@ -89,10 +89,10 @@ type Node struct {
 }
 
 // New checks everything that can be checked, takes the pid file, opens the
-// ledger and the ports. The caller must call Run. Codes: already_running,
+// ledger and the ports; ctx bounds no more than that. The caller must call Run. Codes: already_running,
 // port_in_use, no_wallet, insecure_file, no_signer, no_signer_host, and those of
-// lnd.Build, lnd.RemoteSigner's Holds, guardpost.Open and api.New.
-func New(home config.Home, opts Options, log *slog.Logger) (n *Node, err error) {
+// lnd.Build, lnd.RemoteSigner's Await, guardpost.Open and api.New.
+func New(ctx context.Context, home config.Home, opts Options, log *slog.Logger) (n *Node, err error) {
 	plan, err := makePlan(home, opts)
 	if err != nil {
 		return nil, err
@@ -111,9 +111,9 @@ func New(home config.Home, opts Options, log *slog.Logger) (n *Node, err error) 
 	if n.lock, err = daemon.Acquire(pidFile(home)); err != nil {
 		return nil, err
 	}
-	err = plan.kept.adoptSigner(context.Background(), home, plan.signer)
+	err = plan.kept.adoptSigner(ctx, home, plan.signer, log)
 	if err == nil {
-		err = n.open(plan)
+		err = n.open(ctx, plan)
 	}
 	if err != nil {
 		return nil, errors.Join(err, n.lock.Release())
@@ -122,8 +122,8 @@ func New(home config.Home, opts Options, log *slog.Logger) (n *Node, err error) 
 }
 
 // open opens what the node serves with, or nothing.
-func (n *Node) open(plan *plan) (err error) {
-	n.post, err = guardpost.Open(context.Background(), guardpost.Options{
+func (n *Node) open(ctx context.Context, plan *plan) (err error) {
+	n.post, err = guardpost.Open(ctx, guardpost.Options{
 		Dir: n.home.Guard(), Status: "leyden node status", Logger: n.log,
 	})
 	if err != nil {

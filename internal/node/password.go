@@ -32,7 +32,7 @@ func ChangePassword(ctx context.Context, home config.Home, oldFile, newFile stri
 		return "", fault.New("watch_only", "leyden signer change-password, on the signer's machine",
 			"lnd cannot change the password of a wallet without private keys")
 	}
-	built, err := build(home, Options{}, kept)
+	built, err := build(home, Options{}, kept, nil)
 	if err != nil {
 		return "", err
 	}

@@ -19,7 +19,7 @@ import (
 type plan struct {
 	home           config.Home
 	kept           remembered
-	signer         string // host:port; empty: the node holds its own keys
+	signer         *lnd.RemoteSigner // nil: the node holds its own keys
 	config         *lnd.Config
 	rpc, rest      []string
 	api            string
@@ -36,17 +36,25 @@ func makePlan(home config.Home, opts Options) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if opts.SignerHost, err = kept.signerAddr(opts.SignerHost); err != nil {
+	if kept.watchOnly() && kept.SignerKeys == "" { // imported, and never created
+		return nil, noWallet(home, kept, kept.Network)
+	}
+	p := &plan{home: home, kept: kept, recoveryWindow: kept.RecoveryWindow}
+	if p.signer, err = kept.signer(home, opts.SignerHost); err != nil {
 		return nil, err
 	}
-	built, err := build(home, opts, kept)
+	built, err := build(home, opts, kept, p.signer)
 	if err != nil {
 		return nil, err
 	}
-	if err := kept.folder(home, built.Network()).Finished(); err != nil {
+	p.config = built
+	folder := kept.folder(home, built.Network())
+	if err := folder.Finished(); err != nil {
 		return nil, err
 	}
-	p := &plan{home: home, kept: kept, signer: opts.SignerHost, config: built, recoveryWindow: kept.RecoveryWindow}
+	if folder.None() == nil {
+		return nil, noWallet(home, kept, built.Network())
+	}
 	p.rpc = config.FirstGiven(opts.RPCListen, built.Front.RPCListen, []string{DefaultRPC})
 	p.rest = config.FirstGiven(opts.RESTListen, built.Front.RESTListen)
 	if opts.REST && len(p.rest) == 0 {
@@ -64,13 +72,27 @@ func makePlan(home config.Home, opts Options) (*plan, error) {
 	return p, err
 }
 
+// signerAddr is host:port of the signer; empty: there is none.
+func (p *plan) signerAddr() string {
+	if p.signer == nil {
+		return ""
+	}
+	return p.signer.Addr
+}
+
 func noNode(home config.Home) error {
 	return fault.New("no_wallet", importCommand+", then leyden node create",
 		"there is no node yet in %q", home.Node())
 }
 
-// build makes lnd's configuration of options over what was remembered.
-func build(home config.Home, opts Options, kept remembered) (*lnd.Config, error) {
+func noWallet(home config.Home, kept remembered, network string) error {
+	return fault.New("no_wallet", kept.folder(home, network).CreateCommand,
+		"there is no %s wallet yet in %q", network, home.Node())
+}
+
+// build makes lnd's configuration of options over what was remembered. signer is
+// that of a watch-only node.
+func build(home config.Home, opts Options, kept remembered, signer *lnd.RemoteSigner) (*lnd.Config, error) {
 	conf, err := lnd.LoadConf(confFile(home))
 	if err != nil {
 		return nil, err
@@ -81,7 +103,7 @@ func build(home config.Home, opts Options, kept remembered) (*lnd.Config, error)
 	}
 	s := lnd.Settings{
 		Network: opts.Network, Backend: opts.Backend, Profiles: opts.Profiles,
-		Listen: opts.Listen, Conf: conf, Args: args,
+		Listen: opts.Listen, Conf: conf, Args: args, Signer: signer,
 	}
 	if s.Network == "" {
 		s.Network = kept.Network
@@ -91,9 +113,6 @@ func build(home config.Home, opts Options, kept remembered) (*lnd.Config, error)
 	}
 	if s.Profiles == nil {
 		s.Profiles = kept.Profiles
-	}
-	if kept.watchOnly() {
-		s.Signer = signerAt(home, opts.SignerHost)
 	}
 	return lnd.Build(s)
 }

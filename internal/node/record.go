@@ -55,7 +55,7 @@ func newRecorder(home config.Home, p *plan, open ports, e lnd.Endpoint, log *slo
 	return recorder{daemon.NewRecord(recordFile(home), Running{
 		PID: os.Getpid(), Since: time.Now().Truncate(time.Second),
 		Network: p.config.Network(), Backend: p.config.Backend(),
-		Record: lnd.Status{}.Record(), Signer: p.signer,
+		Record: lnd.Status{}.Record(), Signer: p.signerAddr(),
 		RPC: lnd.Addrs(open.rpc), REST: lnd.Addrs(open.rest), P2P: p.config.PeerAddrs(), API: open.api.Addr().String(),
 		Dir: home.Node(), TLSCert: certFile(home), Macaroon: filepath.Join(p.kept.folder(home, p.config.Network()).NetworkDir(), "admin.macaroon"),
 		Socket: e.Socket, SocketCert: e.CertPath,

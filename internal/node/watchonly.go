@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -47,17 +48,24 @@ type Imported struct {
 // Import keeps a signer's bundle (see bundle.Read) for the node. An empty network
 // means what was remembered, then lnd.conf's, then mainnet. Nothing is written
 // unless all is well. Codes: those of bundle.Read, network_conflict, wallet_exists,
-// and other_signer when the node's wallet is of other keys.
+// other_signer when the node's wallet is of other keys, and already_running while
+// the wallet is being made.
 func Import(home config.Home, path string, stdin io.Reader, network string) (*Imported, error) {
 	b, err := bundle.Read(path, stdin)
 	if err != nil {
 		return nil, err
 	}
+	lock, busy := daemon.Acquire(pidFile(home))
+	if busy == nil {
+		defer lock.Release()
+	} else if fault.Code(busy) != "already_running" {
+		return nil, busy
+	}
 	kept, err := loadRemembered(home)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	built, err := build(home, Options{Network: network}, kept)
+	built, err := build(home, Options{Network: network}, kept, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -67,6 +75,9 @@ func Import(home config.Home, path string, stdin io.Reader, network string) (*Im
 	hasWallet, err := kept.takes(b, home, built.Network())
 	if err != nil {
 		return nil, err
+	}
+	if !hasWallet && busy != nil {
+		return nil, busy
 	}
 	if err := files.MkdirPrivate(home.Node()); err != nil {
 		return nil, err
@@ -80,9 +91,8 @@ func Import(home config.Home, path string, stdin io.Reader, network string) (*Im
 			return nil, err
 		}
 	}
-	_, running := daemon.Running(pidFile(home))
 	return &Imported{
-		Network: built.Network(), Dir: signerDir(home), Mode: kept.Mode, Wallet: hasWallet, Running: running,
+		Network: built.Network(), Dir: signerDir(home), Mode: kept.Mode, Wallet: hasWallet, Running: busy != nil,
 	}, nil
 }
 
@@ -140,45 +150,63 @@ func watchOnlyKeys(b *bundle.Bundle, birthday time.Time) *lnrpc.WatchOnly {
 	return keys
 }
 
-// signerAt is the signer of the imported bundle at that address.
-func signerAt(home config.Home, addr string) *lnd.RemoteSigner {
+// signerAt is the signer of the imported bundle, keys, at that address.
+func signerAt(home config.Home, addr string, keys *bundle.Bundle) *lnd.RemoteSigner {
 	return &lnd.RemoteSigner{
 		Addr:         addr,
 		CertPath:     filepath.Join(signerDir(home), bundle.CertFile),
 		MacaroonPath: filepath.Join(signerDir(home), bundle.MacaroonFile),
+		Identity:     identityOf(keys),
 	}
 }
 
-// signerAddr is the address that a start uses: the given one, else the remembered
-// one. Codes: no_signer, no_signer_host.
-func (k remembered) signerAddr(given string) (string, error) {
+// signerKeys reads the bundle of the signer that a watch-only node is started with.
+// Codes: no_bundle, other_signer, and those of bundle.Read.
+func (k remembered) signerKeys(home config.Home) (*bundle.Bundle, error) {
+	keys, err := imported(home)
+	if err == nil && k.SignerKeys != keysID(keys) {
+		err = fault.New("other_signer", "import the bundle of the wallet's signer: "+importCommand,
+			"the bundle in %q is of another seed than the node's wallet", signerDir(home))
+	}
+	return keys, err
+}
+
+// signer is who signs for the node: at the given address, else at the remembered
+// one; nil for a node that holds its own keys. Codes: no_signer, no_signer_host, and
+// those of signerKeys.
+func (k remembered) signer(home config.Home, given string) (*lnd.RemoteSigner, error) {
 	switch {
 	case given != "" && !k.watchOnly():
-		return "", fault.New("no_signer", "leyden node migrate --signer-host "+given,
+		return nil, fault.New("no_signer", "leyden node migrate --signer-host "+given,
 			"this node holds its own keys and asks no signer")
-	case given != "":
-		return lnd.WithPort(given, lnd.DefaultSignerPort), nil
-	case k.watchOnly() && k.SignerHost == "":
-		return "", fault.New("no_signer_host", "leyden node start --signer-host HOST:"+lnd.DefaultSignerPort,
+	case !k.watchOnly():
+		return nil, nil
+	}
+	addr := k.SignerHost
+	if given != "" {
+		addr = lnd.WithPort(given, lnd.DefaultSignerPort)
+	}
+	if addr == "" {
+		return nil, fault.New("no_signer_host", "leyden node start --signer-host HOST:"+lnd.DefaultSignerPort,
 			"a watch-only node needs to know where its signer is")
 	}
-	return k.SignerHost, nil
+	keys, err := k.signerKeys(home)
+	if err != nil {
+		return nil, err
+	}
+	return signerAt(home, addr, keys), nil
 }
 
 // adoptSigner remembers an address that was not used before, once a signer there
 // has shown that it holds the keys. A known one may be away at the moment.
-func (k remembered) adoptSigner(ctx context.Context, home config.Home, addr string) error {
-	if addr == k.SignerHost {
+func (k remembered) adoptSigner(ctx context.Context, home config.Home, signer *lnd.RemoteSigner, log *slog.Logger) error {
+	if signer == nil || signer.Addr == k.SignerHost {
 		return nil
 	}
-	keys, err := imported(home)
-	if err != nil {
+	if err := signer.Await(ctx, log); err != nil {
 		return err
 	}
-	if err := signerAt(home, addr).Holds(ctx, identityOf(keys)); err != nil {
-		return err
-	}
-	k.SignerHost = addr
+	k.SignerHost = signer.Addr
 	return k.save(home)
 }
 

@@ -85,7 +85,7 @@ func (app *App) runNode(ctx context.Context, opts node.Options) (err error) {
 			daemon.Fail(err)
 		}
 	}()
-	n, err := node.New(app.Home, opts, nodeLogger(app.Err))
+	n, err := node.New(ctx, app.Home, opts, nodeLogger(app.Err))
 	if err != nil {
 		return err
 	}
