@@ -15,6 +15,7 @@ import (
 
 // TestCreateRefuses: each mistake has one code, and leaves no wallet behind.
 func TestCreateRefuses(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	dir := t.TempDir()
 	file := func(name, text string, mode os.FileMode) string {
@@ -65,6 +66,7 @@ func TestCreateRefuses(t *testing.T) {
 
 // TestCreateOnFullDisk needs the right to mount.
 func TestCreateOnFullDisk(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	mount := t.TempDir()
 	for _, size := range []string{"4k", "24k", "48k", "120k"} {
@@ -81,6 +83,7 @@ func TestCreateOnFullDisk(t *testing.T) {
 
 // TestStartRefuses: each mistake has one code, and the wallet is as before.
 func TestStartRefuses(t *testing.T) {
+	t.Parallel()
 	access := backend(t)
 	m := newMachine(t)
 	m.create()
@@ -138,6 +141,7 @@ func TestStartRefuses(t *testing.T) {
 // TestPasswords: a wrong one stops the start, a readable file too, none leaves
 // the wallet for unlock.
 func TestPasswords(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.create()
 	right, err := os.ReadFile(m.lndDir("wallet-password.txt"))
@@ -177,6 +181,7 @@ func TestPasswords(t *testing.T) {
 // TestChangePassword: the old one stops to open the wallet, the new one does,
 // and a refused change leaves everything as it was.
 func TestChangePassword(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	if _, code := m.run("node", "change-password"); code != "no_wallet" {
 		t.Errorf("without wallet: %q", code)
@@ -216,6 +221,7 @@ func TestChangePassword(t *testing.T) {
 
 // TestRestore: the seed that create wrote down gives the same node again.
 func TestRestore(t *testing.T) {
+	t.Parallel()
 	first := newMachine(t)
 	first.create()
 	first.start()

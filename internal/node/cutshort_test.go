@@ -2,22 +2,29 @@ package node_test
 
 import (
 	"bytes"
+	"encoding/hex"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
+	"github.com/btcsuite/btcd/btcutil/hdkeychain"
+	"github.com/lightningnetwork/lnd/aezeed"
+
+	"github.com/leydenln/leyden/internal/devnet/chain"
 	"github.com/leydenln/leyden/internal/testbin"
+	"github.com/leydenln/leyden/internal/testwallet"
 	"github.com/leydenln/leyden/internal/until"
 )
 
-// childOf finds the lnd that a process of leyden runs on the machine's folder.
-func childOf(m *machine) (pid int, ok bool) {
+// childOf finds the lnd that a process of leyden runs on the lnddir.
+func childOf(dir string) (pid int, ok bool) {
 	names, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, name := range names {
 		line, err := os.ReadFile(name)
-		if err == nil && bytes.Contains(line, []byte("lnd-child\x00")) && bytes.Contains(line, []byte("--dir="+m.lndDir()+"\x00")) {
+		if err == nil && bytes.Contains(line, []byte("lnd-child\x00")) && bytes.Contains(line, []byte("--dir="+dir+"\x00")) {
 			pid, err = strconv.Atoi(filepath.Base(filepath.Dir(name)))
 			return pid, err == nil
 		}
@@ -28,6 +35,7 @@ func childOf(m *machine) (pid int, ok bool) {
 // TestCreateCutShort: a creation that the power went away under is begun again by
 // the same command, with the seed that was written down.
 func TestCreateCutShort(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	cmd := exec.Command(m.bin, "--home", m.home, "node", "create", "--mode", "standalone", "--network", "regtest")
 	if err := cmd.Start(); err != nil {
@@ -38,7 +46,7 @@ func TestCreateCutShort(t *testing.T) {
 		_, err := os.Stat(wallet)
 		return err == nil
 	})
-	child, ok := childOf(m)
+	child, ok := childOf(m.lndDir())
 	if !ok {
 		t.Fatal("no child")
 	}
@@ -58,7 +66,7 @@ func TestCreateCutShort(t *testing.T) {
 		t.Errorf("change-password: %q", code)
 	}
 	m.write("typed", "another password\n", 0o600)
-	m.create("--password-file", m.lndDir("typed"))
+	m.createAnew("--password-file", m.lndDir("typed"))
 	if again, err := os.ReadFile(m.lndDir("seed.txt")); err != nil || !bytes.Equal(seed, again) {
 		t.Errorf("the seed is another: %v", err)
 	}
@@ -66,57 +74,67 @@ func TestCreateCutShort(t *testing.T) {
 		t.Errorf("a third time: %q", code)
 	}
 	m.start()
-	key := identity(t, m)
-
-	restored := newMachine(t)
-	restored.create("--restore-seed-file", m.lndDir("seed.txt"))
-	restored.start()
-	if again := identity(t, restored); again != key {
-		t.Errorf("the words give %s, the node is %s", again, key)
+	if key := identity(t, m); key != identityOf(t, strings.Fields(string(seed))) {
+		t.Errorf("the words are not those of node %s", key)
 	}
+}
+
+// identityOf is the node key that the words of a seed give: m/1017'/1'/6'/0/0.
+func identityOf(t *testing.T, words []string) string {
+	t.Helper()
+	mnemonic := aezeed.Mnemonic(words)
+	seed, err := mnemonic.ToCipherSeed(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := hdkeychain.NewMaster(seed.Entropy[:], chain.Params)
+	const hard = hdkeychain.HardenedKeyStart
+	for _, step := range []uint32{hard + 1017, hard + 1, hard + 6, 0, 0} {
+		if err == nil {
+			key, err = key.Derive(step)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	pub, err := key.ECPubKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hex.EncodeToString(pub.SerializeCompressed())
 }
 
 // TestChangePasswordCutShort: lnd gives the wallet its new password first, the
 // store of macaroons later, and we move the file last. Wherever it is cut, no
 // password is lost, a start says what to do, and that helps.
 func TestChangePasswordCutShort(t *testing.T) {
-	for undone, args := range map[string][]string{
-		"wallet-password.txt":                     nil,
-		"data/chain/bitcoin/regtest/macaroons.db": {"--new-password-file"},
+	t.Parallel()
+	for name, c := range map[string]struct{ changed, args []string }{
+		"before the file":           {[]string{testwallet.Wallet, testwallet.Macaroons}, nil},
+		"before the macaroon store": {[]string{testwallet.Wallet}, []string{"--new-password-file"}},
 	} {
-		t.Run(undone, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			m := newMachine(t)
 			m.create()
-			if args != nil {
-				m.write("typed", "chosen by the operator\n", 0o600)
-				args = append(args, m.lndDir("typed"))
-			}
-			before := make(map[string][]byte)
-			for _, name := range []string{undone, "wallet-password.txt", "leyden-node.yaml"} {
-				data, err := os.ReadFile(m.lndDir(name))
-				if err != nil {
-					t.Fatal(err)
-				}
-				before[name] = data
-			}
-			change := append([]string{"node", "change-password"}, args...)
-			m.must(change...)
-			now := "wallet-password.txt"
-			if args != nil {
-				now = "typed"
-			}
-			data, err := os.ReadFile(m.lndDir(now))
+			old, err := os.ReadFile(m.lndDir("wallet-password.txt"))
 			if err != nil {
 				t.Fatal(err)
 			}
-			m.write("wallet-password.txt.new", string(data), 0o600)
-			for name, data := range before {
-				m.write(name, string(data), 0o600)
+			const password = "chosen by the operator"
+			m.write("typed", password+"\n", 0o600)
+			m.write("wallet-password.txt.new", password+"\n", 0o600)
+			err = testwallet.Rekey(filepath.Dir(walletFile(m)), bytes.TrimSpace(old), []byte(password), c.changed...)
+			if err != nil {
+				t.Fatal(err)
 			}
-
 			out, code := m.run(m.startArgs()...)
 			if code != "wrong_password" || !bytes.Contains(out, []byte("leyden node change-password")) {
 				t.Errorf("start: %q %s", code, out)
+			}
+			change := append([]string{"node", "change-password"}, c.args...)
+			if c.args != nil {
+				change = append(change, m.lndDir("typed"))
 			}
 			m.must(change...)
 			m.start()

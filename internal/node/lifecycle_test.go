@@ -27,10 +27,12 @@ import (
 
 // TestLifecycle takes one node from its wallet to its end.
 func TestLifecycle(t *testing.T) {
+	t.Parallel()
 	access := backend(t)
 	m := newMachine(t)
-	m.create()
+	m.createAnew("--profile", "debug")
 	checkFiles(t, m)
+	cheapen(t, m.lndDir(), m.lndDir("wallet-password.txt"))
 	if _, code := m.run("node", "create", "--mode", "standalone", "--network", "regtest"); code != "wallet_exists" {
 		t.Errorf("second create: %q", code)
 	}
@@ -43,6 +45,9 @@ func TestLifecycle(t *testing.T) {
 		t.Errorf("second start: %q", code)
 	}
 	checkSecrets(t, m, r, access)
+	if log, err := os.ReadFile(m.lndDir("logs", "bitcoin", "regtest", "lnd.log")); err != nil || !strings.Contains(string(log), "[DBG]") {
+		t.Errorf("the profile given to create does nothing: %v", err)
+	}
 	key := identity(t, m)
 	checkLncli(t, m)
 

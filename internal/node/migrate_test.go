@@ -14,6 +14,7 @@ import (
 
 // TestMigrate takes the keys out of a standalone node's wallet.
 func TestMigrate(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.create()
 	r := m.start()

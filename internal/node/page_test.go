@@ -55,6 +55,7 @@ func (m *machine) types(heading string, s *ourSigner) {
 // TestPage types docs/node.md: a watch-only node, and a standalone one that
 // becomes one.
 func TestPage(t *testing.T) {
+	t.Parallel()
 	s := newOurSigner(t)
 	m := newMachine(t)
 	m.types("Make the wallet", s)

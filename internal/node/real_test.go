@@ -3,6 +3,7 @@ package node_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -35,7 +36,7 @@ func TestMain(m *testing.M) {
 			status = 1
 		}
 	}
-	if err := os.RemoveAll(testChain.dir); err != nil {
+	if err := errors.Join(os.RemoveAll(testChain.dir), removeMade()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
 	os.Exit(status)
@@ -103,13 +104,6 @@ func (m *machine) must(args ...string) []byte {
 		m.t.Fatalf("leyden %q: %s", args, out)
 	}
 	return out
-}
-
-// create makes the wallet and an lnd.conf that knows the chain.
-func (m *machine) create(args ...string) {
-	m.t.Helper()
-	m.must(append([]string{"node", "create", "--mode", "standalone", "--network", "regtest"}, args...)...)
-	m.write("lnd.conf", m.conf(backend(m.t)), 0o600)
 }
 
 func (m *machine) conf(a chain.Access) string {

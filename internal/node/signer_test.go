@@ -29,6 +29,9 @@ import (
 type keyHolder interface {
 	host() string
 
+	// kind names what it is a copy of, the keys with it.
+	kind() string
+
 	// bundle returns the folder of its bundle.
 	bundle() string
 
@@ -44,10 +47,14 @@ type ourSigner struct {
 	process    *owned.Process
 }
 
+// newOurSigner runs one with the keys of all tests; with flags, that init made anew.
 func newOurSigner(t *testing.T, flags ...string) *ourSigner {
 	t.Helper()
-	s := &ourSigner{t: t, home: filepath.Join(t.TempDir(), "home"), addr: testbin.FreePort(t)}
-	s.leyden(append([]string{"signer", "init", "--network", "regtest"}, flags...)...)
+	s := ourKeys(t)
+	if len(flags) > 0 {
+		s.home = filepath.Join(t.TempDir(), "home")
+		s.leyden(append([]string{"signer", "init", "--network", "regtest"}, flags...)...)
+	}
 	s.start()
 	t.Cleanup(func() {
 		if err := s.process.Stop(context.Background()); err != nil {
@@ -56,6 +63,20 @@ func newOurSigner(t *testing.T, flags ...string) *ourSigner {
 	})
 	return s
 }
+
+// ourKeys are a signer's that does not run.
+func ourKeys(t *testing.T) *ourSigner {
+	t.Helper()
+	s := &ourSigner{t: t, addr: testbin.FreePort(t)}
+	s.home = copied(t, s.kind(), func(dir string) {
+		maker := &ourSigner{t: t, home: dir}
+		maker.leyden("signer", "init", "--network", "regtest")
+		cheapen(t, filepath.Join(dir, "signer"), filepath.Join(dir, "signer", "wallet-password.txt"))
+	})
+	return s
+}
+
+func (s *ourSigner) kind() string { return "leyden signer" }
 
 func (s *ourSigner) leyden(args ...string) []byte {
 	s.t.Helper()
@@ -112,35 +133,54 @@ type signer struct {
 
 const signerPassword = "signer's password"
 
-// newSigner makes one with a wallet. Words are those of its seed; none: a new one.
+// newSigner runs one with the keys of all tests, or those of the words.
 func newSigner(t *testing.T, words ...string) *signer {
 	t.Helper()
-	s := &signer{t: t, dir: t.TempDir(), addr: testbin.FreePort(t)}
-	s.run()
-	t.Cleanup(func() {
-		if s.process.Running() {
-			s.signal(syscall.SIGKILL)
+	s := &signer{t: t, addr: testbin.FreePort(t)}
+	if len(words) > 0 {
+		s.dir = t.TempDir()
+		s.make(words)
+		return s
+	}
+	s.dir = copied(t, s.kind(), func(dir string) {
+		maker := &signer{t: t, dir: dir, addr: testbin.FreePort(t)}
+		maker.make(nil)
+		maker.signal(syscall.SIGTERM)
+		testbin.AwaitEnd(t, maker.process.Pid())
+		file := filepath.Join(dir, "password")
+		if err := os.WriteFile(file, []byte(signerPassword), 0o600); err != nil {
+			t.Fatal(err)
 		}
+		cheapen(t, dir, file)
 	})
+	s.start()
+	return s
+}
+
+func (s *signer) kind() string { return "plain signer" }
+
+// make makes the wallet of the words, or of a new seed.
+func (s *signer) make(words []string) {
+	s.t.Helper()
+	s.run()
 	conn := s.dial()
 	defer conn.Close()
 	s.await(conn, lnrpc.WalletState_NON_EXISTING)
 	client := lnrpc.NewWalletUnlockerClient(conn)
 	if len(words) == 0 {
-		seed, err := client.GenSeed(t.Context(), &lnrpc.GenSeedRequest{})
+		seed, err := client.GenSeed(s.t.Context(), &lnrpc.GenSeedRequest{})
 		if err != nil {
-			t.Fatal(err)
+			s.t.Fatal(err)
 		}
 		words = seed.CipherSeedMnemonic
 	}
-	_, err := client.InitWallet(t.Context(), &lnrpc.InitWalletRequest{
+	_, err := client.InitWallet(s.t.Context(), &lnrpc.InitWalletRequest{
 		WalletPassword: []byte(signerPassword), CipherSeedMnemonic: words,
 	})
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	s.await(conn, lnrpc.WalletState_SERVER_ACTIVE)
-	return s
 }
 
 func (s *signer) macaroonPath() string {
@@ -159,6 +199,12 @@ func (s *signer) run() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	process := s.process
+	s.t.Cleanup(func() {
+		if process.Running() {
+			signal(s.t, process, syscall.SIGKILL)
+		}
+	})
 }
 
 // start starts one whose wallet was made, and opens it.
@@ -167,6 +213,12 @@ func (s *signer) start() {
 	s.run()
 	conn := s.dial()
 	defer conn.Close()
+	s.open(conn)
+}
+
+// open opens the wallet.
+func (s *signer) open(conn *grpc.ClientConn) {
+	s.t.Helper()
 	s.await(conn, lnrpc.WalletState_LOCKED)
 	_, err := lnrpc.NewWalletUnlockerClient(conn).UnlockWallet(s.t.Context(),
 		&lnrpc.UnlockWalletRequest{WalletPassword: []byte(signerPassword)})

@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,18 +19,11 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/leydenln/leyden/internal/bundle"
 	"github.com/leydenln/leyden/internal/node"
 	"github.com/leydenln/leyden/internal/testbin"
 	"github.com/leydenln/leyden/internal/until"
 )
-
-// createWatchOnly makes a watch-only node of the signer's bundle.
-func (m *machine) createWatchOnly(s keyHolder, args ...string) {
-	m.t.Helper()
-	m.must("node", "import", "--bundle", s.bundle(), "--network", "regtest")
-	m.must(append([]string{"node", "create"}, args...)...)
-	m.write("lnd.conf", m.conf(backend(m.t)), 0o600)
-}
 
 // client is a connection with the admin macaroon.
 type client struct {
@@ -84,6 +79,7 @@ func refused(err error, reason string) bool {
 
 // TestWatchOnly takes a node whose keys are on a signer from its wallet to its end.
 func TestWatchOnly(t *testing.T) {
+	t.Parallel()
 	backend(t)
 	for name, newHolder := range map[string]func(*testing.T) keyHolder{
 		"plain lnd":     func(t *testing.T) keyHolder { return newSigner(t) },
@@ -181,6 +177,7 @@ func watchOnlyLife(t *testing.T, s keyHolder) {
 
 // TestNewBundle: a node that runs takes over what is imported.
 func TestNewBundle(t *testing.T) {
+	t.Parallel()
 	s, m := newOurSigner(t), newMachine(t)
 	m.createWatchOnly(s)
 	c := newClient(t, m.start("--signer-host", s.host()))
@@ -193,18 +190,26 @@ func TestNewBundle(t *testing.T) {
 
 // TestImport: what is not the signer's is refused, and nothing is kept of it.
 func TestImport(t *testing.T) {
-	s := newSigner(t)
-	m := newMachine(t)
-	dir := s.bundle()
+	t.Parallel()
+	m, s := newMachine(t), ourKeys(t)
+	dir, other := s.bundle(), newSigner(t).bundle()
 	if _, code := m.run("node", "import", "--bundle", dir); code != "bundle_wrong_network" {
 		t.Errorf("for mainnet: %q", code)
 	}
 	if _, err := os.Stat(m.lndDir("signer")); !os.IsNotExist(err) {
 		t.Errorf("kept something: %v", err)
 	}
-	var done node.Imported
-	if err := json.Unmarshal(m.must("node", "import", "--bundle", dir, "--network", "regtest"), &done); err != nil || done.Wallet {
-		t.Errorf("%+v, %v", done, err)
+	imports := func(dir string, args ...string) (done node.Imported) {
+		t.Helper()
+		out := m.must(append([]string{"node", "import", "--bundle", dir}, args...)...)
+		if err := json.Unmarshal(out, &done); err != nil {
+			t.Fatal(err)
+		}
+		return done
+	}
+	imports(other, "--network", "regtest") // another one's, before there is a wallet
+	if done := imports(dir); done.Wallet || done.Running || done.Mode != node.WatchOnly {
+		t.Errorf("%+v", done)
 	}
 	for _, name := range []string{"accounts.json", "tls.cert", "admin.macaroon"} {
 		got, err := os.ReadFile(m.lndDir("signer", name))
@@ -213,8 +218,14 @@ func TestImport(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	m.must("node", "create")
-	m.must("node", "import", "--bundle", dir)
+	if out, code := m.run("node", "start", "--signer-host", testbin.FreePort(t)); code != "no_wallet" || !bytes.Contains(out, []byte("leyden node create --mode watchonly")) {
+		t.Errorf("start before there is a wallet: %s", out)
+	}
+
+	m.createWatchOnly(s)
+	if done := imports(dir); !done.Wallet || done.Running {
+		t.Errorf("%+v", done)
+	}
 	if err := os.Rename(m.lndDir("leyden-node.yaml"), m.lndDir("kept")); err != nil {
 		t.Fatal(err)
 	}
@@ -227,8 +238,102 @@ func TestImport(t *testing.T) {
 	if _, code := m.run("node", "import", "--bundle", dir, "--network", "signet"); code != "network_conflict" {
 		t.Errorf("for another network than the wallet's: %q", code)
 	}
-	other := newSigner(t)
-	if _, code := m.run("node", "import", "--bundle", other.bundle()); code != "other_signer" {
+	if _, code := m.run("node", "import", "--bundle", other); code != "other_signer" {
 		t.Errorf("another seed: %q", code)
+	}
+}
+
+// TestBundleOfAnother: a folder that has come to hold another signer's bundle, of the
+// same certificate even, is no reason to ask that signer.
+func TestBundleOfAnother(t *testing.T) {
+	t.Parallel()
+	m, s := newMachine(t), ourKeys(t)
+	m.createWatchOnly(s)
+	mine, err := bundle.Read(s.bundle(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := bundle.Read(newSigner(t).bundle(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine.Accounts = theirs.Accounts
+	if err := mine.Write(m.lndDir("signer")); err != nil {
+		t.Fatal(err)
+	}
+	if _, code := m.run(m.startArgs("--signer-host", s.host())...); code != "other_signer" {
+		t.Errorf("start: %q", code)
+	}
+	if err := os.RemoveAll(m.lndDir("signer")); err != nil {
+		t.Fatal(err)
+	}
+	if _, code := m.run(m.startArgs("--signer-host", s.host())...); code != "no_bundle" {
+		t.Errorf("start without a bundle: %q", code)
+	}
+}
+
+// TestSignerOfAnother: a signer that holds other keys than the node's is not asked,
+// though it has the certificate and the macaroon.
+func TestSignerOfAnother(t *testing.T) {
+	t.Parallel()
+	m, s := newMachine(t), newOurSigner(t)
+	m.createWatchOnly(s)
+	m.start("--signer-host", s.host())
+	s.signal(syscall.SIGKILL)
+	c := newClient(t, m.status())
+	c.awaitRefusal(t, "signer_unreachable")
+
+	// The wallet of another seed under the same password takes the place of the right one.
+	until.True(t, "the signer's lnd to end", func() bool {
+		_, runs := childOf(filepath.Join(s.home, "signer"))
+		return !runs
+	})
+	own := filepath.Join(s.home, "signer", "data", "chain", "bitcoin", "regtest", "wallet.db")
+	other := &ourSigner{t: t, home: filepath.Join(t.TempDir(), "home")}
+	other.leyden("signer", "init", "--network", "regtest", "--password-file", filepath.Join(s.home, "signer", "wallet-password.txt"))
+	wallet, err := os.ReadFile(filepath.Join(other.home, "signer", "data", "chain", "bitcoin", "regtest", "wallet.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// lnd would not start with the channel backup of another seed.
+	err = errors.Join(os.WriteFile(own, wallet, 0o600), os.Remove(filepath.Join(filepath.Dir(own), "channel.backup")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.start()
+	m.await("the refusal", func(r node.Running) bool { return strings.Contains(r.SignerError, "does not hold the keys") })
+	if _, err := c.GetInfo(c.ctx, &lnrpc.GetInfoRequest{}); !refused(err, "signer_unreachable") {
+		t.Errorf("a call: %v", err)
+	}
+}
+
+// TestNewAddressWhileSignerStarts: an address that was not used before is given the
+// time that a signer there needs to open its wallet.
+func TestNewAddressWhileSignerStarts(t *testing.T) {
+	t.Parallel()
+	m, s := newMachine(t), newSigner(t)
+	m.createWatchOnly(s)
+	s.signal(syscall.SIGKILL)
+	s.run() // its wallet is closed
+	conn := s.dial()
+	defer conn.Close()
+	s.await(conn, lnrpc.WalletState_LOCKED)
+	started := make(chan node.Running, 1)
+	go func() {
+		out, code := m.run(m.startArgs("--signer-host", s.host())...)
+		if code != "" {
+			t.Errorf("start: %s", out)
+			close(started)
+			return
+		}
+		started <- m.parse(out)
+	}()
+	until.True(t, "the start", func() bool {
+		log, err := os.ReadFile(m.lndDir("logs", "leyden-node.log"))
+		return err == nil && bytes.Contains(log, []byte("waiting for the signer"))
+	})
+	s.open(conn)
+	if r, ok := <-started; ok && (r.SignerError != "" || r.State != "active") {
+		t.Errorf("started: %+v", r)
 	}
 }
