@@ -132,20 +132,17 @@ func (c *grpcCall) sendStream() error {
 		if err != nil {
 			return err
 		}
-		m := new(hashmailrpc.CipherBox)
-		if err := c.readInto(n, m); err != nil {
+		named, msg, err := c.readBox(n)
+		if err == nil && w == nil {
+			desc = named
+			w, err = c.relay.fillNamed(c.call, desc)
+		}
+		if err != nil {
 			cost.release()
 			return err
 		}
-		if w == nil {
-			desc = m.GetDesc()
-			if w, err = c.relay.fillNamed(c.call, desc); err != nil {
-				cost.release()
-				return err
-			}
-		}
-		cost.shrink(len(m.GetMsg()))
-		if err := w.write(c, m.GetMsg(), cost); err != nil {
+		cost.shrink(len(msg))
+		if err := w.write(c, msg, cost); err != nil {
 			return err
 		}
 	}
@@ -166,12 +163,21 @@ func (c *grpcCall) recvStream() error {
 	if err := c.control.Flush(); err != nil {
 		return errCancelled
 	}
+	named, err := proto.Marshal(&hashmailrpc.CipherBox{Desc: desc})
+	if err != nil {
+		return errInternal
+	}
 	return d.deliver(c, func(batch [][]byte) error {
-		messages := make([]proto.Message, len(batch))
-		for i, msg := range batch {
-			messages[i] = &hashmailrpc.CipherBox{Desc: desc, Msg: msg}
+		buffer := frames.Get().(*[]byte)
+		defer frames.Put(buffer)
+		b := (*buffer)[:0]
+		for _, msg := range batch {
+			begin := len(b)
+			b = appendBox(append(b, make([]byte, frameHeader)...), named, msg)
+			binary.BigEndian.PutUint32(b[begin+1:], uint32(len(b)-begin-frameHeader))
 		}
-		return c.write(messages...)
+		*buffer = b
+		return c.send(b)
 	})
 }
 
@@ -194,28 +200,38 @@ func (c *grpcCall) header(most int) (int, error) {
 	return int(n), nil
 }
 
-func (c *grpcCall) readInto(n int, m proto.Message) error {
+func (c *grpcCall) readBox(n int) (*hashmailrpc.CipherBoxDesc, []byte, error) {
 	raw, err := c.read(n)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	if proto.Unmarshal(raw, m) != nil {
-		return errMalformed
-	}
-	return nil
+	return parseBox(raw)
 }
 
 // read reads a message, for which the client has some seconds.
 func (c *grpcCall) read(n int) ([]byte, error) {
 	if c.body.Buffered() < n {
-		_ = c.control.SetReadDeadline(time.Now().Add(slowMessage))
-		defer func() { _ = c.control.SetReadDeadline(time.Time{}) }()
+		defer c.hurry()()
 	}
 	raw := make([]byte, n)
 	if _, err := io.ReadFull(c.body, raw); err != nil {
 		return nil, c.failed(err)
 	}
 	return raw, nil
+}
+
+// hurry ends reading after some seconds, unless done is called before.
+func (c *grpcCall) hurry() (done func()) {
+	ended := make(chan struct{})
+	timer := time.AfterFunc(slowMessage, func() {
+		_ = c.control.SetReadDeadline(time.Now())
+		close(ended)
+	})
+	return func() {
+		if !timer.Stop() {
+			<-ended
+		}
+	}
 }
 
 // failed says why the body could not be read.
@@ -234,21 +250,18 @@ func (c *grpcCall) failed(err error) error {
 // frames holds what is being written to readers.
 var frames = sync.Pool{New: func() any { return new([]byte) }}
 
-// write puts messages on the wire; an error means that some may not be.
-func (c *grpcCall) write(messages ...proto.Message) error {
-	buffer := frames.Get().(*[]byte)
-	defer frames.Put(buffer)
-	b := (*buffer)[:0]
-	for _, m := range messages {
-		begin := len(b)
-		b = append(b, 0, 0, 0, 0, 0)
-		var err error
-		if b, err = (proto.MarshalOptions{}).MarshalAppend(b, m); err != nil {
-			return errInternal
-		}
-		binary.BigEndian.PutUint32(b[begin+1:], uint32(len(b)-begin-frameHeader))
+// write answers with a message.
+func (c *grpcCall) write(m proto.Message) error {
+	b, err := proto.MarshalOptions{}.MarshalAppend(make([]byte, frameHeader), m)
+	if err != nil {
+		return errInternal
 	}
-	*buffer = b
+	binary.BigEndian.PutUint32(b[1:], uint32(len(b)-frameHeader))
+	return c.send(b)
+}
+
+// send puts messages on the wire; an error means that some may not be.
+func (c *grpcCall) send(b []byte) error {
 	if _, err := c.w.Write(b); err != nil {
 		return errCancelled
 	}
