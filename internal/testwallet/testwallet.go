@@ -14,6 +14,8 @@ import (
 
 	"github.com/btcsuite/btcwallet/snacl"
 	"go.etcd.io/bbolt"
+
+	"github.com/leydenln/leyden/internal/files"
 )
 
 // work is scrypt's N of a cheap wallet; lnd's is 262144, three times at each start.
@@ -145,6 +147,6 @@ func Copy(to, from string) error {
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(target, data, info.Mode().Perm())
+		return files.Write(target, data, info.Mode().Perm())
 	})
 }
