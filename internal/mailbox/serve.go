@@ -40,6 +40,7 @@ type Server struct {
 func Serve(relay *Relay, l net.Listener, config *tls.Config) *Server {
 	config = config.Clone()
 	config.NextProtos = append(config.NextProtos, "h2", "http/1.1")
+	config.DynamicRecordSizingDisabled = true // messages are large, and used only whole
 	s := &Server{
 		relay: relay, listener: l, failed: make(chan error, 1),
 		http: &http.Server{
