@@ -7,6 +7,7 @@ import (
 	"errors"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/leydenln/leyden/internal/account"
 	"github.com/leydenln/leyden/internal/audit"
@@ -41,11 +42,11 @@ func (g *Guard) Call(ctx context.Context, call *front.Call) (front.Decision, err
 	}
 	raw, err := call.Macaroon()
 	if err != nil {
-		return front.Decision{}, nil // lnd itself refuses it
+		return front.Decision{}, noCredential(call, err)
 	}
 	parsed, err := macaroon.Parse(raw)
 	if err != nil {
-		return front.Decision{}, nil // so it does this
+		return front.Decision{}, noCredential(call, err)
 	}
 	if g.opts.JudgeAddresses {
 		if err := judgeAddresses(parsed.Caveats(), call.Peer); err != nil {
@@ -63,6 +64,15 @@ func (g *Guard) Call(ctx context.Context, call *front.Call) (front.Decision, err
 		return g.accountCall(ctx, call, lnd, cred, account.ID(id))
 	}
 	return g.operatorCall(ctx, call, lnd, cred)
+}
+
+// noCredential refuses a call as lnd would (macaroons, RawMacaroonFromContext),
+// before anything is read of it.
+func noCredential(call *front.Call, err error) error {
+	if n := len(call.Metadata["macaroon"]); n != 1 {
+		return status.Errorf(codes.Unknown, "expected 1 macaroon, got %d", n)
+	}
+	return status.Error(codes.Unknown, err.Error())
 }
 
 // accountCall judges a call with an account's macaroon. What is told before lnd

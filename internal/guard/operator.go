@@ -20,19 +20,19 @@ import (
 const resultTimeout = 10 * time.Second
 
 // operatorCall judges a call with a macaroon that is no account's. It passes as
-// it is; if it changes state, it is journalled first. Calls that only read touch
-// neither the database nor lnd.
+// it is; if it changes state, it is journalled first. A stranger must not be able
+// to fill the journal, or our memory: lnd checks the macaroon before anything is
+// read of the call. Calls that only read do not touch the database.
 func (g *Guard) operatorCall(ctx context.Context, call *front.Call, lnd *attachment, cred credential) (front.Decision, error) {
 	op, ok := lnd.operation(call.Method)
-	switch {
-	case !ok:
+	if !ok {
 		return front.Decision{}, refuse(codes.Unimplemented, "unknown_method", "", "lnd does not offer the method %q", call.Method)
-	case op.effect == reads:
-		return front.Decision{}, nil
 	}
-	// A stranger must not be able to fill the journal.
 	if err := g.verify(ctx, call, lnd, cred, account.ID{}); err != nil {
 		return front.Decision{}, err
+	}
+	if op.effect == reads {
+		return front.Decision{}, nil
 	}
 	o := &operatorCall{
 		guard: g, lnd: lnd, operation: op, method: call.Method, by: cred.actor("operator", call),
