@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"gopkg.in/yaml.v3"
 
@@ -17,9 +18,10 @@ import (
 // made is what node create has remembered in leyden-node.yaml, and signer init in
 // leyden-signer.yaml, as far as it matters here.
 type made struct {
-	Mode       string `yaml:"mode"`
-	Network    string `yaml:"network"`
-	SignerHost string `yaml:"signer_host"`
+	Mode       string   `yaml:"mode"`
+	Network    string   `yaml:"network"`
+	SignerHost string   `yaml:"signer_host"`
+	Profiles   []string `yaml:"profiles"`
 }
 
 // node returns what is known of the node in this folder; is is false where there
@@ -54,6 +56,10 @@ func checkKeys(ctx context.Context, e *Env) (found []Finding) {
 		found = append(found, ok("the node is watch-only: its keys are on a signer"))
 		if loopback(n.SignerHost) {
 			found = append(found, e.graver(n.Network, apart, "the node's signer is on this machine (%s): whoever takes the machine has the keys", n.SignerHost))
+		}
+		if slices.Contains(n.Profiles, "taproot") || e.on("protocol.simple-taproot-chans") {
+			found = append(found, e.graver(n.Network, "open anchor channels, lnd's default",
+				"taproot channels are on, and the keys on a signer: lnd closes such a channel by force when the signer goes away in the midst of a payment"))
 		}
 		found = append(found, e.leftovers(ctx)...)
 	default:

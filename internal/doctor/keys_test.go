@@ -36,6 +36,15 @@ func TestKeys(t *testing.T) {
 			b.made("watchonly", "mainnet", "signer_host: localhost:10012\n")
 			b.bundle(b.cert(now, year))
 		}, []want{{OK, "watch-only"}, {Warn, "on this machine (localhost:10012)"}}},
+		"fail/taproot": {func(b *bench) {
+			b.made("watchonly", "mainnet", "signer_host: 192.0.2.9:10012\nprofiles: [wumbo, taproot]\n")
+			b.bundle(b.cert(now, year))
+		}, []want{{OK, "watch-only"}, {Warn, "closes such a channel by force"}}},
+		"fail/taproot by lnd.conf": {func(b *bench) {
+			b.made("watchonly", "mainnet", "signer_host: 192.0.2.9:10012\n")
+			b.bundle(b.cert(now, year))
+			b.write(".leyden/node/lnd.conf", "protocol.simple-taproot-chans=true\n", 0o600)
+		}, []want{{OK, "watch-only"}, {Warn, "closes such a channel by force"}}},
 		"fail/standalone": {func(b *bench) { b.made("standalone", "mainnet", "") }, []want{{Warn, "holds its own keys"}}},
 		"fail/no money":   {func(b *bench) { b.made("standalone", "regtest", "") }, []want{{Info, "holds its own keys"}}},
 		"fail/not apart": {func(b *bench) {
