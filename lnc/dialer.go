@@ -102,6 +102,7 @@ func (d *Dialer) Dial(ctx context.Context) (*Conn, error) {
 // persevere tries until ctx ends, or until it is sure that trying is of no use.
 func (d *Dialer) persevere(ctx context.Context) (*Conn, error) {
 	paired := d.current().Remote != nil
+	var trouble error // of the attempt before
 	for {
 		conn, err := d.attempt(ctx, paired)
 		pause := retryFailed
@@ -110,13 +111,16 @@ func (d *Dialer) persevere(ctx context.Context) (*Conn, error) {
 			return conn, nil
 		case errors.Is(err, errAbsent):
 			paired, pause, err = !paired, retryAbsent, ErrNotFound
+		case ctx.Err() != nil && trouble != nil:
+			return nil, fmt.Errorf("%w: %w", trouble, ctx.Err())
 		case ctx.Err() != nil || !errors.Is(err, errInterrupted):
 			return nil, err
 		}
+		trouble = err
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%w: %w", err, ctx.Err())
+			return nil, fmt.Errorf("%w: %w", trouble, ctx.Err())
 		}
 	}
 }

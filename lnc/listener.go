@@ -29,7 +29,8 @@ const (
 	// before its box is deleted.
 	farewellRead = 300 * time.Millisecond
 
-	deleteTimeout = 2 * time.Second
+	// boxTimeout is how long the relay has to make or delete a box.
+	boxTimeout = 2 * time.Second
 )
 
 // ListenerConfig is a node's side of a session.
@@ -78,6 +79,8 @@ type Listener struct {
 	ends      relay.Ends
 	suspect   bool // the way to the relay may be dead
 	used      bool // the pipe has carried a connection
+
+	moving sync.WaitGroup // makes the boxes that the pairing leads to
 }
 
 // NewListener begins to listen at the relay. It does so for ever: a relay that
@@ -184,14 +187,35 @@ func (l *Listener) pause() {
 	}
 }
 
-// meet has the pipe where the client is: at the phrase's boxes, or at those of
-// the keys once they are known.
-func (l *Listener) meet() error {
+// place returns the boxes where the client is, or will be next.
+func (l *Listener) place() relay.Ends {
 	toClient, toServer := l.config.Phrase.StreamIDs()
 	if l.identity.Remote != nil {
 		toClient, toServer = StaticStreamIDs(l.identity.Static, l.identity.Remote)
 	}
-	ends := relay.Ends{Send: relay.ID(toClient), Recv: relay.ID(toServer)}
+	return relay.Ends{Send: relay.ID(toClient), Recv: relay.ID(toServer)}
+}
+
+// moveAhead makes the boxes of the next connection while this one, the pairing,
+// goes on: a client that comes back at once finds them, and what it puts there
+// waits.
+func (l *Listener) moveAhead() {
+	transport, ends := l.transport, l.place()
+	for _, id := range []relay.ID{ends.Send, ends.Recv} {
+		l.moving.Go(func() {
+			ctx, cancel := context.WithTimeout(l.life, boxTimeout)
+			defer cancel()
+			if err := transport.Create(ctx, id); err != nil {
+				l.log.Debug("a box is not made ahead", "err", err)
+			}
+		})
+	}
+}
+
+// meet has the pipe where the client is: at the phrase's boxes, or at those of
+// the keys once they are known.
+func (l *Listener) meet() error {
+	ends := l.place()
 	moved := l.pipe != nil && l.ends != ends
 	if l.pipe != nil && !moved && !l.suspect {
 		return nil
@@ -206,7 +230,8 @@ func (l *Listener) meet() error {
 		l.transport, l.suspect = transport, false
 	}
 	if moved {
-		l.deleteBoxes()
+		l.moving.Wait()
+		l.deleteBoxes(l.ends)
 	}
 	l.ends = ends
 	l.pipe = relay.NewPipe(l.transport, ends, relay.Options{Create: true, OnEvent: l.status.event})
@@ -234,6 +259,7 @@ func (l *Listener) handshake(link *gbn.Conn) (*Conn, error) {
 			}
 		}
 		l.identity, l.password = identity, nil
+		l.moveAhead()
 		return nil
 	})
 	if err != nil {
@@ -290,17 +316,21 @@ func (l *Listener) leave() {
 	if used {
 		time.Sleep(farewellRead)
 	}
-	l.deleteBoxes()
+	l.moving.Wait()
+	l.deleteBoxes(l.ends)
+	if next := l.place(); next != l.ends {
+		l.deleteBoxes(next)
+	}
 	l.transport.Close()
 	l.status.set(StatusDisconnected)
 }
 
-// deleteBoxes deletes the boxes of the pipe, if the relay can be reached.
-func (l *Listener) deleteBoxes() {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.life), deleteTimeout)
+// deleteBoxes deletes boxes, if the relay can be reached.
+func (l *Listener) deleteBoxes(ends relay.Ends) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.life), boxTimeout)
 	defer cancel()
 	var wait sync.WaitGroup
-	for _, id := range []relay.ID{l.ends.Send, l.ends.Recv} {
+	for _, id := range []relay.ID{ends.Send, ends.Recv} {
 		wait.Go(func() {
 			if err := l.transport.Delete(ctx, id); err != nil {
 				l.log.Info("a box is left at the relay", "err", err)
