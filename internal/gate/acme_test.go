@@ -2,40 +2,16 @@ package gate
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"go.uber.org/zap"
-
 	"github.com/leydenln/leyden/internal/fault"
 )
-
-func TestAuthorityLogsWithUs(t *testing.T) {
-	for level, want := range map[slog.Level][]string{
-		slog.LevelInfo:  {"WARN", "acme: obtaining", "name:shop.example", "tries:2"},
-		slog.LevelDebug: {"DEBUG", "acme: presenting"},
-	} {
-		var out bytes.Buffer
-		log := zap.New(slogCore{log: slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: level}))}).With(zap.String("name", "shop.example"))
-		log.Info("presenting")
-		log.Error("obtaining", zap.Int("tries", 2))
-		for _, w := range want {
-			if !strings.Contains(out.String(), w) {
-				t.Errorf("%v: no %q in %s", level, w, out.String())
-			}
-		}
-		if level == slog.LevelInfo && strings.Contains(out.String(), "presenting") {
-			t.Errorf("what is usual is logged: %s", out.String())
-		}
-	}
-}
 
 // TestPlainRequestOnTLSPort: only what the answerer takes is answered, and
 // whatever else comes in plain is told which scheme to use.
@@ -91,12 +67,7 @@ func TestPlainRequestOnTLSPort(t *testing.T) {
 }
 
 func TestAuthorityRoot(t *testing.T) {
-	dir := t.TempDir()
-	_, err := newAuthority(acmeTerms{name: "shop.example.com", root: filepath.Join(dir, "gone.pem")}, slog.New(slog.DiscardHandler))
-	if fault.Code(err) != codeBadTLS || fault.Hint(err) == "" {
-		t.Errorf("no such root: %v", err)
-	}
-	if _, err := tryGate(t, dir, newFakeNode(), "insecure: false\nautocert: true\nservername: shop.example.com\nautocertroot: gone.pem\n"+
+	if _, err := tryGate(t, t.TempDir(), newFakeNode(), "insecure: false\nautocert: true\nservername: shop.example.com\nautocertroot: gone.pem\n"+
 		"services: [{name: a, address: 'localhost:1'}]\n"); fault.Code(err) != codeBadTLS {
 		t.Errorf("start: %v", err)
 	}
@@ -109,4 +80,20 @@ func testPair(t *testing.T) tls.Certificate {
 		t.Fatal(err)
 	}
 	return pair
+}
+
+// TestGateWithoutItsAuthority: a gate whose authority does not answer starts,
+// reloads and stops, and serves with its own certificate.
+func TestGateWithoutItsAuthority(t *testing.T) {
+	dir := t.TempDir()
+	const config = "insecure: false\nautocert: true\nservername: shop.example.com\nautocertca: 'https://127.0.0.1:1/dir'\n" +
+		"services: [{name: a, address: 'localhost:1'}]\n"
+	g := openGate(t, dir, newFakeNode(), config)
+	writeConfig(t, g, config+"autocertemail: shop@example.com\n")
+	if err := g.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if c := g.now.Load().certificate(); c.Source != "self-signed" {
+		t.Errorf("%+v", c)
+	}
 }

@@ -287,5 +287,5 @@ func (g *Gate) listen(ctx context.Context, cfg *Config) (net.Listener, error) {
 // answerAuthority answers the HTTP-01 challenges of the authority.
 func (g *Gate) answerAuthority(w http.ResponseWriter, r *http.Request) bool {
 	a := g.now.Load().authority
-	return a != nil && a.issuer.HandleHTTPChallenge(w, r)
+	return a != nil && a.AnswerHTTP(w, r)
 }

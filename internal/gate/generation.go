@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"net/http"
 	"sync/atomic"
+
+	"github.com/leydenln/leyden/internal/acme"
 )
 
 // generation is what one reading of the configuration made. A reload replaces
@@ -16,7 +18,7 @@ type generation struct {
 	limits  *limits
 	free    map[string]*freeBook // by service
 
-	authority *authority // nil when there is none to ask
+	authority *acme.Authority // nil when there is none to ask
 
 	inside  atomic.Int64 // requests
 	retired atomic.Bool
@@ -83,7 +85,7 @@ func (g *Gate) begin(next, last *generation) error {
 	if next.authority == nil || last != nil && next.authority == last.authority {
 		return nil
 	}
-	return next.authority.begin(g.listener.Addr())
+	return next.authority.Begin(g.listener.Addr())
 }
 
 // replace puts a generation in place of the one that serves.
@@ -98,7 +100,7 @@ func (g *Gate) replace(next, last *generation) {
 // on, does not.
 func (n *generation) endUnlike(other *generation) {
 	if n.authority != nil && n.authority != other.authority {
-		n.authority.end()
+		n.authority.End()
 	}
 }
 
@@ -110,7 +112,7 @@ func (n *generation) close() { n.proxies.close() }
 func (n *generation) end() {
 	n.close()
 	if n.authority != nil {
-		n.authority.end()
+		n.authority.End()
 	}
 }
 

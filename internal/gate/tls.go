@@ -12,6 +12,7 @@ import (
 
 	"github.com/lightningnetwork/lnd/cert"
 
+	"github.com/leydenln/leyden/internal/acme"
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/files"
 )
@@ -42,12 +43,12 @@ func (g *Gate) secure(next *generation) error {
 		next.tls = serving(own)
 		return nil
 	}
-	if before := g.now.Load(); before != nil && before.authority != nil && before.authority.terms == terms {
+	if before := g.now.Load(); before != nil && before.authority != nil && before.authority.Terms() == terms {
 		next.authority = before.authority
-	} else if next.authority, err = newAuthority(terms, g.log); err != nil {
+	} else if next.authority, err = acme.New(terms, g.log); err != nil {
 		return err
 	}
-	next.tls = next.authority.tlsConfig(own)
+	next.tls = next.authority.Extend(serving(own))
 	return nil
 }
 
@@ -61,10 +62,10 @@ func (n *generation) certificate() *CertificateStatus {
 		s.Source = "self-signed"
 	}
 	if n.authority != nil {
-		if got := n.authority.leaf(); got != nil {
+		if got := n.authority.Leaf(); got != nil {
 			s.Source, leaf = "authority", got
 		}
-		if err := n.authority.failure(); err != nil {
+		if err := n.authority.Failure(); err != nil {
 			s.Error = err.Error()
 		}
 	}
@@ -83,6 +84,13 @@ func (n *generation) warnOfExpiry(log *slog.Logger) {
 	}
 	log.Warn("the certificate expires soon, or has: renew it on disk", "file", n.cfg.TLSCertPath, "expires", c.Expires,
 		"hint", "then leyden gate reload")
+}
+
+// acmeTerms returns what the configuration asks for; false when it asks for
+// nothing.
+func (c *Config) acmeTerms() (acme.Terms, bool) {
+	return acme.Terms{Name: c.ServerName, Email: c.AutoCertEmail, Directory: c.AutoCertCA, Root: c.AutoCertRoot,
+		Folder: filepath.Join(c.BaseDir, "acme")}, c.AutoCert
 }
 
 // serving is how a certificate is served.

@@ -144,6 +144,7 @@ func TestArrowsPointDown(t *testing.T) {
 		"./internal/daemon/...": {"internal/cli", "internal/node", "internal/gate"},
 		"./internal/devnet/...": {"internal/cli"},
 		"./internal/doctor":     {"internal/cli"},
+		"./internal/acme":       {"internal/gate", "internal/mailbox", "internal/cli"},
 		"./internal/mailbox":    {"internal/node", "internal/gate", "internal/guard", "internal/session", "internal/store", "internal/cli", "lnc/internal"},
 	}
 	for pkg, banned := range never {

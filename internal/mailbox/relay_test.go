@@ -21,7 +21,10 @@ import (
 	"github.com/leydenln/leyden/lnc/hashmailrpc"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// certmagic leaves a goroutine that sleeps for some seconds before it ends.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.keepLockfileFresh"))
+}
 
 // testRelay is a relay on the loopback.
 type testRelay struct {

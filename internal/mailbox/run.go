@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/leydenln/leyden/internal/acme"
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/daemon"
 	"github.com/leydenln/leyden/internal/fault"
@@ -34,6 +36,9 @@ type Options struct {
 	// CertPath and KeyPath are PEM files of a certificate of another making,
 	// both or neither. They are read again when they change.
 	CertPath, KeyPath string
+	// Authority, where it has a Name, is asked for a certificate for that name,
+	// and must reach the relay as port 443 of it. Folder and TLSOnly are ours.
+	Authority acme.Terms
 	// Metrics is where figures are served to Prometheus, host:port; "": nowhere.
 	Metrics string
 	Limits  Limits
@@ -55,7 +60,7 @@ func recordFile(home config.Home) string { return filepath.Join(home.Run(), "mai
 func LogFile(home config.Home) string { return filepath.Join(home.Mailbox(), "mailbox.log") }
 
 // Run starts a relay, tells ready, and serves until ctx ends. Codes:
-// already_running, port_in_use, listen_failed, bad_certificate, bad_limit.
+// already_running, port_in_use, listen_failed, bad_certificate, bad_tls, bad_limit.
 func Run(ctx context.Context, home config.Home, opts Options, log *slog.Logger, ready func(Running)) error {
 	if err := files.MkdirPrivate(home.Mailbox()); err != nil {
 		return err
@@ -84,7 +89,12 @@ func run(ctx context.Context, home config.Home, opts Options, log *slog.Logger, 
 	if err != nil {
 		return errors.Join(err, relay.Close())
 	}
-	server := Serve(relay, l, keeper.TLSConfig())
+	config, end, err := withAuthority(home, opts.Authority, l, keeper.TLSConfig(), log)
+	if err != nil {
+		return errors.Join(err, l.Close(), relay.Close())
+	}
+	defer end()
+	server := Serve(relay, l, config)
 	figures, err := serveMetrics(ctx, &opts.Metrics, relay)
 	if err != nil {
 		return errors.Join(err, server.Close())
@@ -125,6 +135,23 @@ func openCertificate(home config.Home, opts *Options, log *slog.Logger) (*cert.K
 		}
 	}
 	return cert.Open(keep)
+}
+
+// withAuthority has a certificate got, if one is wanted, for as long as end is
+// not called.
+func withAuthority(home config.Home, terms acme.Terms, l net.Listener, own *tls.Config, log *slog.Logger) (_ *tls.Config, end func(), err error) {
+	if terms.Name == "" {
+		return own, func() {}, nil
+	}
+	terms.Folder, terms.TLSOnly = filepath.Join(home.Mailbox(), "acme"), true
+	authority, err := acme.New(terms, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := authority.Begin(l.Addr()); err != nil {
+		return nil, nil, err
+	}
+	return authority.Extend(own), authority.End, nil
 }
 
 func listen(ctx context.Context, flag, addr string) (net.Listener, error) {

@@ -2,6 +2,8 @@ package mailbox
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/leydenln/leyden/internal/acme"
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/fault"
 )
@@ -26,7 +29,10 @@ func TestRun(t *testing.T) {
 	defer end()
 	ready, ended := make(chan Running, 1), make(chan error, 1)
 	go func() {
-		ended <- Run(ctx, home, Options{Listen: "127.0.0.1:0", Metrics: "127.0.0.1:0", Names: []string{"relay.example", "192.0.2.7"}},
+		// Its authority does not answer, so it serves with its own certificate.
+		ended <- Run(ctx, home, Options{Listen: "127.0.0.1:0",
+			Authority: acme.Terms{Name: "relay.example.com", Directory: "https://127.0.0.1:1/dir"},
+			Metrics:   "127.0.0.1:0", Names: []string{"relay.example", "192.0.2.7"}},
 			log, func(r Running) { ready <- r })
 	}()
 	var r Running
@@ -41,6 +47,14 @@ func TestRun(t *testing.T) {
 	options := func(o Options) error { return Run(t.Context(), home, o, log, func(Running) {}) }
 	if err := options(Options{}); fault.Code(err) != "already_running" {
 		t.Errorf("a second relay: %v", err)
+	}
+	conn, err := tls.Dial("tcp", r.Listen, &tls.Config{ServerName: "relay.example", InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf := conn.ConnectionState().PeerCertificates[0]
+	if err := errors.Join(leaf.VerifyHostname("relay.example"), leaf.VerifyHostname("192.0.2.7"), conn.Close()); err != nil {
+		t.Error(err)
 	}
 	answer, err := http.Get("http://" + r.Metrics + "/metrics")
 	if err != nil {
@@ -72,6 +86,7 @@ func TestRunFails(t *testing.T) {
 		"figures' port":       {Options{Listen: "127.0.0.1:0", Metrics: taken}, "port_in_use"},
 		"no such address":     {Options{Listen: "192.0.2.1:0"}, "listen_failed"},
 		"no such certificate": {Options{CertPath: nothing, KeyPath: nothing}, "bad_certificate"},
+		"no such root":        {Options{Listen: "127.0.0.1:0", Authority: acme.Terms{Name: "relay.example.com", Root: nothing}}, "bad_tls"},
 		"limits":              {Options{Limits: Limits{Boxes: -1}}, "bad_limit"},
 	} {
 		t.Run(name, func(t *testing.T) {

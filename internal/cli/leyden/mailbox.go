@@ -45,6 +45,9 @@ no port open at either. It sees when they talk, and never what they say.`,
 			if (opts.CertPath == "") != (opts.KeyPath == "") {
 				return voice.UsageError(cmd, errors.New("--tlscert and --tlskey go together"))
 			}
+			if opts.CertPath != "" && opts.Authority.Name != "" {
+				return voice.UsageError(cmd, errors.New("one of --tlscert and --autocert"))
+			}
 			if detach {
 				return app.detachMailbox(cmd)
 			}
@@ -57,6 +60,10 @@ no port open at either. It sees when they talk, and never what they say.`,
 	f.StringArrayVar(&opts.Names, "name", nil, "name or address by which clients reach this machine, for a certificate of our own")
 	f.StringVar(&opts.CertPath, "tlscert", "", "certificate of another making, PEM (default: our own)")
 	f.StringVar(&opts.KeyPath, "tlskey", "", "its key, PEM")
+	f.StringVar(&opts.Authority.Name, "autocert", "", "DNS name for which Let's Encrypt is asked for a certificate; it must reach the relay as port 443 of that name")
+	f.StringVar(&opts.Authority.Email, "autocert-email", "", "what the authority may write to")
+	f.StringVar(&opts.Authority.Directory, "autocert-ca", "", "URL of another authority's directory")
+	f.StringVar(&opts.Authority.Root, "autocert-root", "", "PEM file by which that authority's server is trusted")
 	f.StringVar(&opts.Metrics, "metrics", "", "serve figures to Prometheus at host:port (default: off)")
 	limits, usual := &opts.Limits, mailbox.DefaultLimits()
 	f.IntVar(&limits.Boxes, "boxes", usual.Boxes, "boxes in all; a session has two")

@@ -1,4 +1,4 @@
-package gate
+package acme
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -59,12 +60,12 @@ func (i *fakeIssuer) Issue(_ context.Context, csr *x509.CertificateRequest) (*ce
 	return &certmagic.IssuedCertificate{Certificate: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}, nil
 }
 
-// TestAuthorityRenewsWhileRunning: a gate that runs serves the renewed
+// TestAuthorityRenewsWhileRunning: a server that runs serves the renewed
 // certificate from the next handshake on, and goes on with the one it has when
 // the authority refuses.
 func TestAuthorityRenewsWhileRunning(t *testing.T) {
 	issuer, folder := newFakeIssuer(t), t.TempDir()
-	a, err := newAuthority(acmeTerms{name: "shop.example.com", folder: folder}, slog.New(slog.DiscardHandler))
+	a, err := New(Terms{Name: "shop.example.com", Folder: folder}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,20 +76,20 @@ func TestAuthorityRenewsWhileRunning(t *testing.T) {
 	if err := a.manage(); err != nil {
 		t.Fatal(err)
 	}
-	defer a.end()
-	serves := a.tlsConfig(testPair(t))
+	defer a.End()
+	serves := a.Extend(&tls.Config{Certificates: []tls.Certificate{ownPair(t)}})
 	serial := func() int64 {
 		t.Helper()
 		mine, theirs := net.Pipe()
 		go func() { _ = tls.Server(theirs, serves).HandshakeContext(t.Context()) }()
-		client := tls.Client(mine, &tls.Config{ServerName: a.terms.name, InsecureSkipVerify: true})
+		client := tls.Client(mine, &tls.Config{ServerName: a.terms.Name, InsecureSkipVerify: true})
 		defer theirs.Close()
 		defer mine.Close()
 		if err := client.HandshakeContext(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		leaf := client.ConnectionState().PeerCertificates[0]
-		if leaf.VerifyHostname(a.terms.name) != nil || !leaf.SerialNumber.IsInt64() {
+		if leaf.VerifyHostname(a.terms.Name) != nil || !leaf.SerialNumber.IsInt64() {
 			return 0 // our own
 		}
 		return leaf.SerialNumber.Int64()
@@ -103,7 +104,7 @@ func TestAuthorityRenewsWhileRunning(t *testing.T) {
 	}
 	look()
 	until.True(t, "the renewed certificate", func() bool { return serial() > first })
-	if got := a.leaf().SerialNumber.Int64(); got != serial() {
+	if got := a.Leaf().SerialNumber.Int64(); got != serial() {
 		t.Errorf("status speaks of certificate %d, %d is served", got, serial())
 	}
 
@@ -111,24 +112,30 @@ func TestAuthorityRenewsWhileRunning(t *testing.T) {
 	issuer.refuse.Store(&refusal)
 	before := serial()
 	look()
-	until.True(t, "the failure is told", func() bool { return fault.Code(a.failure()) == codeNoCertificate })
+	until.True(t, "the failure is told", func() bool { return fault.Code(a.Failure()) == CodeNoCertificate })
 	if got := serial(); got != before {
 		t.Errorf("after a refusal %d is served, want %d", got, before)
 	}
 }
 
-// TestGateWithoutItsAuthority: a gate whose authority does not answer starts,
-// reloads and stops, and serves with its own certificate.
-func TestGateWithoutItsAuthority(t *testing.T) {
-	dir := t.TempDir()
-	const config = "insecure: false\nautocert: true\nservername: shop.example.com\nautocertca: 'https://127.0.0.1:1/dir'\n" +
-		"services: [{name: a, address: 'localhost:1'}]\n"
-	g := openGate(t, dir, newFakeNode(), config)
-	writeConfig(t, g, config+"autocertemail: shop@example.com\n")
-	if err := g.Reload(t.Context()); err != nil {
+// ownPair is a certificate of the server's own making.
+func ownPair(t *testing.T) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if c := g.now.Load().certificate(); c.Source != "self-signed" {
-		t.Errorf("%+v", c)
+	own := &x509.Certificate{SerialNumber: big.NewInt(7), DNSNames: []string{"own"}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, own, own, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+func TestRoot(t *testing.T) {
+	_, err := New(Terms{Name: "shop.example.com", Root: filepath.Join(t.TempDir(), "gone.pem")}, slog.New(slog.DiscardHandler))
+	if fault.Code(err) != codeBadTLS || fault.Hint(err) == "" {
+		t.Errorf("no such root: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package gate
+package acme
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 
 // slogCore lets certmagic, which logs by zap, log with us: what it does in its
 // usual course at debug level, its warnings and errors as warnings, since the
-// gate says itself what follows from them.
+// authority says itself what follows from them.
 type slogCore struct {
 	log    *slog.Logger
 	fields []zapcore.Field
