@@ -48,8 +48,9 @@ type Identity struct {
 	Static *btcec.PrivateKey
 	// Remote is the other side's key, nil until the two have paired.
 	Remote *btcec.PublicKey
-	// Confirmed says that the other side has used Remote's counterpart, so
-	// that the phrase is of no more use. Until then a client tries both.
+	// Confirmed says that the two have met again by these keys, so that the
+	// phrase is of no more use. Until then a client tries both. A node has no
+	// need of it.
 	Confirmed bool
 }
 
