@@ -20,7 +20,7 @@ type Limits struct {
 	// once (default 5000); ClientRate how many one client sends to all
 	// (default 20000). More are delayed.
 	BoxRate, ClientRate int
-	// Connections in all (default 16384) and of one client (default 1024).
+	// Connections in all (default 8192) and of one client (default 512).
 	Connections, ClientConnections int
 	// Streams and other requests under way, in all (default 32768) and of one
 	// client (default 4096).
@@ -44,8 +44,8 @@ func (l Limits) withDefaults() Limits {
 	or(&l.Message, 128<<10)
 	or(&l.BoxRate, 5000)
 	or(&l.ClientRate, 20_000)
-	or(&l.Connections, 16_384)
-	or(&l.ClientConnections, 1024)
+	or(&l.Connections, 8192)
+	or(&l.ClientConnections, 512)
 	or(&l.Streams, 32_768)
 	or(&l.ClientStreams, 4096)
 	or(&l.Stale, time.Hour)

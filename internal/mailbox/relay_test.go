@@ -7,8 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http/httptest"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
@@ -361,5 +363,47 @@ func TestDyingReader(t *testing.T) {
 	// A gRPC client lets 64 KiB come unread.
 	if lost := count - readers; readers < 4 || lost > readers*(64<<10)/size {
 		t.Errorf("%d messages were lost to %d readers", lost, readers)
+	}
+}
+
+// TestServerTimeouts: behind a server that allows requests 200 ms, such as a
+// gate may be, streams last as long as they are wanted.
+func TestServerTimeouts(t *testing.T) {
+	const allowed = 200 * time.Millisecond
+	relay, err := New(Limits{}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(relay.Handler())
+	server.EnableHTTP2 = true
+	server.Config.ReadTimeout, server.Config.WriteTimeout = allowed, allowed
+	server.StartTLS()
+	defer func() {
+		if err := relay.Close(); err != nil {
+			t.Error(err)
+		}
+		server.CloseClientConnections()
+		server.Close()
+	}()
+	r := &testRelay{relay, t, server.Listener.Addr().String(), &tls.Config{InsecureSkipVerify: true}}
+	c := r.dial()
+	desc := box64("a box")
+	r.create(c, desc)
+	in, err := c.SendStream(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.RecvStream(t.Context(), desc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ticker := time.NewTicker(2 * allowed)
+	defer ticker.Stop()
+	for range 3 {
+		if err := in.Send(&hashmailrpc.CipherBox{Desc: desc, Msg: []byte("still there")}); err != nil {
+			t.Fatal(err)
+		}
+		mustRecv(t, out, "still there")
+		<-ticker.C
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -19,12 +18,6 @@ const (
 // Handler serves the relay: gRPC over HTTP/2, REST and WebSockets. It lifts
 // the server's read and write timeouts from its own streams.
 func (r *Relay) Handler() http.Handler { return http.HandlerFunc(r.serve) }
-
-// Handles says whether a request is for the relay.
-func Handles(req *http.Request) bool {
-	return strings.HasPrefix(req.URL.Path, grpcPrefix) || req.URL.Path == restPath ||
-		strings.HasPrefix(req.URL.Path, restPath+"/")
-}
 
 func (r *Relay) newRoutes() http.Handler {
 	mux := http.NewServeMux()

@@ -49,8 +49,8 @@ func Serve(relay *Relay, l net.Listener, config *tls.Config) *Server {
 			HTTP2: &http.HTTP2Config{
 				MaxConcurrentStreams: connectionStreams, MaxReceiveBufferPerConnection: streamBuffer,
 				MaxReceiveBufferPerStream: streamBuffer, MaxDecoderHeaderTableSize: headerTable,
-				MaxEncoderHeaderTableSize: headerTable, SendPingTimeout: 30 * time.Second,
-				PingTimeout: 15 * time.Second, WriteByteTimeout: 30 * time.Second,
+				MaxEncoderHeaderTableSize: headerTable, SendPingTimeout: 20 * time.Second,
+				PingTimeout: 10 * time.Second, WriteByteTimeout: 30 * time.Second,
 			},
 		},
 	}
