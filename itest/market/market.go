@@ -42,6 +42,7 @@ type Market struct {
 	leyden   string
 	accounts []*account
 	outcome  outcome
+	relinked int
 	released map[string]bool // hashes of payments that were given up
 
 	mu      sync.Mutex

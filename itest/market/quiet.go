@@ -32,7 +32,7 @@ func (m *Market) Quiet(ctx context.Context) error {
 	for {
 		now, stuck, err := m.pending(ctx)
 		if err != nil {
-			return err
+			return fmt.Errorf("it did not become quiet: %+v: %w", last, err)
 		}
 		if now != last {
 			last, since = now, time.Now()
@@ -44,12 +44,31 @@ func (m *Market) Quiet(ctx context.Context) error {
 			if err := m.giveUp(ctx, stuck); err != nil {
 				return err
 			}
+		case now.htlcs > 0 && time.Since(since) > relinkAfter:
+			m.relink(ctx)
+			since = time.Now()
 		}
 		if pause(ctx, 250*time.Millisecond) != nil {
 			return fmt.Errorf("it did not become quiet: %+v", now)
 		}
 	}
 }
+
+// relinkAfter is how long HTLCs may stay as they are before the peers are made to
+// connect anew: the middle's lnd may hold a forward whose link broke in the midst
+// until that link begins again.
+const relinkAfter = 20 * time.Second
+
+// relink breaks the connection, and has it made again.
+func (m *Market) relink(ctx context.Context) {
+	m.relinked++
+	_, _ = m.Middle().Lightning().DisconnectPeer(ctx, &lnrpc.DisconnectPeerRequest{PubKey: m.Node().Pubkey})
+	m.Reconnect(ctx)
+}
+
+// Relinked counts how often HTLCs moved only after a new connection, or not even
+// then.
+func (m *Market) Relinked() int { return m.relinked }
 
 // giveUp has the operator release payments that lnd will never end.
 func (m *Market) giveUp(ctx context.Context, stuck []string) error {
