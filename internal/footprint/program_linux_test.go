@@ -26,7 +26,7 @@ func filePages(t *testing.T) (kilobytes int) {
 func TestReleaseProgram(t *testing.T) {
 	before := filePages(t)
 	ReleaseProgram()
-	if after := filePages(t); after > before*3/4 {
+	if after := filePages(t); after > before*9/10 {
 		t.Errorf("%d kB before, %d kB after", before, after)
 	}
 }
