@@ -2,6 +2,7 @@ package itest
 
 import (
 	"context"
+	"encoding/hex"
 	"os"
 	"path/filepath"
 	"testing"
@@ -123,7 +124,11 @@ func TestRevokedMacaroonPaysNoMore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, err := w.sellerNode().Lightning().LookupInvoice(t.Context(), &lnrpc.PaymentHash{RHashStr: decoded.PaymentHash})
+	hash, err := hex.DecodeString(decoded.PaymentHash)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := w.sellerNode().Lightning().LookupInvoice(t.Context(), &lnrpc.PaymentHash{RHash: hash})
 	if err != nil || found.State != lnrpc.Invoice_OPEN {
 		t.Errorf("%v, %v", found, err)
 	}
