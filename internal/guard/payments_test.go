@@ -34,7 +34,7 @@ type paymentLnd struct {
 	mu    sync.Mutex
 	sent  int
 	known *lnrpc.Payment // what TrackPaymentV2 tells
-	watch chan *lnrpc.Payment
+	over  chan struct{}  // closed when whoever tracks is to be told once more
 	send  func(grpc.ServerStreamingServer[lnrpc.Payment]) error
 	route func() (*lnrpc.HTLCAttempt, error)
 }
@@ -67,8 +67,11 @@ func (l *paymentLnd) TrackPaymentV2(_ *routerrpc.TrackPaymentRequest, s routerrp
 		return err
 	}
 	select {
-	case p := <-l.watch:
-		return s.Send(p)
+	case <-l.over:
+		l.mu.Lock()
+		known = l.known
+		l.mu.Unlock()
+		return s.Send(known)
 	case <-s.Context().Done():
 		return s.Context().Err()
 	}
@@ -93,7 +96,7 @@ func newPaymentBench(t *testing.T) *paymentBench {
 	require.NoError(t, err)
 	a, err := ledger.Create(t.Context(), operator, account.New{Balance: 1_000_000})
 	require.NoError(t, err)
-	return &paymentBench{Guard: g, lnd: &paymentLnd{watch: make(chan *lnrpc.Payment)}, path: path, id: a.ID}
+	return &paymentBench{Guard: g, lnd: &paymentLnd{over: make(chan struct{})}, path: path, id: a.ID}
 }
 
 // attach attaches to a run of the lnd; stop breaks the connection.
@@ -280,8 +283,8 @@ func TestPaymentConnectionBreaks(t *testing.T) {
 			if name == "still in flight" {
 				w, end := b.payments.watch(b.id, 0)
 				defer end()
-				b.lnd.watch <- lndPayment(9, succeeded, htlcPaid, htlcPaid)
 				b.lnd.know(lndPayment(9, succeeded, htlcPaid, htlcPaid))
+				close(b.lnd.over)
 				for got, _ := w.take(); len(got) == 0 || !isFinal(got[len(got)-1]); got, _ = w.take() {
 					<-w.news
 				}
