@@ -164,7 +164,7 @@ func (w *world) exists(words []string) error {
 			err = fmt.Errorf("no target %q", args[0])
 		}
 		return err
-	case "jq", "go", "python3", "chmod", "git", "rm":
+	case "jq", "go", "python3", "chmod", "curl", "git", "rm":
 		return nil
 	}
 	return fmt.Errorf("%q is a program that this test does not know", program)
