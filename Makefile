@@ -62,6 +62,10 @@ itest: programs ## the tests on real nodes
 flood: programs ## 50,000 unpaid requests at a gate on real nodes, from 10 clients and from 10,000 addresses, while 20 buyers buy
 	LEYDEN_FLOOD=full LEYDEN_TEST_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 30m -v -run TestFlood ./itest
 
+.PHONY: scenario
+scenario: programs ## a node's whole life, with and without a signer, on both backends, in both kinds of channel (half of it is part of make itest)
+	LEYDEN_SCENARIO=full LEYDEN_TEST_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 20m -v -run TestScenario ./itest
+
 # Packages with goroutines of their own. None links lnd's root package.
 RACE := ./l402/... ./internal/front ./internal/front/cert ./internal/front/macaroon ./internal/gate/... ./internal/fetch/... ./internal/store/... ./internal/lnd ./internal/daemon ./internal/account ./internal/audit ./internal/policy ./internal/guard ./internal/guardpost ./lnc/... ./internal/mailbox ./internal/acme
 
