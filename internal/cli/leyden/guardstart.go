@@ -3,14 +3,12 @@ package leyden
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/leydenln/leyden/internal/cli/voice"
 	"github.com/leydenln/leyden/internal/daemon"
-	"github.com/leydenln/leyden/internal/files"
 	"github.com/leydenln/leyden/internal/guardd"
 )
 
@@ -68,20 +66,7 @@ func (app *App) runGuard(ctx context.Context, opts guardd.Options) (err error) {
 
 // detachGuard runs the same command in the background.
 func (app *App) detachGuard(cmd *cobra.Command) error {
-	log := guardd.LogFile(app.Home)
-	if err := files.MkdirPrivate(filepath.Dir(log)); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), guardStartTimeout)
-	defer cancel()
-	args := append([]string{"guard", "start"}, givenFlags(cmd, "detach")...)
-	if _, err := daemon.Detach(ctx, daemon.Spawn{Args: append(args, "--home="+string(app.Home)), LogFile: log}); err != nil {
-		return err
-	}
-	r, err := guardd.Status(app.Home)
-	if err != nil {
-		return err
-	}
-	app.printGuard(r)
-	return nil
+	return background[guardd.Running]{
+		log: guardd.LogFile(app.Home), timeout: guardStartTimeout, status: guardd.Status, print: app.printGuard,
+	}.start(cmd, app.Home)
 }

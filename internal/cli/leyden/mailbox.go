@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/leydenln/leyden/internal/cli/voice"
 	"github.com/leydenln/leyden/internal/daemon"
-	"github.com/leydenln/leyden/internal/files"
 	"github.com/leydenln/leyden/internal/mailbox"
 )
 
@@ -94,22 +92,9 @@ func (app *App) runMailbox(ctx context.Context, opts mailbox.Options) (err error
 
 // detachMailbox runs the same command in the background.
 func (app *App) detachMailbox(cmd *cobra.Command) error {
-	log := mailbox.LogFile(app.Home)
-	if err := files.MkdirPrivate(filepath.Dir(log)); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), mailboxStartTimeout)
-	defer cancel()
-	args := append([]string{"mailbox", "start"}, givenFlags(cmd, "detach")...)
-	if _, err := daemon.Detach(ctx, daemon.Spawn{Args: append(args, "--home="+string(app.Home)), LogFile: log}); err != nil {
-		return err
-	}
-	r, err := mailbox.Status(app.Home)
-	if err != nil {
-		return err
-	}
-	app.printMailbox(r)
-	return nil
+	return background[mailbox.Running]{
+		log: mailbox.LogFile(app.Home), timeout: mailboxStartTimeout, status: mailbox.Status, print: app.printMailbox,
+	}.start(cmd, app.Home)
 }
 
 func mailboxStopCmd(app *App) *cobra.Command {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -15,7 +14,6 @@ import (
 
 	"github.com/leydenln/leyden/internal/cli/voice"
 	"github.com/leydenln/leyden/internal/daemon"
-	"github.com/leydenln/leyden/internal/files"
 	"github.com/leydenln/leyden/internal/lnd"
 	"github.com/leydenln/leyden/internal/node"
 )
@@ -99,23 +97,9 @@ func (app *App) runNode(ctx context.Context, opts node.Options) (err error) {
 
 // detachNode runs the same command in the background.
 func (app *App) detachNode(cmd *cobra.Command, lndArgs []string) error {
-	log := node.LogFile(app.Home)
-	if err := files.MkdirPrivate(filepath.Dir(log)); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), nodeStartTimeout)
-	defer cancel()
-	args := append([]string{"node", "start"}, givenFlags(cmd, "detach")...)
-	args = append(append(args, "--home="+string(app.Home), "--"), lndArgs...)
-	if _, err := daemon.Detach(ctx, daemon.Spawn{Args: args, LogFile: log}); err != nil {
-		return err
-	}
-	r, err := node.Status(app.Home)
-	if err != nil {
-		return err
-	}
-	app.printNode(r)
-	return nil
+	return background[node.Running]{
+		log: node.LogFile(app.Home), timeout: nodeStartTimeout, status: node.Status, print: app.printNode,
+	}.start(cmd, app.Home, append([]string{"--"}, lndArgs...)...)
 }
 
 // givenFlags writes the command's own flags that were given as a command line

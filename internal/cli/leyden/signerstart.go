@@ -3,13 +3,11 @@ package leyden
 import (
 	"context"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/leydenln/leyden/internal/daemon"
-	"github.com/leydenln/leyden/internal/files"
 	"github.com/leydenln/leyden/internal/signer"
 )
 
@@ -73,21 +71,7 @@ func (app *App) runSigner(ctx context.Context, opts signer.Options) (err error) 
 
 // detachSigner runs the same command in the background.
 func (app *App) detachSigner(cmd *cobra.Command, lndArgs []string) error {
-	log := signer.LogFile(app.Home)
-	if err := files.MkdirPrivate(filepath.Dir(log)); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), nodeStartTimeout)
-	defer cancel()
-	args := append([]string{"signer", "start"}, givenFlags(cmd, "detach")...)
-	args = append(append(args, "--home="+string(app.Home), "--"), lndArgs...)
-	if _, err := daemon.Detach(ctx, daemon.Spawn{Args: args, LogFile: log}); err != nil {
-		return err
-	}
-	r, err := signer.Status(app.Home)
-	if err != nil {
-		return err
-	}
-	app.printSigner(r)
-	return nil
+	return background[signer.Running]{
+		log: signer.LogFile(app.Home), timeout: nodeStartTimeout, status: signer.Status, print: app.printSigner,
+	}.start(cmd, app.Home, append([]string{"--"}, lndArgs...)...)
 }
