@@ -113,7 +113,7 @@ generate: man ## regenerate the protobuf stubs (needs protoc), the SQL queries a
 	GOBIN=$(CURDIR)/bin go install google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.5.1
 	PATH=$(CURDIR)/bin:$$PATH protoc -I internal/rpc/lndwire --go_out=. \
 		--go_opt=module=github.com/leydenln/leyden internal/rpc/lndwire/lndwire.proto
-	PATH=$(CURDIR)/bin:$$PATH protoc -I internal/rpc/litrpc -I $(LNRPC) $(GRPC_OUT) lit-accounts.proto
+	PATH=$(CURDIR)/bin:$$PATH protoc -I internal/rpc/litrpc -I $(LNRPC) $(GRPC_OUT) lit-accounts.proto lit-sessions.proto
 	PATH=$(CURDIR)/bin:$$PATH protoc -I internal/rpc/leydenv1 $(GRPC_OUT) leyden.proto
 	PATH=$(CURDIR)/bin:$$PATH protoc -I lnc/hashmailrpc $(GRPC_OUT) hashmail.proto
 
