@@ -150,13 +150,8 @@ func (s *step) labelFree(label string) error {
 	if raw, err := hex.DecodeString(label); err == nil && len(raw) == len(ID{}) {
 		return fault.New(CodeLabel, hint, "label %q looks like an account's id", label)
 	}
-	if !utf8.ValidString(label) || utf8.RuneCountInString(label) > maxLabel {
-		return fault.New(CodeLabel, hint, "label %q is longer than %d characters, or no text", label, maxLabel)
-	}
-	for _, r := range label {
-		if !unicode.IsPrint(r) {
-			return fault.New(CodeLabel, hint, "label %q has a character that cannot be printed", label)
-		}
+	if err := fitLabel(label, CodeLabel, hint); err != nil {
+		return err
 	}
 	other, err := s.AccountByLabel(s, label)
 	if err == nil {
@@ -166,6 +161,19 @@ func (s *step) labelFree(label string) error {
 		return nil
 	}
 	return err
+}
+
+// fitLabel refuses, with the code, what cannot be shown in a list.
+func fitLabel(label, code, hint string) error {
+	if !utf8.ValidString(label) || utf8.RuneCountInString(label) > maxLabel {
+		return fault.New(code, hint, "label %q is longer than %d characters, or no text", label, maxLabel)
+	}
+	for _, r := range label {
+		if !unicode.IsPrint(r) {
+			return fault.New(code, hint, "label %q has a character that cannot be printed", label)
+		}
+	}
+	return nil
 }
 
 // unknown makes account_unknown of a row that is not there.

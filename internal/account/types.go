@@ -16,6 +16,9 @@ type ID [8]byte
 // String returns the 16 lower-case hex digits.
 func (id ID) String() string { return hex.EncodeToString(id[:]) }
 
+// Caveat is that of the account's macaroons.
+func (id ID) Caveat() string { return "lnd-custom account " + id.String() }
+
 // Account is an account as it is now. Amounts in msat.
 type Account struct {
 	ID         ID

@@ -117,7 +117,8 @@ func (s *step) set(by audit.Actor, row guarddb.Account, kind string, detail any)
 	})
 }
 
-// Rotate raises the generation. Code: account_unknown.
+// Rotate raises the generation, and revokes the account's sessions. Code:
+// account_unknown.
 func (l *Ledger) Rotate(ctx context.Context, by audit.Actor, id ID) (Account, error) {
 	return write(ctx, l, func(s *step) (Account, error) {
 		row, err := s.live(id)
@@ -126,11 +127,15 @@ func (l *Ledger) Rotate(ctx context.Context, by audit.Actor, id ID) (Account, er
 		}
 		row.Generation++
 		err = s.set(by, row, "account.rotate", map[string]int64{"generation": row.Generation})
+		if err == nil {
+			err = s.endSessionsOf(by, row.ID, "the account's macaroons were replaced")
+		}
 		return s.accountUnless(err, row.ID)
 	})
 }
 
-// Remove gives the balance back to the operator and ends the account. Refused
+// Remove gives the balance back to the operator and ends the account with its
+// sessions. Refused
 // while payments are in flight, or transfers to it (payment_in_flight). Its open invoices, if they
 // are paid all the same, are still credited to it.
 func (l *Ledger) Remove(ctx context.Context, by audit.Actor, id ID) (Account, error) {
@@ -164,6 +169,9 @@ func (l *Ledger) Remove(ctx context.Context, by audit.Actor, id ID) (Account, er
 			ID: row.ID, Label: row.Label, Generation: row.Generation, Limits: row.Limits,
 			ExpiresMs: row.ExpiresMs, RemovedMs: s.now, Frozen: row.Frozen, UpdatedMs: s.now,
 		})
+		if err == nil {
+			err = s.endSessionsOf(by, row.ID, "the account was removed")
+		}
 		return s.accountUnless(err, row.ID)
 	})
 }

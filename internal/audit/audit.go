@@ -25,7 +25,7 @@ type Actor struct {
 	Kind string `json:"kind"`
 
 	// Via is the way in: "lnd" (the node's port), "api" (the operator's port),
-	// "guard" (by itself).
+	// "lnc/" and a session's id (through that), "guard" (by itself).
 	Via string `json:"via"`
 
 	// Peer is the client's IP address; empty for the guard.

@@ -124,6 +124,27 @@ type Payment struct {
 	Invoice      sql.NullInt64
 }
 
+type Session struct {
+	N           int64
+	ID          []byte
+	Label       string
+	Kind        string
+	Account     sql.NullInt64
+	Permissions string
+	Mailbox     string
+	DevServer   int64
+	State       string
+	Reason      string
+	LocalKey    []byte
+	RemoteKey   []byte
+	PrivateKey  []byte
+	Phrase      []byte
+	Macaroon    []byte
+	CreatedMs   int64
+	ExpiresMs   int64
+	EndedMs     int64
+}
+
 type Transaction struct {
 	ID      int64
 	Key     string
