@@ -32,6 +32,10 @@ type Call struct {
 	// connection for REST. Clients without an IP address count as 127.0.0.1.
 	Peer netip.Addr
 
+	// Tunnel names the tunnel that the call came through, "" for the front's own
+	// ports.
+	Tunnel string
+
 	// Metadata is what the client sent; it must not be changed.
 	Metadata metadata.MD
 

@@ -17,6 +17,10 @@ import (
 
 // handle takes every call of the gRPC listeners.
 func (s *Server) handle(_ any, client grpc.ServerStream) error {
+	return s.handleFrom(client, nil)
+}
+
+func (s *Server) handleFrom(client grpc.ServerStream, t *Tunnel) error {
 	method, ok := grpc.MethodFromServerStream(client)
 	if !ok {
 		return status.Error(codes.Internal, "no method")
@@ -25,11 +29,12 @@ func (s *Server) handle(_ any, client grpc.ServerStream) error {
 	if !ok {
 		return status.Error(codes.Internal, "no peer")
 	}
-	return s.take(client, method, clientAddr(p.Addr))
+	return s.take(client, method, clientAddr(p.Addr), t)
 }
 
-// take sees one call through, whichever way it came in.
-func (s *Server) take(client grpc.ServerStream, method string, addr netip.Addr) error {
+// take sees one call through, whichever way it came in; t is the tunnel, if it
+// came through one.
+func (s *Server) take(client grpc.ServerStream, method string, addr netip.Addr, t *Tunnel) error {
 	if !wellFormed(method) {
 		return refuse(codes.Unimplemented, "unknown_method", "", "malformed method %q", method)
 	}
@@ -42,6 +47,9 @@ func (s *Server) take(client grpc.ServerStream, method string, addr netip.Addr) 
 		client: client,
 		state:  isState(method),
 	}
+	if t != nil {
+		c.call.Tunnel = t.opts.Name
+	}
 	c.ctx, c.cancel = context.WithCancelCause(client.Context())
 	defer c.cancel(nil)
 	if err := s.calls.enter(c); err != nil {
@@ -51,6 +59,11 @@ func (s *Server) take(client grpc.ServerStream, method string, addr netip.Addr) 
 
 	if c.state {
 		return c.status(c.serveState()).Err()
+	}
+	if t != nil {
+		if err := t.opts.Admit(c.call); err != nil {
+			return c.status(err).Err()
+		}
 	}
 	backend, err := s.pool.acquire(addr)
 	if err != nil {

@@ -53,7 +53,7 @@ func (l localConn) NewStream(ctx context.Context, _ *grpc.StreamDesc, method str
 	}
 	client, server := localPipe(ctx)
 	go func() {
-		err := l.server.take(server, method, peer)
+		err := l.server.take(server, method, peer, nil)
 		server.finish(err)
 	}()
 	return client, nil

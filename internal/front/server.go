@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -144,16 +145,7 @@ func New(opts Options) (*Server, error) {
 		failed:  make(chan error, 1),
 		stopped: make(chan struct{}),
 	}
-	s.grpc = grpc.NewServer(append(opts.Limits.options(),
-		grpc.Creds(credentials.NewTLS(opts.TLS)),
-		grpc.ForceServerCodecV2(rawCodec{}),
-		grpc.UnknownServiceHandler(s.handle),
-		grpc.MaxHeaderListSize(maxHeaders),
-		grpc.ConnectionTimeout(handshakeTime),
-		grpc.KeepaliveParams(serverKeepalive),
-		grpc.KeepaliveEnforcementPolicy(clientKeepalive),
-		grpc.SharedWriteBuffer(true),
-	)...)
+	s.grpc = s.newGRPC(credentials.NewTLS(opts.TLS), s.handle)
 	if opts.REST != nil {
 		if s.http, err = s.newHTTP(opts.REST); err != nil {
 			pool.close()
@@ -161,6 +153,19 @@ func New(opts Options) (*Server, error) {
 		}
 	}
 	return s, nil
+}
+
+func (s *Server) newGRPC(creds credentials.TransportCredentials, handle grpc.StreamHandler, more ...grpc.ServerOption) *grpc.Server {
+	return grpc.NewServer(slices.Concat(s.opts.Limits.options(), []grpc.ServerOption{
+		grpc.Creds(creds),
+		grpc.ForceServerCodecV2(rawCodec{}),
+		grpc.UnknownServiceHandler(handle),
+		grpc.MaxHeaderListSize(maxHeaders),
+		grpc.ConnectionTimeout(handshakeTime),
+		grpc.KeepaliveParams(serverKeepalive),
+		grpc.KeepaliveEnforcementPolicy(clientKeepalive),
+		grpc.SharedWriteBuffer(true),
+	}, more)...)
 }
 
 // Start serves all listeners and returns. Failed tells of listeners that break.
