@@ -31,7 +31,11 @@ type credential struct {
 
 // actor is who the credential's holder is to the journal.
 func (c credential) actor(kind string, call *front.Call) audit.Actor {
-	return audit.Actor{Kind: kind, Via: "lnd", Peer: call.Peer.String(), Macaroon: hex.EncodeToString(c.hash[:8])}
+	via := "lnd"
+	if call.Tunnel != "" {
+		via = "lnc/" + call.Tunnel
+	}
+	return audit.Actor{Kind: kind, Via: via, Peer: call.Peer.String(), Macaroon: hex.EncodeToString(c.hash[:8])}
 }
 
 // Call is part of front.Hook.
@@ -61,7 +65,13 @@ func (g *Guard) Call(ctx context.Context, call *front.Call) (front.Decision, err
 	case err != nil:
 		return front.Decision{}, err
 	case ok:
+		if err := g.judgeSession(cred, (*account.ID)(&id)); err != nil {
+			return front.Decision{}, err
+		}
 		return g.accountCall(ctx, call, lnd, cred, account.ID(id))
+	}
+	if err := g.judgeSession(cred, nil); err != nil {
+		return front.Decision{}, err
 	}
 	return g.operatorCall(ctx, call, lnd, cred)
 }
@@ -150,7 +160,7 @@ func (g *Guard) owner(ctx context.Context, cred credential, id account.ID) (acco
 	if err != nil {
 		return account.Account{}, refuse(codes.PermissionDenied, "bad_macaroon", "", "%v", err)
 	}
-	if key != a.RootKeyID() && a.Generation > 0 {
+	if key != a.RootKeyID() && a.Generation > 0 && !isSession(key) { // judged already
 		return account.Account{}, refuse(codes.PermissionDenied, "macaroon_rotated", "",
 			"this macaroon of account %s is no longer valid: the account's macaroons were replaced", id)
 	}

@@ -32,6 +32,10 @@ type Options struct {
 	// CutOff ends open calls at the front: front.Server.CutOff.
 	CutOff func(front.Refusal, func(*front.Call) bool) int
 
+	// SessionsOver is told of sessions that have ended, and returns once nothing of
+	// them is served any more.
+	SessionsOver func([]account.SessionID)
+
 	// JudgeAddresses makes the guard itself judge ipaddr and iprange caveats,
 	// for an lnd that does not see the clients' addresses. That lnd judges them
 	// too, against the guard's own address.
@@ -85,6 +89,8 @@ type Guard struct {
 	frozen   atomic.Bool
 	freezing sync.Mutex
 
+	sessions sessionBook
+
 	paying  *hashes // of operators
 	tallies *tallies
 
@@ -113,12 +119,18 @@ func New(opts Options) (*Guard, error) {
 	if opts.CutOff == nil {
 		opts.CutOff = func(front.Refusal, func(*front.Call) bool) int { return 0 }
 	}
+	if opts.SessionsOver == nil {
+		opts.SessionsOver = func([]account.SessionID) {}
+	}
 	g := &Guard{
 		opts: opts, log: opts.Logger, rules: allRules(), verifier: verify.New[account.ID](opts.Now),
 		journal: opts.Ledger.Journal(), paying: newHashes(), tallies: newTallies(opts.Now), crowd: newCrowd(),
 	}
 	if err := g.loadFrozen(context.Background()); err != nil {
 		return nil, fmt.Errorf("read whether everything is frozen: %w", err)
+	}
+	if err := g.loadSessions(context.Background()); err != nil {
+		return nil, fmt.Errorf("read the sessions: %w", err)
 	}
 	return g, nil
 }

@@ -126,7 +126,7 @@ func (g *Guard) ChannelBalance(ctx context.Context) (lnwire.MilliSatoshi, error)
 	return lnwire.MilliSatoshi(balance.GetLocalBalance().GetMsat()), nil
 }
 
-// RemoveAccount ends an account with its macaroons at once, also while lnd is
+// RemoveAccount ends an account with its macaroons and sessions at once, also while lnd is
 // away: its root key and its open invoices then go when lnd is back. Codes: the
 // ledger's Remove.
 func (g *Guard) RemoveAccount(ctx context.Context, by audit.Actor, id account.ID) (account.Account, error) {
@@ -137,6 +137,7 @@ func (g *Guard) RemoveAccount(ctx context.Context, by audit.Actor, id account.ID
 		return account.Account{}, err
 	}
 	g.dismiss(id, "the account was removed")
+	g.accountSessionsOver(ctx, id)
 	if lnd := g.lnd.Load(); lnd != nil {
 		lnd.deleteRootKey(ctx, g, removed.RootKeyID())
 		lnd.cancelInvoices(ctx, g, id)

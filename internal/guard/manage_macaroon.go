@@ -2,12 +2,9 @@ package guard
 
 import (
 	"context"
-	"encoding/hex"
-	"errors"
 
 	"github.com/lightningnetwork/lnd/lnrpc"
 	"github.com/lightningnetwork/lnd/lnrpc/invoicesrpc"
-	gomacaroon "gopkg.in/macaroon.v2"
 
 	"github.com/leydenln/leyden/internal/account"
 	"github.com/leydenln/leyden/internal/audit"
@@ -57,8 +54,8 @@ func (g *Guard) IssueMacaroon(ctx context.Context, by audit.Actor, id account.ID
 	return a, baked, err
 }
 
-// RotateAccount ends every macaroon of an account, hand-made ones too, and makes
-// a new one. The old ones are void when it returns, also with
+// RotateAccount ends every macaroon of an account, hand-made ones and sessions
+// too, and makes a new one. The old ones are void when it returns, also with
 // node_unreachable: then IssueMacaroon makes the new one later.
 func (g *Guard) RotateAccount(ctx context.Context, by audit.Actor, id account.ID) (account.Account, []byte, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), manageTimeout)
@@ -68,6 +65,7 @@ func (g *Guard) RotateAccount(ctx context.Context, by audit.Actor, id account.ID
 		return account.Account{}, nil, err
 	}
 	g.dismiss(id, "the account's macaroons were replaced")
+	g.accountSessionsOver(ctx, id)
 	baked, err := g.replaceRootKey(ctx, rotated)
 	if err != nil {
 		return account.Account{}, nil, fault.New(fault.Code(err), "leyden accounts macaroon "+id.String(),
@@ -88,24 +86,8 @@ func (g *Guard) replaceRootKey(ctx context.Context, rotated account.Account) ([]
 // bake has lnd make a macaroon on the account's root key and holds it to the
 // account.
 func (a *attachment) bake(ctx context.Context, of account.Account) ([]byte, error) {
-	resp, err := a.lightning.BakeMacaroon(ctx, &lnrpc.BakeMacaroonRequest{
-		Permissions: accountPermissions, RootKeyId: of.RootKeyID(),
-	})
-	if err != nil {
-		return nil, lndFault("bake the account's macaroon", err)
-	}
-	raw, err := hex.DecodeString(resp.GetMacaroon())
-	if err != nil {
-		return nil, errors.New("lnd's macaroon is not hex")
-	}
-	var m gomacaroon.Macaroon
-	if err := m.UnmarshalBinary(raw); err != nil {
-		return nil, errors.New("lnd's macaroon is malformed")
-	}
-	if err := m.AddFirstPartyCaveat([]byte("lnd-custom account " + of.ID.String())); err != nil {
-		return nil, err
-	}
-	return m.MarshalBinary()
+	req := &lnrpc.BakeMacaroonRequest{Permissions: accountPermissions, RootKeyId: of.RootKeyID()}
+	return a.bakeWith(ctx, req, of.ID.Caveat())
 }
 
 // deleteRootKey ends at lnd what the guard refuses already. What fails is tried
@@ -133,9 +115,9 @@ func (a *attachment) cancelInvoices(ctx context.Context, g *Guard, of account.ID
 	}
 }
 
-// retire deletes the root keys, and cancels the invoices, that rotations and
-// removals while lnd was away have left. The guard refuses their macaroons in any case, so a failure only
-// waits for the next time.
+// retire deletes the root keys, and cancels the invoices, that rotations, removals
+// and ends of sessions while lnd was away have left. The guard refuses their
+// macaroons in any case, so a failure only waits for the next time.
 func (g *Guard) retire(ctx context.Context, lnd *attachment) {
 	there, err := lnd.lightning.ListMacaroonIDs(ctx, &lnrpc.ListMacaroonIDsRequest{})
 	if err != nil {
@@ -145,6 +127,12 @@ func (g *Guard) retire(ctx context.Context, lnd *attachment) {
 	known := make(map[uint64]bool, len(there.GetRootKeyIds()))
 	for _, id := range there.GetRootKeyIds() {
 		known[id] = true
+	}
+	for id := range known {
+		session, ok := account.SessionOfRootKey(id)
+		if entry, ours := g.sessions.get(session); ok && ours && !entry.open {
+			lnd.deleteRootKey(ctx, g, id)
+		}
 	}
 	retired, err := g.opts.Ledger.Retired(ctx)
 	if err != nil {

@@ -149,6 +149,7 @@ func (o *operatorCall) end(r front.Result) {
 	}
 	if id := o.revokes.Load(); id != nil && r.Status.Code() == codes.OK {
 		o.guard.revoked(*id)
+		o.guard.sessionRevoked(o.by, *id)
 	}
 	if !o.journaled.Load() || o.effect == changes {
 		return
@@ -169,17 +170,23 @@ func (o *operatorCall) end(r front.Result) {
 func (g *Guard) revoked(rootKeyID uint64) {
 	refusal := *refuse(codes.PermissionDenied, "macaroon_revoked", "", "this macaroon was revoked")
 	g.opts.CutOff(refusal, func(call *front.Call) bool {
-		raw, err := call.Macaroon()
-		if err != nil {
-			return false
-		}
-		parsed, err := macaroon.Parse(raw)
-		if err != nil {
-			return false
-		}
-		id, err := parsed.RootKeyID()
-		return err == nil && id == rootKeyID
+		id, ok := rootKeyOf(call)
+		return ok && id == rootKeyID
 	})
+}
+
+// rootKeyOf returns the root key of a call's macaroon.
+func rootKeyOf(call *front.Call) (id uint64, ok bool) {
+	raw, err := call.Macaroon()
+	if err != nil {
+		return 0, false
+	}
+	parsed, err := macaroon.Parse(raw)
+	if err != nil {
+		return 0, false
+	}
+	id, err = parsed.RootKeyID()
+	return id, err == nil
 }
 
 // release gives the hashes back, but not those of a payment that lnd may still
