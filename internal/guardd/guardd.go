@@ -59,6 +59,10 @@ type Options struct {
 	// REST. Empty otherwise: the defaults.
 	RPCListen, RESTListen []string
 	APIListen             string
+
+	// PairWithin is how long a session of Lightning Node Connect waits for its
+	// client. Default: session.DefaultPairWithin.
+	PairWithin time.Duration
 }
 
 // Guard is a guard that has looked at its lnd and has its ports.
@@ -104,7 +108,8 @@ func (g *Guard) open(ctx context.Context, home config.Home) error {
 		return err
 	}
 	g.post, err = guardpost.Open(ctx, guardpost.Options{
-		Dir: home.Guard(), Status: "leyden guard status", JudgeAddresses: true, Logger: g.log,
+		Dir: home.Guard(), Status: "leyden guard status", JudgeAddresses: true,
+		PairWithin: g.opts.PairWithin, Logger: g.log,
 	})
 	if err != nil {
 		return err
@@ -160,13 +165,13 @@ func certificate(home config.Home, log *slog.Logger) (*tls.Config, error) {
 func (g *Guard) Run(ctx context.Context, ready func(Running)) error {
 	g.front.Start()
 	g.api.Start()
+	failed := g.post.ServeSessions(ctx)
 
 	onDuty, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
 	kept := make(chan error, 1)
 	go func() { kept <- g.keep(onDuty, ready) }()
 
-	var failed error
 	ended := false
 	select {
 	case <-ctx.Done():
@@ -180,6 +185,7 @@ func (g *Guard) Run(ctx context.Context, ready func(Running)) error {
 	g.log.Info("stopping")
 	stopping, done := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer done()
+	g.post.CloseSessions()
 	err := errors.Join(g.front.Stop(stopping), g.api.Stop(stopping))
 	giveUp()
 	if !ended {

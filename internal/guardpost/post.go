@@ -16,6 +16,7 @@ import (
 	"net"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc/codes"
 
@@ -24,6 +25,7 @@ import (
 	"github.com/leydenln/leyden/internal/daemon"
 	"github.com/leydenln/leyden/internal/front"
 	"github.com/leydenln/leyden/internal/guard"
+	"github.com/leydenln/leyden/internal/session"
 )
 
 // Options of a Post.
@@ -37,18 +39,23 @@ type Options struct {
 	// JudgeAddresses: see guard.Options.
 	JudgeAddresses bool
 
+	// PairWithin: see session.Options.
+	PairWithin time.Duration
+
 	// Logger is required.
 	Logger *slog.Logger
 }
 
 // Post is a guard with its ledger. Make it with Open, give it its front with
-// Before, attach it with Keep, and end it with Close.
+// Before, serve sessions with ServeSessions, attach it with Keep, and end it with
+// Close.
 type Post struct {
-	opts   Options
-	lock   *daemon.Lock
-	ledger *account.Ledger
-	guard  *guard.Guard
-	front  *front.Server
+	opts     Options
+	lock     *daemon.Lock
+	ledger   *account.Ledger
+	guard    *guard.Guard
+	sessions *session.Manager
+	front    *front.Server
 
 	// door is held while the front is opened or shut, so that a guard that was
 	// given up cannot open it any more.
@@ -68,11 +75,16 @@ func Open(ctx context.Context, opts Options) (*Post, error) {
 	}
 	p.guard, err = guard.New(guard.Options{
 		Ledger: p.ledger, CutOff: p.cutOff, JudgeAddresses: opts.JudgeAddresses,
-		Program: "leyden", Logger: opts.Logger,
+		SessionsOver: func(ids []account.SessionID) { p.sessions.Over(ids) },
+		Program:      "leyden", Logger: opts.Logger,
 	})
 	if err != nil {
 		return nil, errors.Join(err, p.ledger.Close(), lock.Release())
 	}
+	p.sessions = session.New(session.Options{
+		Guard: p.guard, Ledger: p.ledger, PairWithin: opts.PairWithin, Logger: opts.Logger,
+		Open: func(o front.TunnelOptions) session.Tunnel { return p.front.Open(o) },
+	})
 	return p, nil
 }
 
@@ -86,11 +98,18 @@ func (p *Post) cutOff(r front.Refusal, which func(*front.Call) bool) int {
 	return p.front.CutOff(r, which)
 }
 
+// ServeSessions serves the sessions that are open, once the front serves. Its
+// error is the ledger's.
+func (p *Post) ServeSessions(ctx context.Context) error { return p.sessions.Start(ctx) }
+
+// CloseSessions ends the connections of sessions, before the front stops.
+func (p *Post) CloseSessions() { p.sessions.Close() }
+
 // API makes the operator API on the listener, which it closes. The caller
 // starts and stops it. Codes are api.New's.
 func (p *Post) API(l net.Listener, tls *tls.Config) (*api.Server, error) {
 	return api.New(api.Options{
-		Guard: p.guard, Ledger: p.ledger, Dir: p.opts.Dir, TLS: tls, Listener: l, Logger: p.opts.Logger,
+		Guard: p.guard, Ledger: p.ledger, Sessions: p.sessions, Dir: p.opts.Dir, TLS: tls, Listener: l, Logger: p.opts.Logger,
 	})
 }
 

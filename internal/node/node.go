@@ -65,6 +65,10 @@ type Options struct {
 	// wallet-password.txt, or nobody.
 	PasswordFile string
 
+	// PairWithin is how long a session of Lightning Node Connect waits for its
+	// client. Default: session.DefaultPairWithin.
+	PairWithin time.Duration
+
 	// LND are further options of lnd: --option=value.
 	LND []string
 
@@ -124,7 +128,7 @@ func New(ctx context.Context, home config.Home, opts Options, log *slog.Logger) 
 // open opens what the node serves with, or nothing.
 func (n *Node) open(ctx context.Context, plan *plan) (err error) {
 	n.post, err = guardpost.Open(ctx, guardpost.Options{
-		Dir: n.home.Guard(), Status: "leyden node status", Logger: n.log,
+		Dir: n.home.Guard(), Status: "leyden node status", PairWithin: plan.pairWithin, Logger: n.log,
 	})
 	if err != nil {
 		return err
@@ -168,6 +172,7 @@ func (n *Node) Run(ctx context.Context, ready func(Running)) error {
 	defer cancel()
 	n.front.Start()
 	n.api.Start()
+	sessions := n.post.ServeSessions(ctx)
 
 	duty := newDuty(n, ready)
 	var watching sync.WaitGroup
@@ -177,7 +182,7 @@ func (n *Node) Run(ctx context.Context, ready func(Running)) error {
 	defer stopLnd()
 	go func() { lndDone <- n.supervisor.Run(lndCtx) }()
 
-	var failed error
+	failed := sessions
 	ended := false
 	select {
 	case <-ctx.Done():
@@ -195,6 +200,7 @@ func (n *Node) Run(ctx context.Context, ready func(Running)) error {
 	n.log.Info("stopping")
 	stopping, done := context.WithTimeout(context.WithoutCancel(ctx), frontStop)
 	defer done()
+	n.post.CloseSessions()
 	err := errors.Join(n.front.Stop(stopping), n.api.Stop(stopping))
 	duty.end()
 	if !ended {

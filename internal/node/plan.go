@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"time"
 
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/fault"
@@ -25,6 +26,7 @@ type plan struct {
 	api            string
 	password       func() ([]byte, error) // nil: nobody opens the wallet
 	recoveryWindow int32
+	pairWithin     time.Duration
 }
 
 // makePlan joins options, what create remembered, and lnd.conf.
@@ -39,7 +41,7 @@ func makePlan(home config.Home, opts Options) (*plan, error) {
 	if kept.watchOnly() && kept.SignerKeys == "" { // imported, and never created
 		return nil, noWallet(home, kept, kept.Network)
 	}
-	p := &plan{home: home, kept: kept, recoveryWindow: kept.RecoveryWindow}
+	p := &plan{home: home, kept: kept, recoveryWindow: kept.RecoveryWindow, pairWithin: opts.PairWithin}
 	if p.signer, err = kept.signer(home, opts.SignerHost); err != nil {
 		return nil, err
 	}
