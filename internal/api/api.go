@@ -1,5 +1,5 @@
 // Package api is the operator's way in: gRPC with TLS on a port of its own,
-// litrpc.Accounts as litcli speaks it and leyden.v1 for the rest. It promises:
+// litrpc.Accounts and litrpc.Sessions as litcli speaks them and leyden.v1 for the rest. It promises:
 // no call without the operator's macaroon; every change is made by the guard or
 // the ledger and stands in the journal with who asked for it; errors carry a
 // stable reason. It serves from the node's start to its end, also while lnd is
@@ -26,6 +26,7 @@ import (
 	"github.com/leydenln/leyden/internal/audit"
 	"github.com/leydenln/leyden/internal/rpc/leydenv1"
 	"github.com/leydenln/leyden/internal/rpc/litrpc"
+	"github.com/leydenln/leyden/internal/session"
 )
 
 // DefaultListen is where the node serves this.
@@ -56,10 +57,18 @@ type Guard interface {
 	ChannelBalance(ctx context.Context) (lnwire.MilliSatoshi, error)
 }
 
+// Sessions are those of Lightning Node Connect: *session.Manager.
+type Sessions interface {
+	Add(ctx context.Context, by audit.Actor, o session.Order) (account.Session, error)
+	List(ctx context.Context) ([]account.Session, error)
+	Revoke(ctx context.Context, by audit.Actor, localKey []byte) (account.Session, error)
+}
+
 // Options of a Server. All are required.
 type Options struct {
-	Guard  Guard
-	Ledger *account.Ledger
+	Guard    Guard
+	Ledger   *account.Ledger
+	Sessions Sessions
 
 	// Dir holds leyden.macaroon and the key behind it; New makes them.
 	Dir string
@@ -87,7 +96,7 @@ type Server struct {
 // New makes the operator's macaroon if there is none. Codes: insecure_file,
 // bad_key_file, write_failed, disk_full.
 func New(opts Options) (*Server, error) {
-	if opts.Guard == nil || opts.Ledger == nil || opts.TLS == nil || opts.Listener == nil || opts.Logger == nil {
+	if opts.Guard == nil || opts.Ledger == nil || opts.Sessions == nil || opts.TLS == nil || opts.Listener == nil || opts.Logger == nil {
 		return nil, errors.New("api: every option is required")
 	}
 	key, err := openKey(opts.Dir)
@@ -106,6 +115,7 @@ func New(opts Options) (*Server, error) {
 		grpc.StreamInterceptor(gate.stream),
 	)
 	litrpc.RegisterAccountsServer(s.grpc, &litServer{s: s})
+	litrpc.RegisterSessionsServer(s.grpc, &sessionsServer{s: s})
 	leydenv1.RegisterAccountsServer(s.grpc, &accountsServer{s: s})
 	leydenv1.RegisterAuditServer(s.grpc, &auditServer{s: s})
 	return s, nil

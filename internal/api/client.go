@@ -37,6 +37,7 @@ type Client struct {
 	Accounts leydenv1.AccountsClient
 	Audit    leydenv1.AuditClient
 	Lit      litrpc.AccountsClient
+	Sessions litrpc.SessionsClient
 
 	conn *grpc.ClientConn
 }
@@ -68,7 +69,7 @@ func Dial(t Target) (*Client, error) {
 	}
 	return &Client{
 		Accounts: leydenv1.NewAccountsClient(conn), Audit: leydenv1.NewAuditClient(conn),
-		Lit: litrpc.NewAccountsClient(conn), conn: conn,
+		Lit: litrpc.NewAccountsClient(conn), Sessions: litrpc.NewSessionsClient(conn), conn: conn,
 	}, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/leydenln/leyden/internal/cli/voice"
 	"github.com/leydenln/leyden/internal/daemon"
 	"github.com/leydenln/leyden/internal/guardd"
+	"github.com/leydenln/leyden/internal/session"
 )
 
 const guardStartTimeout = 2 * time.Minute
@@ -41,6 +42,7 @@ lnd.conf. What must hold there is checked first.`,
 	f.StringArrayVar(&opts.RPCListen, "rpclisten", nil, "gRPC address for clients, host:port (default "+guardd.DefaultRPC+")")
 	f.StringArrayVar(&opts.RESTListen, "restlisten", nil, "serve REST at host:port (default: off)")
 	f.StringVar(&opts.APIListen, "apilisten", guardd.DefaultAPI, "address of the operator API, host:port")
+	f.DurationVar(&opts.PairWithin, "firstlncconndeadline", session.DefaultPairWithin, "how long a new session waits for its client (see leyden sessions)")
 	return cmd
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/leydenln/leyden/internal/daemon"
 	"github.com/leydenln/leyden/internal/lnd"
 	"github.com/leydenln/leyden/internal/node"
+	"github.com/leydenln/leyden/internal/session"
 )
 
 // nodeStartTimeout bounds a start in the background; a wallet takes some
@@ -57,6 +58,7 @@ option of lnd goes into lnd.conf, or after --.`,
 	f.StringArrayVar(&opts.Listen, "listen", nil, "address for Lightning peers, host:port (default :9735)")
 	f.StringVar(&opts.PasswordFile, "password-file", "", "file with the wallet's password, mode 0600")
 	f.DurationVar(&opts.SyncGrace, "sync-wait", 10*time.Second, "with --detach, how long to wait for the chain once lnd answers")
+	f.DurationVar(&opts.PairWithin, "firstlncconndeadline", session.DefaultPairWithin, "how long a new session waits for its client (see leyden sessions)")
 	return cmd
 }
 

@@ -83,7 +83,7 @@ and a gate that charges for an HTTP service.`,
 	root.SetFlagErrorFunc(voice.UsageError)
 	root.PersistentFlags().StringVar(&home, "home", "", "Leyden's folder (default $LEYDEN_HOME or ~/.leyden)")
 	root.PersistentFlags().BoolVar(&app.JSON, "json", false, "print JSON (the default when the output is no terminal)")
-	root.AddCommand(newNodeCmd(app), newSignerCmd(app), newLncliCmd(app), newGateCmd(app), newMailboxCmd(app), newAccountsCmd(app), newFreezeCmd(app), newThawCmd(app), newAuditCmd(app), newGuardCmd(app), newBakeCmd(app), newDevnetCmd(app), newDemoCmd(app), newDoctorCmd(app))
+	root.AddCommand(newNodeCmd(app), newSignerCmd(app), newLncliCmd(app), newGateCmd(app), newMailboxCmd(app), newAccountsCmd(app), newSessionsCmd(app), newFreezeCmd(app), newThawCmd(app), newAuditCmd(app), newGuardCmd(app), newBakeCmd(app), newDevnetCmd(app), newDemoCmd(app), newDoctorCmd(app))
 	voice.Group(root)
 	for _, cmd := range root.Commands() {
 		if cmd.HasSubCommands() && cmd.RunE == nil {
