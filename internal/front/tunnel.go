@@ -1,6 +1,8 @@
 package front
 
 import (
+	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -42,6 +44,7 @@ type Tunnel struct {
 	grpc   *grpc.Server
 	conns  *handedOver
 	served chan struct{}
+	close  func() error
 }
 
 // Open serves a tunnel until Close, which must come before the server's Stop.
@@ -49,6 +52,7 @@ func (s *Server) Open(opts TunnelOptions) *Tunnel {
 	t := &Tunnel{opts: opts, conns: handOver(opts.Listener), served: make(chan struct{})}
 	t.grpc = s.newGRPC(opts.Credentials, func(_ any, client grpc.ServerStream) error { return s.handleFrom(client, t) },
 		grpc.InitialWindowSize(tunnelWindow), grpc.InitialConnWindowSize(tunnelConnWindow))
+	t.close = sync.OnceValue(t.end)
 	go func() {
 		defer close(t.served)
 		_ = t.grpc.Serve(t.conns) // what ends the listener has ended the tunnel
@@ -58,23 +62,27 @@ func (s *Server) Open(opts TunnelOptions) *Tunnel {
 
 // Close ends the tunnel. Calls that end within a second, best because they were
 // cut off before, tell their clients why. It may be called again.
-func (t *Tunnel) Close() error {
+func (t *Tunnel) Close() error { return t.close() }
+
+func (t *Tunnel) end() error {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		t.grpc.GracefulStop()
+		<-t.served
 	}()
-	grace := time.NewTimer(tunnelGrace)
-	defer grace.Stop()
 	select {
 	case <-ended:
-	case <-grace.C:
-		go t.grpc.Stop() // waits for handlers, of which one may wait for the connection
+	case <-time.After(tunnelGrace):
+		go t.grpc.Stop() // in the background, as GracefulStop, for as long as a hook does not return
 	}
 	err := t.opts.Listener.Close()
-	<-ended
-	<-t.served
 	<-t.conns.through
+	select {
+	case <-ended:
+	case <-time.After(tunnelGrace):
+		err = errors.Join(err, fmt.Errorf("tunnel %q: calls have not ended yet", t.opts.Name))
+	}
 	return err
 }
 

@@ -165,16 +165,21 @@ func certificate(home config.Home, log *slog.Logger) (*tls.Config, error) {
 func (g *Guard) Run(ctx context.Context, ready func(Running)) error {
 	g.front.Start()
 	g.api.Start()
-	failed := g.post.ServeSessions(ctx)
+	sessions := make(chan error, 1)
+	if err := g.post.ServeSessions(ctx); err != nil {
+		sessions <- err
+	}
 
 	onDuty, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
 	kept := make(chan error, 1)
 	go func() { kept <- g.keep(onDuty, ready) }()
 
+	var failed error
 	ended := false
 	select {
 	case <-ctx.Done():
+	case failed = <-sessions:
 	case failed = <-kept:
 		ended = true
 	case err := <-g.front.Failed():

@@ -172,7 +172,9 @@ func (n *Node) Run(ctx context.Context, ready func(Running)) error {
 	defer cancel()
 	n.front.Start()
 	n.api.Start()
-	sessions := n.post.ServeSessions(ctx)
+	if err := n.post.ServeSessions(ctx); err != nil {
+		n.failed <- err
+	}
 
 	duty := newDuty(n, ready)
 	var watching sync.WaitGroup
@@ -182,7 +184,7 @@ func (n *Node) Run(ctx context.Context, ready func(Running)) error {
 	defer stopLnd()
 	go func() { lndDone <- n.supervisor.Run(lndCtx) }()
 
-	failed := sessions
+	var failed error
 	ended := false
 	select {
 	case <-ctx.Done():

@@ -22,11 +22,10 @@ const look = 30 * time.Second
 
 // service is what serves one session.
 type service struct {
-	tunnel   Tunnel
-	stop     func() // closes the tunnel, once
-	paired   chan account.Session
-	stopped  chan struct{}
-	watching sync.WaitGroup
+	tunnel  Tunnel
+	stop    func() // closes the tunnel, once
+	paired  chan account.Session
+	stopped chan struct{}
 }
 
 // serve listens for a session's client.
@@ -55,7 +54,7 @@ func (m *Manager) serve(s account.Session) error {
 		}
 	})
 	m.serving[s.ID] = svc
-	svc.watching.Go(func() { m.watch(s, svc) })
+	m.watching.Go(func() { m.watch(s, svc) })
 	return nil
 }
 

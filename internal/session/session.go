@@ -68,6 +68,8 @@ type Manager struct {
 	opts Options
 	log  *slog.Logger
 
+	watching sync.WaitGroup
+
 	mu      sync.Mutex
 	closed  bool
 	serving map[account.SessionID]*service
@@ -126,9 +128,7 @@ func (m *Manager) Close() {
 		ending.Go(s.stop)
 	}
 	ending.Wait()
-	for _, s := range list {
-		s.watching.Wait()
-	}
+	m.watching.Wait()
 }
 
 // Over is told of sessions that have ended, and returns once nothing of them is
