@@ -74,7 +74,3 @@ func (l *Ledger) Close() error {
 
 // Journal is the audit journal in the same database.
 func (l *Ledger) Journal() *audit.Journal { return l.journal }
-
-// CopyTo writes the ledger, as it is at one moment, to a new file. Errors are
-// store's.
-func (l *Ledger) CopyTo(ctx context.Context, path string) error { return l.db.CopyTo(ctx, path) }

@@ -24,6 +24,7 @@ func TestQueriesNeedNoScan(t *testing.T) {
 		paymentResolve, paymentSeen, paymentSpentBefore,
 		paymentsAll, paymentsAllReversed, paymentsOpenOf, paymentsPaid, paymentsPaidReversed,
 		transferPending, transfersPendingTo, invoiceByTransferAddress,
+		sessionByID, sessionByKey, sessionsOpenOf, sessionBegin, sessionPair, sessionEnd,
 		journalNewest, journalNewestOf, journalPage, journalPageOf, journalSince,
 	} {
 		name, _, _ := strings.Cut(strings.TrimPrefix(query, "-- name: "), " ")

@@ -232,6 +232,22 @@ func (q *Queries) SessionsAll(ctx context.Context) ([]SessionsAllRow, error) {
 	return items, nil
 }
 
+const sessionsForget = `-- name: SessionsForget :exec
+UPDATE sessions SET state = 'revoked', reason = ?1, ended_ms = ?2,
+    private_key = x'', phrase = x'', macaroon = x''
+WHERE state IN ('reserved', 'created')
+`
+
+type SessionsForgetParams struct {
+	Reason  string
+	EndedMs int64
+}
+
+func (q *Queries) SessionsForget(ctx context.Context, arg SessionsForgetParams) error {
+	_, err := q.db.ExecContext(ctx, sessionsForget, arg.Reason, arg.EndedMs)
+	return err
+}
+
 const sessionsOpenOf = `-- name: SessionsOpenOf :many
 SELECT sessions.n, sessions.id, sessions.label, sessions.kind, sessions.account, sessions.permissions, sessions.mailbox, sessions.dev_server, sessions.state, sessions.reason, sessions.local_key, sessions.remote_key, sessions.private_key, sessions.phrase, sessions.macaroon, sessions.created_ms, sessions.expires_ms, sessions.ended_ms, accounts.name FROM sessions LEFT JOIN accounts ON accounts.id = sessions.account
 WHERE sessions.account = ? AND state IN ('reserved', 'created') ORDER BY sessions.n

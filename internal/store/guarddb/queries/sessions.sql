@@ -34,3 +34,8 @@ UPDATE sessions SET remote_key = sqlc.arg(remote_key), phrase = x'' WHERE id = s
 UPDATE sessions SET state = sqlc.arg(state), reason = sqlc.arg(reason), ended_ms = sqlc.arg(ended_ms),
     private_key = x'', phrase = x'', macaroon = x''
 WHERE id = sqlc.arg(id) AND state IN ('reserved', 'created');
+
+-- name: SessionsForget :exec
+UPDATE sessions SET state = 'revoked', reason = sqlc.arg(reason), ended_ms = sqlc.arg(ended_ms),
+    private_key = x'', phrase = x'', macaroon = x''
+WHERE state IN ('reserved', 'created');
