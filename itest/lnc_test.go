@@ -352,3 +352,18 @@ func TestSessionsAtOnce(t *testing.T) {
 		t.Errorf("%d sessions listed, %v", len(list.Sessions), err)
 	}
 }
+
+// TestSessionsPage types the page of sessions.
+func TestSessionsPage(t *testing.T) {
+	const page = "docs/lnc.md"
+	w := theWorld(t)
+	at := w.relay(t).addr // instead of the public one, which no test may reach
+	r := w.reader(t, w.buyerNode(), "sessions add", "sessions add --mailboxserveraddr "+at+" --devserver", "relay.example:11110", at)
+	defer r.line(page, "leyden accounts remove pos")
+	r.types(page, "accounts create")
+	r.types(page, "sessions list")
+	r.types(page, "--devserver")
+	for _, left := range []string{"watcher", "home"} {
+		r.line(page, "leyden sessions revoke "+left)
+	}
+}

@@ -118,7 +118,7 @@ func newBed(t *testing.T) *bed {
 	}
 	b := &bed{guard: &fakeGuard{ledger: ledger}, ledger: ledger, dir: filepath.Join(dir, "guard")}
 	b.server, err = New(Options{
-		Guard: b.guard, Ledger: ledger, Dir: b.dir, TLS: keeper.TLSConfig(), Listener: listener, Logger: log,
+		Guard: b.guard, Ledger: ledger, Sessions: fakeSessions{ledger}, Dir: b.dir, TLS: keeper.TLSConfig(), Listener: listener, Logger: log,
 	})
 	if err != nil {
 		t.Fatal(err)

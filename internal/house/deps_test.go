@@ -129,6 +129,7 @@ func TestArrowsPointDown(t *testing.T) {
 		"./internal/api":        {"internal/guardpost", "internal/guardd", "internal/node", "internal/cli"},
 		"./internal/bakery":     {"internal/guard", "internal/guardd", "internal/node", "internal/gate", "internal/lnd", "internal/cli"},
 		"./internal/backup":     {"internal/node", "internal/signer", "internal/gate", "internal/cli"},
+		"./internal/session":    {"internal/guard", "internal/guardpost", "internal/guardd", "internal/api", "internal/node", "internal/cli"},
 		"./internal/guardpost":  {"internal/guardd", "internal/node", "internal/cli"},
 		"./internal/guardd":     {"internal/node", "internal/gate", "internal/cli"},
 		"./internal/lnd/...":    {"internal/node", "internal/front", "internal/cli"},
