@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/leydenln/leyden/internal/devnet"
 	"github.com/leydenln/leyden/internal/devnet/shop"
 	"github.com/leydenln/leyden/lnc"
 )
@@ -261,6 +262,11 @@ func TestSessionAccount(t *testing.T) {
 
 	w.stopNode(t, w.buyerNode())()
 	c.info(t)
+	if err := w.buyerNode().Kill(); err != nil {
+		t.Fatal(err)
+	}
+	w.startAgain(t, w.buyerNode())
+	c.info(t)
 
 	request, preimage := w.holdInvoice(t, 2000)
 	before := c.balance(t)
@@ -285,6 +291,17 @@ func TestSessionAccount(t *testing.T) {
 	w.settle(t, preimage)
 	await(t, "the payment in the books", func() bool { return owner.balance(t) == before-2_000_000 })
 	owner.check(t)
+}
+
+// startAgain starts a node that was killed.
+func (w *world) startAgain(t *testing.T, n *devnet.Node) {
+	t.Helper()
+	if err := n.Start(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.AwaitChannels(context.Background()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // invoice makes one of the seller's.

@@ -88,7 +88,7 @@ func (m *Manager) config(s account.Session, svc *service) (lnc.ListenerConfig, e
 		return c, nil
 	}
 	remote, err := btcec.ParsePubKey(s.RemoteKey)
-	c.Identity.Remote, c.Identity.Confirmed = remote, true
+	c.Identity.Remote = remote
 	return c, err
 }
 
