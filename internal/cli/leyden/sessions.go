@@ -39,11 +39,18 @@ A session is named by its id (8 hex digits), its label, or its local public key.
 func sessionsListCmd(app *App, t *target) *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
-		Use:     "list",
-		Aliases: []string{"l"},
-		Short:   "List the sessions",
-		Args:    voice.Args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Use:       "list [all|created|revoked|expired]",
+		Aliases:   []string{"l"},
+		Short:     "List the sessions",
+		ValidArgs: []string{"all", "created", "revoked", "expired"},
+		Args:      voice.Args(cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			listed := func(s *litrpc.Session) bool { return all || open(s) }
+			if len(args) > 0 && args[0] == "all" {
+				all = true
+			} else if len(args) > 0 {
+				listed = func(s *litrpc.Session) bool { return viewSession(s).State == args[0] }
+			}
 			return app.call(cmd, t, func(ctx context.Context, c *api.Client) error {
 				got, err := c.Sessions.ListSessions(ctx, &litrpc.ListSessionsRequest{})
 				if err != nil {
@@ -51,16 +58,16 @@ func sessionsListCmd(app *App, t *target) *cobra.Command {
 				}
 				var list []*litrpc.Session
 				for _, s := range got.Sessions {
-					if all || open(s) {
+					if listed(s) {
 						list = append(list, s)
 					}
 				}
-				app.printSessions(list, len(got.Sessions)-len(list))
+				app.printSessions(list, len(got.Sessions)-len(list), len(args) == 0)
 				return nil
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&all, "all", false, "also those that have ended")
+	cmd.Flags().BoolVar(&all, "all", false, "also those that have ended: the same as list all")
 	return cmd
 }
 

@@ -78,7 +78,9 @@ func (app *App) describeSession(s *litrpc.Session) {
 
 func sessionDate(unix uint64) string { return time.Unix(int64(unix), 0).Format(time.DateTime) }
 
-func (app *App) printSessions(list []*litrpc.Session, ended int) {
+// printSessions prints sessions; of those left out, if they have ended, it says
+// how to see them.
+func (app *App) printSessions(list []*litrpc.Session, left int, ended bool) {
 	if app.JSON {
 		views := make([]sessionView, len(list))
 		for i, s := range list {
@@ -87,9 +89,12 @@ func (app *App) printSessions(list []*litrpc.Session, ended int) {
 		voice.PrintJSON(app.Out, map[string]any{"sessions": views})
 		return
 	}
-	if len(list) == 0 {
+	switch {
+	case len(list) == 0 && !ended:
+		fmt.Fprintln(app.Out, "no such sessions")
+	case len(list) == 0:
 		fmt.Fprintln(app.Out, "no open sessions: leyden sessions add --label NAME --type account --account_id ID")
-	} else {
+	default:
 		table(app.Out, "ID\tLABEL\tTYPE\tACCOUNT\tEXPIRES\tSTATE", func(w io.Writer) {
 			for _, s := range list {
 				v := viewSession(s)
@@ -97,7 +102,7 @@ func (app *App) printSessions(list []*litrpc.Session, ended int) {
 			}
 		})
 	}
-	if ended > 0 {
-		fmt.Fprintf(app.Out, "%d have ended: leyden sessions list --all\n", ended)
+	if left > 0 && ended {
+		fmt.Fprintf(app.Out, "%d have ended: leyden sessions list --all\n", left)
 	}
 }
