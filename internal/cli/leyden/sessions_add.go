@@ -34,7 +34,7 @@ const pairingLink = "https://terminal.lightning.engineering#/connect/pair/"
 
 func sessionsAddCmd(app *App, t *target) *cobra.Command {
 	var kind, expiry string
-	var perms, uris []string
+	var perms, more, uris []string
 	req := &litrpc.AddSessionRequest{}
 	cmd := &cobra.Command{
 		Use:     "add",
@@ -52,7 +52,7 @@ can, and is journalled. A custom one has the permissions given with --perm.`,
   leyden sessions add --label home --type admin --mailboxserveraddr relay.example:11110 --devserver`,
 		Args: voice.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if err := readSession(cmd, req, kind, expiry, perms, uris); err != nil {
+			if err := readSession(cmd, req, kind, expiry, append(perms, more...), uris); err != nil {
 				return err
 			}
 			return app.call(cmd, t, func(ctx context.Context, c *api.Client) error {
@@ -70,7 +70,7 @@ can, and is journalled. A custom one has the permissions given with --perm.`,
 	f.StringVar(&req.AccountId, "account_id", "", "the account of an account session, by id or label")
 	f.StringVar(&expiry, "expiry", "90d", "when the session ends: a span of time (30d), seconds from now, or a date")
 	f.StringSliceVar(&perms, "perm", nil, "a permission of a custom session, entity:action or uri:METHOD; may be repeated")
-	f.StringSliceVar(&perms, "permission", nil, "the same as --perm")
+	f.StringSliceVar(&more, "permission", nil, "the same as --perm")
 	f.StringArrayVar(&uris, "uri", nil, "a method, or a regular expression of methods, of a custom session; may be repeated")
 	f.StringVar(&req.MailboxServerAddr, "mailboxserveraddr", session.DefaultMailbox, "the relay, host:port")
 	f.BoolVar(&req.DevServer, "devserver", false, "do not verify the relay's certificate")
