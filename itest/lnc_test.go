@@ -66,6 +66,7 @@ func (r *relay) restart(t *testing.T) {
 type remote struct {
 	*payer
 	session string // its id
+	phrase  lnc.Phrase
 	dialer  *lnc.Dialer
 	conn    *grpc.ClientConn
 
@@ -99,17 +100,17 @@ func (w *world) remote(t *testing.T, r *relay, account string, flags ...string) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &remote{session: made.ID}
-	c.connect(t, w, r, phrase, account)
+	c := &remote{session: made.ID, phrase: phrase}
+	c.connect(t, w, r, account)
 	return c
 }
 
 // connect begins a client, anew if there was one.
-func (c *remote) connect(t *testing.T, w *world, r *relay, phrase lnc.Phrase, account string) {
+func (c *remote) connect(t *testing.T, w *world, r *relay, account string) {
 	t.Helper()
 	c.dialer = &lnc.Dialer{
 		Mailbox: lnc.Mailbox{Addr: r.addr, TLS: &tls.Config{InsecureSkipVerify: true}},
-		Phrase:  phrase, Identity: c.identity,
+		Phrase:  c.phrase, Identity: c.identity,
 		Persist: func(i lnc.Identity) error {
 			c.mu.Lock()
 			defer c.mu.Unlock()
@@ -129,12 +130,12 @@ func (c *remote) connect(t *testing.T, w *world, r *relay, phrase lnc.Phrase, ac
 	c.payer = &payer{w, account, lnrpc.NewLightningClient(conn), routerrpc.NewRouterClient(conn)}
 }
 
-// again is the client started anew, with what it has kept and without the words.
+// again is the client started anew, with what it has kept.
 func (c *remote) again(t *testing.T, r *relay) {
 	t.Helper()
 	c.conn.Close()
 	c.dialer.Close()
-	c.connect(t, c.w, r, lnc.Phrase{}, c.id)
+	c.connect(t, c.w, r, c.id)
 }
 
 func (c *remote) info(t *testing.T) *lnrpc.GetInfoResponse {
@@ -289,7 +290,10 @@ func TestSessionAccount(t *testing.T) {
 	}
 	c.over(t)
 	w.settle(t, preimage)
-	await(t, "the payment in the books", func() bool { return owner.balance(t) == before-2_000_000 })
+	await(t, "the payment in the books", func() bool {
+		b, err := owner.ChannelBalance(t.Context(), &lnrpc.ChannelBalanceRequest{})
+		return err == nil && b.LocalBalance.Msat == before-2_000_000
+	})
 	owner.check(t)
 }
 

@@ -197,33 +197,37 @@ func TestLife(t *testing.T) {
 	}
 }
 
+// ends waits for a session's end and says why it should have come.
+func (b *bench) ends(t *testing.T, s account.Session, reason string) {
+	t.Helper()
+	until.True(t, reason, func() bool { return !b.state(t, s).Open() })
+	if now := b.state(t, s); now.State != account.SessionRevoked || now.Reason != reason {
+		t.Errorf("%s, %q; want %q", now.State, now.Reason, reason)
+	}
+	until.True(t, "its tunnel is closed", func() bool { _, ok := b.served(s); return !ok })
+}
+
 // TestTimes: sessions end when they expire, and when nobody pairs.
 func TestTimes(t *testing.T) {
-	b := newBench(t, time.Second)
-	alone, paired, short := b.add(t, time.Hour), b.add(t, time.Hour), b.add(t, time.Second)
-	for _, s := range []account.Session{paired, short} {
-		c, _ := b.served(s)
-		if err := c.Persist(lnc.Identity{Remote: newClient(t)}); err != nil {
-			t.Fatal(err)
-		}
+	b := newBench(t, 3*time.Second)
+	paired := b.add(t, time.Hour)
+	c, _ := b.served(paired)
+	if err := c.Persist(lnc.Identity{Remote: newClient(t)}); err != nil {
+		t.Fatal(err)
 	}
-	for s, reason := range map[*account.Session]string{&alone: unpaired, &short: expired} {
-		until.True(t, reason, func() bool { return !b.state(t, *s).Open() })
-		if now := b.state(t, *s); now.State != account.SessionRevoked || now.Reason != reason {
-			t.Errorf("%s, %q; want %q", now.State, now.Reason, reason)
-		}
-		until.True(t, "its tunnel is closed", func() bool { _, ok := b.served(*s); return !ok })
-	}
+	b.ends(t, b.add(t, time.Hour), unpaired)
 	if _, ok := b.served(paired); !ok {
 		t.Error("a session that has paired is not served")
 	}
+	b = newBench(t, time.Hour)
+	b.ends(t, b.add(t, 2*time.Second), expired)
 }
 
 // TestTimesWhileStopped: what expired meanwhile is expired, what nobody paired
 // with is revoked.
 func TestTimesWhileStopped(t *testing.T) {
 	b := newBench(t, time.Hour)
-	short, alone := b.add(t, 2*time.Second), b.add(t, time.Hour)
+	short, alone := b.add(t, 3*time.Second), b.add(t, time.Hour)
 	c, _ := b.served(short)
 	if err := c.Persist(lnc.Identity{Remote: newClient(t)}); err != nil {
 		t.Fatal(err)
