@@ -71,9 +71,9 @@ func (d *Dialer) init() {
 }
 
 // Dial connects to the node, which it waits for until ctx ends: then the error
-// also says what the trouble is, such as ErrNotFound. While another connection
-// of this Dialer is open it waits for its end. A node that proves to be another,
-// and keys that cannot be kept, end it at once.
+// also says what the trouble is, ErrNotFound, ErrOccupied or ErrUnreachable.
+// While another connection of this Dialer is open it waits for its end. A node
+// that proves to be another, and keys that cannot be kept, end it at once.
 func (d *Dialer) Dial(ctx context.Context) (*Conn, error) {
 	d.init()
 	select {
@@ -254,6 +254,9 @@ func (d *Dialer) attempt(ctx context.Context, paired bool) (*Conn, error) {
 		d.forget()
 		d.status.set(StatusDisconnected)
 		if trouble != nil && ctx.Err() != nil {
+			if !errors.Is(trouble, ErrNotFound) && !errors.Is(trouble, ErrOccupied) {
+				trouble = fmt.Errorf("%w: %w", ErrUnreachable, trouble)
+			}
 			err = fmt.Errorf("%w: %w", trouble, err)
 		}
 		return nil, err

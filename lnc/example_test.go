@@ -11,20 +11,19 @@ import (
 	"github.com/leydenln/leyden/lnc"
 )
 
-// A client that was given ten words calls the node with any gRPC stub.
-func ExampleDialer_NewClient() {
+// A program that was given ten words calls the node with any gRPC stub. Each
+// call carries the macaroon that the node gave.
+func ExampleOpen() {
 	phrase, err := lnc.ParsePhrase(os.Getenv("PHRASE"))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return
 	}
-	dialer := &lnc.Dialer{
-		Mailbox: lnc.Mailbox{Addr: "mailbox.terminal.lightning.today:443"},
-		Phrase:  phrase,
-		Persist: func(identity lnc.Identity) error {
-			// Write it to a file that only you can read, before you return.
-			return nil
-		},
+	// The keys are in the file from the pairing on: the next start needs no words.
+	dialer, err := lnc.Open("node.keys", lnc.Mailbox{Addr: "mailbox.terminal.lightning.today:443"}, phrase)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return
 	}
 	defer dialer.Close()
 	client, err := dialer.NewClient()

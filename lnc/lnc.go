@@ -36,6 +36,9 @@ var (
 	// ErrOccupied says that somebody else uses the session at the relay.
 	ErrOccupied = relay.ErrOccupied
 
+	// ErrUnreachable says that the relay cannot be reached, or not be used.
+	ErrUnreachable = errors.New("the relay cannot be reached")
+
 	// ErrAnotherNode says that whoever answered to the phrase is not the node
 	// that the client paired with before.
 	ErrAnotherNode = errors.New("the node has another key than the one paired with")
