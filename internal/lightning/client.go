@@ -47,7 +47,8 @@ type Config struct {
 type Client struct {
 	host     string
 	conn     *grpc.ClientConn
-	macaroon string // hex, "" for none
+	macaroon string   // hex, "" for none
+	session  *session // nil when the node is reached directly
 }
 
 // Dial reads certificate and macaroon and prepares the connection; it sends
@@ -80,9 +81,16 @@ func Dial(cfg Config) (*Client, error) {
 func (c *Client) Connect() { c.conn.Connect() }
 
 // Close ends the connection and what runs on it.
-func (c *Client) Close() error { return c.conn.Close() }
+func (c *Client) Close() error {
+	err := c.conn.Close()
+	if c.session != nil {
+		err = errors.Join(err, c.session.dialer.Close())
+	}
+	return err
+}
 
-// Host returns the node's address as configured.
+// Host returns the node's address as configured, or that of the relay through
+// which it is reached.
 func (c *Client) Host() string { return c.host }
 
 // Invoke makes one unary call on lnd's own method path. With NewStream it makes

@@ -36,8 +36,13 @@ func (c *Client) explain(method string, err error) error {
 	}
 	st := status.Convert(err)
 	name := method[strings.LastIndexByte(method, '/')+1:]
+	if c.session != nil {
+		if f := c.session.explain(name, st); f != nil {
+			return f
+		}
+	}
 	code, hint := classify(st)
-	return fault.New(code, hint, "node %s: %s: %w", c.host, name, &rpcError{st})
+	return fault.New(code, hint, "node %s: %s: %w", c.host, name, &rpcError{st: st})
 }
 
 // NotSent reports whether err says that the request itself never left this
@@ -54,9 +59,15 @@ func (e *notSent) Unwrap() error { return e.err }
 
 // rpcError keeps the gRPC status within reach (status.FromError) while its
 // text is the node's sentence alone.
-type rpcError struct{ st *status.Status }
+type rpcError struct {
+	st   *status.Status
+	text string // in place of the sentence, "" for the sentence
+}
 
 func (e *rpcError) Error() string {
+	if e.text != "" {
+		return e.text
+	}
 	if r, ok := frontRefusal(e.st.Message()); ok {
 		return r.sentence
 	}

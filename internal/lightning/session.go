@@ -1,0 +1,119 @@
+package lightning
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/lnc"
+)
+
+// Codes of sessions of Lightning Node Connect.
+const (
+	CodeSessionNotFound  = "lnc_session_not_found"
+	CodeSessionInUse     = "lnc_session_in_use"
+	CodeAnotherNode      = "lnc_another_node"
+	CodeRelayUnreachable = "relay_unreachable"
+)
+
+// sessionPatience is how long one attempt to reach the node through the relay
+// goes on. It is shorter than what callers wait, so that they hear the reason.
+const sessionPatience = 8 * time.Second
+
+// DialSession prepares a connection to the node of a session of Lightning Node
+// Connect, made when the first call needs it and again whenever it has ended.
+// The node is known by the key in the session, and its macaroon is what the
+// node gives at each connection. The Dialer is the client's from here on, and
+// ends with it.
+func DialSession(dialer *lnc.Dialer) (*Client, error) {
+	s := &session{dialer: dialer}
+	dialer.OnStatus = s.heard
+	retry := backoff.DefaultConfig
+	retry.BaseDelay, retry.MaxDelay = 200*time.Millisecond, 5*time.Second
+	conn, err := dialer.NewClient(
+		grpc.WithContextDialer(s.dial),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: retry, MinConnectTimeout: sessionPatience}),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
+		grpc.WithDisableServiceConfig(),
+	)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{host: dialer.Mailbox.Addr, conn: conn, session: s}, nil
+}
+
+// session is the way to a node through a relay, and what is wrong with it.
+type session struct {
+	dialer *lnc.Dialer
+
+	mu      sync.Mutex
+	trouble error // nil: none that is known
+}
+
+func (s *session) dial(ctx context.Context, _ string) (net.Conn, error) {
+	conn, err := s.dialer.Dial(ctx)
+	s.met(err)
+	return conn, err
+}
+
+func (s *session) met(trouble error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trouble = trouble
+}
+
+// heard is told by the relay what is wrong while an attempt still goes on.
+func (s *session) heard(status lnc.Status) {
+	switch status {
+	case lnc.StatusNotFound:
+		s.met(lnc.ErrNotFound)
+	case lnc.StatusOccupied:
+		s.met(lnc.ErrOccupied)
+	}
+}
+
+// explain is the fault of a call that has not reached the node, nil of any
+// other.
+func (s *session) explain(name string, st *status.Status) error {
+	s.mu.Lock()
+	trouble := s.trouble
+	s.mu.Unlock()
+	if _, refused := frontRefusal(st.Message()); refused || trouble == nil ||
+		st.Code() != codes.Unavailable && st.Code() != codes.DeadlineExceeded {
+		return nil
+	}
+	code, hint, text := diagnose(trouble)
+	return fault.New(code, hint, "node through %s: %s: %w", s.dialer.Mailbox.Addr, name, &rpcError{st, text})
+}
+
+// diagnose says why a node is not reached through a relay.
+func diagnose(trouble error) (code, hint, text string) {
+	kept, ours := errors.AsType[*fault.Error](trouble)
+	switch {
+	case ours: // the session's keys could not be kept
+		return kept.Code, kept.Hint, kept.Error()
+	case errors.Is(trouble, lnc.ErrNotFound):
+		return CodeSessionNotFound, "is the node up, and the session not revoked or over? on the node: leyden sessions list",
+			"the relay knows no such session"
+	case errors.Is(trouble, lnc.ErrOccupied):
+		return CodeSessionInUse, "end the other program that uses the session, or give each its own: leyden sessions add, on the node",
+			lnc.ErrOccupied.Error()
+	case errors.Is(trouble, lnc.ErrAnotherNode):
+		return CodeAnotherNode, "pair anew, with words of the node that you mean", lnc.ErrAnotherNode.Error()
+	case errors.Is(trouble, lnc.ErrUnreachable) && strings.Contains(trouble.Error(), "x509:"):
+		return CodeRelayUnreachable, "its certificate is of no authority that is known here; if the relay is yours, say that it is a dev server",
+			trouble.Error()
+	case errors.Is(trouble, lnc.ErrUnreachable):
+		return CodeRelayUnreachable, "check the network and the relay's address", trouble.Error()
+	}
+	return CodeUnreachable, "is the node up? on the node: leyden node status", trouble.Error()
+}
