@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -101,14 +102,11 @@ func (s *FileStore) Remember(o l402http.Origin, change func(*Memory)) error {
 	if _, err := s.makeFolder(o); err != nil {
 		return err
 	}
-	lock, err := os.OpenFile(strings.TrimSuffix(path, ".json")+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	unlock, err := files.Lock(context.Background(), strings.TrimSuffix(path, ".json")+".lock")
 	if err != nil {
 		return err
 	}
-	defer lock.Close()
-	if err := lockWait(lock); err != nil {
-		return err
-	}
+	defer unlock()
 	m, err := s.Memory(o)
 	if err != nil {
 		return err

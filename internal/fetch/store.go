@@ -61,45 +61,17 @@ func (s *FileStore) Lock(ctx context.Context, o l402http.Origin) (func(), error)
 		return nil, fmt.Errorf("origin %q: %w", o, err)
 	}
 	path := filepath.Join(folder, "."+u.Scheme+"-"+u.Port()+".lock")
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fault.New(CodeOutput, hintStore, "lock %s: %w", o, err)
-	}
 	if s.waiting != nil {
 		defer time.AfterFunc(s.patience, func() { s.waiting(o) }).Stop()
 	}
-	if err := flock(ctx, f); err != nil {
+	unlock, err := files.Lock(ctx, path)
+	switch {
+	case err != nil && ctx.Err() != nil:
 		return nil, fmt.Errorf("wait for another purchase from %s: %w", o, err)
+	case err != nil:
+		return nil, fault.New(CodeOutput, hintStore, "lock %s: %w", o, err)
 	}
-	return func() { f.Close() }, nil
-}
-
-// flock takes the lock on f, and closes f when it fails. The kernel's wait
-// cannot be interrupted, so it is left behind when ctx ends first.
-func flock(ctx context.Context, f *os.File) error {
-	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
-		return nil
-	}
-	done := make(chan error, 1)
-	go func() { done <- lockWait(f) }()
-	select {
-	case err := <-done:
-		if err != nil {
-			f.Close()
-		}
-		return err
-	case <-ctx.Done():
-		go func() { <-done; f.Close() }()
-		return ctx.Err()
-	}
-}
-
-func lockWait(f *os.File) error {
-	for {
-		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); !errors.Is(err, syscall.EINTR) {
-			return err
-		}
-	}
+	return unlock, nil
 }
 
 // Load implements [l402http.Store].
