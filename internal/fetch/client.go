@@ -49,6 +49,12 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	var w Wallet
+	if cfg.L402.AutoPay || cfg.LN.Mode == "lnc" { // whose session knows the network
+		if w, err = walletFor(&cfg.LN); err != nil {
+			return nil, err
+		}
+	}
 	c := &Client{cfg: cfg, store: NewFileStore(cfg.Tokens.Dir), base: newBase(cfg.HTTP, proxy)}
 	plain := patient{c.base, cfg.HTTP.Timeout}
 	c.transport = &l402http.Transport{
@@ -57,13 +63,11 @@ func New(cfg Config) (*Client, error) {
 		MaxFee:         lnwire.MilliSatoshi(cfg.L402.MaxFeeSats * 1000),
 		PaymentTimeout: cfg.L402.PaymentTimeout, Approve: c.approve, Trace: c.trace,
 	}
+	if cfg.L402.AutoPay {
+		c.transport.Wallet = w
+	}
 	if cfg.L402.PreferScheme == PreferPayment {
 		c.transport.Prefer = l402http.SchemeOfPayment
-	}
-	if cfg.L402.AutoPay {
-		if c.transport.Wallet, err = walletFor(cfg.LN); err != nil {
-			return nil, err
-		}
 	}
 	c.store.waiting = func(o l402http.Origin) {
 		c.mu.Lock()
@@ -78,12 +82,16 @@ func New(cfg Config) (*Client, error) {
 // Wallet pays for the client, and says what became of a payment.
 type Wallet = l402http.Wallet
 
-func walletFor(c LNConfig) (Wallet, error) {
+// walletFor makes the wallet of a configuration, and notes the network that the
+// node of a session is on.
+func walletFor(c *LNConfig) (Wallet, error) {
 	switch c.Mode {
 	case "none":
 		return nil, nil
 	case "lnd":
 		return newWallet(c.LND), nil
+	case "lnc":
+		return newSessionWallet(c), nil
 	}
 	return nil, NotBuiltIn("ln.mode: " + c.Mode)
 }
@@ -152,9 +160,12 @@ func (c *Client) Recover(ctx context.Context) ([]l402http.Purchase, error) {
 	if err != nil {
 		return nil, err
 	}
-	wallet, err := walletFor(c.cfg.LN)
+	wallet, err := walletFor(&c.cfg.LN)
 	if err != nil {
 		return nil, err
+	}
+	if w, ok := wallet.(interface{ close() }); ok {
+		defer w.close()
 	}
 	if wallet == nil {
 		return nil, NotBuiltIn("asking a node with ln.mode: none")

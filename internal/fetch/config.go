@@ -71,11 +71,28 @@ type HTTPConfig struct {
 
 // LNConfig is what pays.
 type LNConfig struct {
-	// Mode is "lnd" (the default); "lnc" and "neutrino" are not built in,
-	// "none" never pays.
+	// Mode is "lnd" (the default), "lnc" for a node that is paired with, or
+	// "none", which never pays; "neutrino" is not built in.
 	Mode string    `yaml:"mode"`
 	LND  LNDConfig `yaml:"lnd"`
+	LNC  LNCConfig `yaml:"lnc"`
 }
+
+// LNCConfig is Lightning Node Connect.
+type LNCConfig struct {
+	// SessionID is the session that pays, of `lnget ln lnc sessions`. Default:
+	// the one that was paired last.
+	SessionID string `yaml:"session_id"`
+	// SessionsDir is where sessions are kept. Default: ~/.lnget/lnc.
+	SessionsDir string `yaml:"sessions_dir"`
+	// MailboxAddr is the relay of the next pairing.
+	MailboxAddr string `yaml:"mailbox_addr"`
+	// DevServer skips the check of that relay's certificate. Default: false.
+	DevServer bool `yaml:"dev_server"`
+}
+
+// DefaultMailbox is the relay that nodes use when they are told of no other.
+const DefaultMailbox = "mailbox.terminal.lightning.today:443"
 
 // LNDConfig is the node that pays.
 type LNDConfig struct {
@@ -123,7 +140,7 @@ func Default() Config {
 		HTTP: HTTPConfig{Timeout: 30 * time.Second, MaxRedirects: 10, UserAgent: "lnget/" + buildinfo.Version()},
 		LN: LNConfig{Mode: "lnd", LND: LNDConfig{
 			Host: "localhost:10009", TLSCert: "~/.lnd/tls.cert", Network: "mainnet",
-		}},
+		}, LNC: LNCConfig{SessionsDir: "~/.lnget/lnc", MailboxAddr: DefaultMailbox}},
 		Output: OutputConfig{Format: "json", Progress: true},
 		Tokens: TokensConfig{Dir: "~/.lnget/tokens"},
 	}
@@ -220,12 +237,15 @@ func (c *Config) expand() error {
 	if c.LN.LND.Macaroon == "" {
 		c.LN.LND.Macaroon = filepath.Join("~/.lnd/data/chain/bitcoin", c.LN.LND.Network, "admin.macaroon")
 	}
-	for _, p := range []*string{&c.LN.LND.TLSCert, &c.LN.LND.Macaroon, &c.Tokens.Dir} {
+	for _, p := range []*string{&c.LN.LND.TLSCert, &c.LN.LND.Macaroon, &c.LN.LNC.SessionsDir, &c.Tokens.Dir} {
 		rest, ok := strings.CutPrefix(*p, "~/")
 		if !ok {
 			continue
 		}
 		user, err := os.UserHomeDir()
+		if err != nil && p == &c.LN.LNC.SessionsDir && c.LN.Mode != "lnc" {
+			continue // a command that needs it says so
+		}
 		if err != nil {
 			return fault.New("no_home", "set HOME, or name this path without ~/", "%s: find the home folder: %w", *p, err)
 		}
@@ -261,6 +281,9 @@ func (c *Config) Validate() error {
 		return bad("output.format", strconv.Quote(c.Output.Format), "json or human")
 	case c.Tokens.Dir == "" || !filepath.IsAbs(c.Tokens.Dir):
 		return bad("tokens.dir", strconv.Quote(c.Tokens.Dir), "an absolute path or one that begins with ~/")
+	}
+	if dir := c.LN.LNC.SessionsDir; !filepath.IsAbs(dir) && !strings.HasPrefix(dir, "~/") {
+		return bad("ln.lnc.sessions_dir", strconv.Quote(c.LN.LNC.SessionsDir), "an absolute path or one that begins with ~/")
 	}
 	switch c.LN.Mode {
 	case "lnd", "lnc", "neutrino", "none":

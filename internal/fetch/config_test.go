@@ -33,7 +33,8 @@ func TestEveryKeyHasAVariable(t *testing.T) {
 		"LNGET_HTTP_TIMEOUT": "10s", "LNGET_HTTP_MAX_REDIRECTS": "11",
 		"LNGET_HTTP_USER_AGENT": "me", "LNGET_HTTP_ALLOW_INSECURE": "true", "LNGET_LN_MODE": "none",
 		"LNGET_LN_LND_HOST": "h:1", "LNGET_LN_LND_TLS_CERT": "~/c", "LNGET_LN_LND_MACAROON": "~/m",
-		"LNGET_LN_LND_NETWORK": "signet", "LNGET_OUTPUT_FORMAT": "human", "LNGET_OUTPUT_PROGRESS": "false",
+		"LNGET_LN_LND_NETWORK": "signet", "LNGET_LN_LNC_SESSION_ID": "01020304", "LNGET_LN_LNC_SESSIONS_DIR": "~/s",
+		"LNGET_LN_LNC_MAILBOX_ADDR": "r:2", "LNGET_LN_LNC_DEV_SERVER": "true", "LNGET_OUTPUT_FORMAT": "human", "LNGET_OUTPUT_PROGRESS": "false",
 		"LNGET_OUTPUT_VERBOSE": "true", "LNGET_TOKENS_DIR": "~/t",
 	}
 	got, err := load(t, "", vars)
@@ -41,9 +42,10 @@ func TestEveryKeyHasAVariable(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := fetch.Config{
-		L402:   fetch.L402Config{MaxCostSats: 7, MaxFeeSats: 8, PaymentTimeout: 9 * time.Second, OnWarning: fetch.OnWarningRefuse, PreferScheme: fetch.PreferPayment},
-		HTTP:   fetch.HTTPConfig{Timeout: 10 * time.Second, MaxRedirects: 11, UserAgent: "me", AllowInsecure: true},
-		LN:     fetch.LNConfig{Mode: "none", LND: fetch.LNDConfig{Host: "h:1", TLSCert: "/home/u/c", Macaroon: "/home/u/m", Network: "signet"}},
+		L402: fetch.L402Config{MaxCostSats: 7, MaxFeeSats: 8, PaymentTimeout: 9 * time.Second, OnWarning: fetch.OnWarningRefuse, PreferScheme: fetch.PreferPayment},
+		HTTP: fetch.HTTPConfig{Timeout: 10 * time.Second, MaxRedirects: 11, UserAgent: "me", AllowInsecure: true},
+		LN: fetch.LNConfig{Mode: "none", LND: fetch.LNDConfig{Host: "h:1", TLSCert: "/home/u/c", Macaroon: "/home/u/m", Network: "signet"},
+			LNC: fetch.LNCConfig{SessionID: "01020304", SessionsDir: "/home/u/s", MailboxAddr: "r:2", DevServer: true}},
 		Output: fetch.OutputConfig{Format: "human", Verbose: true},
 		Tokens: fetch.TokensConfig{Dir: "/home/u/t"},
 	}

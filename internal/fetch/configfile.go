@@ -45,6 +45,11 @@ ln:
     tls_cert: %q
     macaroon: %q
     network: %s
+  lnc:
+    session_id: %q   # of lnget ln lnc sessions; none: the one paired last
+    sessions_dir: %q
+    mailbox_addr: %q   # the relay of the next pairing
+    dev_server: %t   # true skips the check of its certificate
 output:
   format: %s   # json or human
   progress: %t
@@ -54,6 +59,7 @@ tokens:
 `, c.L402.MaxCostSats, c.L402.MaxFeeSats, c.L402.PaymentTimeout, c.L402.AutoPay, c.L402.PreferScheme, c.L402.OnWarning,
 		c.HTTP.Timeout, c.HTTP.MaxRedirects, c.HTTP.UserAgent, c.HTTP.AllowInsecure,
 		c.LN.Mode, c.LN.LND.Host, c.LN.LND.TLSCert, c.LN.LND.Macaroon, c.LN.LND.Network,
+		c.LN.LNC.SessionID, c.LN.LNC.SessionsDir, c.LN.LNC.MailboxAddr, c.LN.LNC.DevServer,
 		c.Output.Format, c.Output.Progress, c.Output.Verbose, c.Tokens.Dir)
 }
 

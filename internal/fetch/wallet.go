@@ -22,24 +22,26 @@ import (
 
 // wallet pays with an lnd that is dialled when there is something to pay.
 type wallet struct {
-	cfg    LNDConfig
-	once   sync.Once
-	client *lightning.Client
-	err    error
-	node   func() (string, error)
+	connect func() (*lightning.Client, error)
+	// unnamed names a node that does not say who it is.
+	unnamed func() (string, error)
+	once    sync.Once
+	client  *lightning.Client
+	err     error
+	node    func() (string, error)
 }
 
 // nodeTimeout bounds the question which node this is.
 const nodeTimeout = 10 * time.Second
 
 func newWallet(c LNDConfig) *wallet {
-	w := &wallet{cfg: c}
+	w := &wallet{connect: func() (*lightning.Client, error) { return Dial(c) }, unnamed: c.certificateName}
 	w.node = sync.OnceValues(w.askNode)
 	return w
 }
 
 func (w *wallet) dial() (*lightning.Client, error) {
-	w.once.Do(func() { w.client, w.err = Dial(w.cfg) })
+	w.once.Do(func() { w.client, w.err = w.connect() })
 	return w.client, w.err
 }
 
@@ -70,7 +72,8 @@ func (w *wallet) Warm() {
 }
 
 // Node implements [l402http.Namer]: the node's public key, or, with a macaroon
-// that does not allow GetInfo, its certificate. The node is asked once.
+// that does not allow GetInfo, its certificate or its key of the session. The
+// node is asked once, and one that is paired with has been.
 func (w *wallet) Node(ctx context.Context) (string, error) {
 	asked := make(chan struct{})
 	go func() {
@@ -94,17 +97,17 @@ func (w *wallet) askNode() (string, error) {
 	defer cancel()
 	info, err := c.GetInfo(ctx)
 	if fault.Code(err) == lightning.CodePermissionDenied {
-		return w.certificateName()
+		return w.unnamed()
 	}
 	return info.Pubkey, err
 }
 
 // certificateName names the node by the SHA-256 of its certificate's file.
-func (w *wallet) certificateName() (string, error) {
-	if w.cfg.TLSCert == "" {
+func (c LNDConfig) certificateName() (string, error) {
+	if c.TLSCert == "" {
 		return "", nil
 	}
-	pem, err := os.ReadFile(w.cfg.TLSCert)
+	pem, err := os.ReadFile(c.TLSCert)
 	if err != nil {
 		return "", err
 	}

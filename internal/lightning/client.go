@@ -84,7 +84,7 @@ func (c *Client) Connect() { c.conn.Connect() }
 func (c *Client) Close() error {
 	err := c.conn.Close()
 	if c.session != nil {
-		err = errors.Join(err, c.session.dialer.Close())
+		err = errors.Join(err, c.session.close())
 	}
 	return err
 }

@@ -3,6 +3,7 @@ package lightning
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/files"
 	"github.com/leydenln/leyden/lnc"
 )
 
@@ -29,19 +31,28 @@ const (
 // goes on. It is shorter than what callers wait, so that they hear the reason.
 const sessionPatience = 8 * time.Second
 
+// pairingPatience is the same for the first time, when both stretch the phrase.
+const pairingPatience = 25 * time.Second
+
 // DialSession prepares a connection to the node of a session of Lightning Node
 // Connect, made when the first call needs it and again whenever it has ended.
 // The node is known by the key in the session, and its macaroon is what the
 // node gives at each connection. The Dialer is the client's from here on, and
-// ends with it.
-func DialSession(dialer *lnc.Dialer) (*Client, error) {
-	s := &session{dialer: dialer}
+// ends with it. lock, if not nil, is waited for before the relay hears of the
+// session, and what it returns is called when the client is closed: a session
+// serves one connection at a time.
+func DialSession(dialer *lnc.Dialer, lock func(context.Context) (unlock func(), err error)) (*Client, error) {
+	s := &session{dialer: dialer, lock: lock}
 	dialer.OnStatus = s.heard
+	patience := sessionPatience
+	if dialer.Identity.Remote == nil {
+		patience = pairingPatience
+	}
 	retry := backoff.DefaultConfig
 	retry.BaseDelay, retry.MaxDelay = 200*time.Millisecond, 5*time.Second
 	conn, err := dialer.NewClient(
 		grpc.WithContextDialer(s.dial),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: retry, MinConnectTimeout: sessionPatience}),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: retry, MinConnectTimeout: patience}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
 		grpc.WithDisableServiceConfig(),
 	)
@@ -54,15 +65,61 @@ func DialSession(dialer *lnc.Dialer) (*Client, error) {
 // session is the way to a node through a relay, and what is wrong with it.
 type session struct {
 	dialer *lnc.Dialer
+	lock   func(context.Context) (func(), error)
 
 	mu      sync.Mutex
-	trouble error // nil: none that is known
+	trouble error  // nil: none that is known
+	unlock  func() // nil: not locked
+	closed  bool
 }
 
+// dial is called by gRPC, once at a time.
 func (s *session) dial(ctx context.Context, _ string) (net.Conn, error) {
+	if err := s.enter(ctx); err != nil {
+		s.met(err)
+		return nil, err
+	}
 	conn, err := s.dialer.Dial(ctx)
 	s.met(err)
 	return conn, err
+}
+
+// enter takes the lock, unless it has it.
+func (s *session) enter(ctx context.Context) error {
+	s.mu.Lock()
+	has := s.unlock != nil || s.lock == nil
+	s.mu.Unlock()
+	if has {
+		return nil
+	}
+	unlock, err := s.lock(ctx)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return fmt.Errorf("another process has a connection: %w", lnc.ErrOccupied)
+	case err != nil:
+		return files.Fault("the session's lock", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		unlock()
+		return net.ErrClosed
+	}
+	s.unlock = unlock
+	return nil
+}
+
+// close ends the connection, and only then lets the next process have it.
+func (s *session) close() error {
+	err := s.dialer.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	if s.unlock != nil {
+		s.unlock()
+		s.unlock = nil
+	}
+	return err
 }
 
 func (s *session) met(trouble error) {

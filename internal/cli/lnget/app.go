@@ -102,7 +102,8 @@ func status(err error) int {
 	switch fault.Code(err) {
 	case l402http.CodeOverMaxCost:
 		return 2
-	case fetch.CodeNetwork, fetch.CodeNoTor, lightning.CodeUnreachable, lightning.CodeTimeout:
+	case fetch.CodeNetwork, fetch.CodeNoTor, lightning.CodeUnreachable, lightning.CodeTimeout,
+		lightning.CodeSessionNotFound, lightning.CodeSessionInUse, lightning.CodeRelayUnreachable:
 		return 4
 	}
 	return 1

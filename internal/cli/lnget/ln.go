@@ -25,7 +25,7 @@ func newLNCmd(app *App) *cobra.Command {
 			Args: voice.Args(cobra.NoArgs), RunE: app.ask(app.lnStatus)},
 		&cobra.Command{Use: "info", Short: "What the node says of itself",
 			Args: voice.Args(cobra.NoArgs), RunE: app.ask(app.lnInfo)},
-		notBuiltIn("lnc", "Lightning Node Connect (comes later)"),
+		newLNCCmd(app),
 		notBuiltIn("neutrino", "An embedded wallet (comes later)"))
 	return cmd
 }
@@ -43,10 +43,7 @@ func (app *App) node() (fetch.Config, *lightning.Client, error) {
 	if err != nil {
 		return cfg, nil, err
 	}
-	if cfg.LN.Mode != "lnd" {
-		return cfg, nil, fetch.NotBuiltIn("ln.mode: " + cfg.LN.Mode)
-	}
-	client, err := fetch.Dial(cfg.LN.LND)
+	client, err := cfg.LN.Dial()
 	return cfg, client, err
 }
 
@@ -70,7 +67,7 @@ func (app *App) lnStatus(ctx context.Context, cfg fetch.Config, client *lightnin
 		return err
 	}
 	info, err := client.GetInfo(ctx)
-	if err == nil && info.Network != cfg.LN.LND.Network {
+	if err == nil && cfg.LN.Mode == "lnd" && info.Network != cfg.LN.LND.Network {
 		err = fault.New("wrong_network", "set ln.lnd.network to "+info.Network,
 			"the node is on %s, the configuration says %s", info.Network, cfg.LN.LND.Network)
 	}
@@ -81,6 +78,9 @@ func (app *App) lnStatus(ctx context.Context, cfg fetch.Config, client *lightnin
 	if app.asJSON(cfg) {
 		out := map[string]any{"mode": cfg.LN.Mode, "host": client.Host(), "state": state,
 			"network": cfg.LN.LND.Network, "connected": true}
+		if cfg.LN.Mode == "lnc" {
+			out["session"] = cfg.LN.LNC.SessionID
+		}
 		if err == nil {
 			out["pubkey"], out["synced"], out["active_channels"] = info.Pubkey, info.SyncedToChain, info.ActiveChannels
 		}
@@ -93,7 +93,7 @@ func (app *App) lnStatus(ctx context.Context, cfg fetch.Config, client *lightnin
 
 func (app *App) lnInfo(ctx context.Context, cfg fetch.Config, client *lightning.Client) error {
 	info, err := client.GetInfo(ctx)
-	if fault.Code(err) == lightning.CodePermissionDenied {
+	if fault.Code(err) == lightning.CodePermissionDenied && cfg.LN.Mode == "lnd" {
 		info, err = readonlyInfo(ctx, cfg.LN.LND, err)
 	}
 	if err != nil {
