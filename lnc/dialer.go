@@ -42,8 +42,8 @@ type Dialer struct {
 	// handshake. Nil means a session that ends with this Dialer.
 	Persist func(Identity) error
 
-	// OnStatus is told each change of the status, which is StatusDisconnected
-	// at first. It must not block.
+	// OnStatus is told the status when it is known, and each change of it. It
+	// must not block.
 	OnStatus func(Status)
 
 	setup     sync.Once

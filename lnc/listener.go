@@ -52,8 +52,8 @@ type ListenerConfig struct {
 	// "Macaroon: <hex>".
 	AuthData []byte
 
-	// OnStatus is told each change of the status, which is StatusDisconnected
-	// at first. It must not block.
+	// OnStatus is told the status when it is known, and each change of it. It
+	// must not block.
 	OnStatus func(Status)
 
 	// Log gets what goes wrong in handshakes; nil: nobody.

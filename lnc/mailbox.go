@@ -47,6 +47,7 @@ type announcer struct {
 	tell func(Status)
 
 	mu   sync.Mutex
+	told bool
 	last Status
 }
 
@@ -69,10 +70,10 @@ func (a *announcer) event(e relay.Event) {
 func (a *announcer) set(s Status) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if s == a.last {
+	if s == a.last && a.told {
 		return
 	}
-	a.last = s
+	a.last, a.told = s, true
 	if a.tell != nil {
 		a.tell(s)
 	}

@@ -31,7 +31,11 @@ const (
 // goes on. It is shorter than what callers wait, so that they hear the reason.
 const sessionPatience = 8 * time.Second
 
-// pairingPatience is the same for the first time, when both stretch the phrase.
+// sessionGrace is how long an attempt goes on that the relay has no session for,
+// or in which it cannot be reached: either may be over in a moment.
+const sessionGrace = 5 * time.Second
+
+// pairingPatience is the same as sessionPatience for the first time, when both stretch the phrase.
 const pairingPatience = 25 * time.Second
 
 // DialSession prepares a connection to the node of a session of Lightning Node
@@ -71,6 +75,8 @@ type session struct {
 	trouble error  // nil: none that is known
 	unlock  func() // nil: not locked
 	closed  bool
+	giveUp  func()      // ends the attempt
+	timer   *time.Timer // until which it goes on; nil: as long as it may
 }
 
 // dial is called by gRPC, once at a time.
@@ -79,7 +85,11 @@ func (s *session) dial(ctx context.Context, _ string) (net.Conn, error) {
 		s.met(err)
 		return nil, err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s.attempt(cancel)
 	conn, err := s.dialer.Dial(ctx)
+	s.attempt(nil)
 	s.met(err)
 	return conn, err
 }
@@ -128,13 +138,45 @@ func (s *session) met(trouble error) {
 	s.trouble = trouble
 }
 
-// heard is told by the relay what is wrong while an attempt still goes on.
+// heard is told by the relay what is wrong while an attempt goes on, which is
+// given up if that stays so.
 func (s *session) heard(status lnc.Status) {
 	switch status {
 	case lnc.StatusNotFound:
 		s.met(lnc.ErrNotFound)
+		s.doubt()
+	case lnc.StatusDisconnected:
+		s.doubt()
 	case lnc.StatusOccupied:
 		s.met(lnc.ErrOccupied)
+		s.hopeful()
+	default:
+		s.hopeful()
+	}
+}
+
+// attempt begins an attempt that giveUp ends, nil: none goes on.
+func (s *session) attempt(giveUp func()) {
+	s.hopeful()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.giveUp = giveUp
+}
+
+func (s *session) doubt() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.timer == nil && s.giveUp != nil {
+		s.timer = time.AfterFunc(sessionGrace, s.giveUp)
+	}
+}
+
+func (s *session) hopeful() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.timer != nil {
+		s.timer.Stop()
+		s.timer = nil
 	}
 }
 

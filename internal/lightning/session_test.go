@@ -121,7 +121,7 @@ func TestSessionTroubles(t *testing.T) {
 		"unreachable":   {&lnc.Dialer{Mailbox: away, Phrase: node.Phrase}, nil, lightning.CodeRelayUnreachable},
 		"certificate":   {&lnc.Dialer{Mailbox: strange, Phrase: node.Phrase}, nil, lightning.CodeRelayUnreachable},
 		"in use":        {&lnc.Dialer{Mailbox: r.Mailbox(), Phrase: node.Phrase}, nil, lightning.CodeSessionInUse},
-		"in use nearby": {&lnc.Dialer{Mailbox: r.Mailbox(), Phrase: node.Phrase}, locked, lightning.CodeSessionInUse},
+		"in use nearby": {&lnc.Dialer{Mailbox: r.Mailbox(), Identity: node.Identity()}, locked, lightning.CodeSessionInUse},
 		"not kept": {&lnc.Dialer{Mailbox: r.Mailbox(), Phrase: serveAlice(t, r).Phrase,
 			Persist: func(lnc.Identity) error { return broken }}, nil, "disk_full"},
 	} {
