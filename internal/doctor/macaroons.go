@@ -214,7 +214,7 @@ func caveats(r bakery.Report) string {
 // checkGateMacaroon looks at what the gate makes invoices with.
 func checkGateMacaroon(_ context.Context, e *Env) []Finding {
 	conf, err := e.gateConfig()
-	if conf == nil || err != nil || conf.Authenticator.Disable {
+	if conf == nil || err != nil || conf.Authenticator.Disable || conf.Authenticator.Passphrase != "" {
 		return nil
 	}
 	path := filepath.Join(conf.Authenticator.MacDir, "invoice.macaroon")

@@ -20,7 +20,9 @@ func (c *Config) complete(dir string) error {
 	setDefault(&c.ListenAddr, "localhost:8081")
 	setDefault(&c.BaseDir, dir)
 	setDefault(&c.Authenticator.Network, "mainnet")
-	setDefault(&c.Authenticator.LndHost, "localhost:10009")
+	if c.Authenticator.LndHost == "" && c.Authenticator.Passphrase == "" {
+		c.Authenticator.LndHost = "localhost:10009"
+	}
 	setDefault(&c.Prometheus.ListenAddr, "localhost:9000")
 	setDefault(&c.IdleTimeout, duration(2*time.Minute))
 	setDefault(&c.Challenges.Expiry, duration(l402http.DefaultInvoiceExpiry))
@@ -153,6 +155,12 @@ func (a *Authenticator) check() error {
 		return at("authenticator.mpprealm", "%q: want plain text without quotes", a.MPPRealm)
 	case a.Disable:
 		return nil
+	case a.Passphrase != "":
+		return a.checkSession()
+	case a.MailboxAddress != "":
+		return at("authenticator.mailboxaddress", "needs passphrase: the ten words of the node's session")
+	case a.DevServer:
+		return at("authenticator.devserver", "needs passphrase: it is for the relay of a session")
 	case a.TLSPath == "":
 		return at("authenticator.tlspath", "is missing: the node's tls.cert")
 	case a.MacDir == "":

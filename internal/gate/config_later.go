@@ -65,9 +65,6 @@ type later struct {
 
 // laterAuthenticator are keys under authenticator that the gate does not have.
 type laterAuthenticator struct {
-	Passphrase               laterKey `yaml:"passphrase"`
-	MailboxAddress           laterKey `yaml:"mailboxaddress"`
-	DevServer                laterKey `yaml:"devserver"`
 	EnableSessions           laterKey `yaml:"enablesessions"`
 	SessionDepositMultiplier laterKey `yaml:"sessiondepositmultiplier"`
 	SessionIdleTimeout       laterKey `yaml:"sessionidletimeout"`
@@ -82,7 +79,6 @@ type laterService struct {
 const (
 	onlySQLite  = "the gate keeps its records in sqlite"
 	onlyCharge  = "the gate sells single requests and tokens, no sessions"
-	onlyDirect  = "the gate reaches its node by lndhost, tlspath and macdir so far"
 	needsNoRead = "the gate verifies tokens without reading invoices; drop it"
 )
 
@@ -112,9 +108,6 @@ func (l later) refused() []refusedKey {
 
 func (l laterAuthenticator) refused() []refusedKey {
 	return []refusedKey{
-		{"authenticator.passphrase", l.Passphrase, onlyDirect},
-		{"authenticator.mailboxaddress", l.MailboxAddress, onlyDirect},
-		{"authenticator.devserver", l.DevServer, onlyDirect},
 		{"authenticator.enablesessions", l.EnableSessions, onlyCharge},
 		{"authenticator.sessiondepositmultiplier", l.SessionDepositMultiplier, onlyCharge},
 		{"authenticator.sessionidletimeout", l.SessionIdleTimeout, onlyCharge},

@@ -9,11 +9,24 @@ type Authenticator struct {
 	// LndHost is the node's gRPC address. Default localhost:10009.
 	LndHost string `yaml:"lndhost"`
 
-	// TLSPath is the node's certificate. Needed.
+	// TLSPath is the node's certificate. Needed, without Passphrase.
 	TLSPath string `yaml:"tlspath"`
 
-	// MacDir is the folder with the node's invoice.macaroon. Needed.
+	// MacDir is the folder with the node's invoice.macaroon. Needed, without
+	// Passphrase.
 	MacDir string `yaml:"macdir"`
+
+	// Passphrase is the ten words of a session of Lightning Node Connect, in
+	// place of the three above. They are of no more use once the gate has
+	// paired, and name the session from then on. Default none.
+	Passphrase passphrase `yaml:"passphrase"`
+
+	// MailboxAddress is the relay of the session, host:port. Needed with
+	// Passphrase.
+	MailboxAddress string `yaml:"mailboxaddress"`
+
+	// DevServer skips the check of the relay's certificate. Default false.
+	DevServer bool `yaml:"devserver"`
 
 	// Disable asks nobody for money: every service is free. Default false.
 	Disable bool `yaml:"disable"`

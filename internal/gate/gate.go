@@ -57,7 +57,7 @@ type Gate struct {
 // insecure_file, key_missing, bad_key_file, bad_tls, port_in_use, those of the
 // database, and of a node that answers but refuses our certificate or macaroon.
 func Start(ctx context.Context, cfg *Config, log *slog.Logger) (*Gate, error) {
-	return start(ctx, cfg, log, func() (Node, error) { return dialLnd(cfg.Authenticator) })
+	return start(ctx, cfg, log, cfg.dialNode)
 }
 
 func start(ctx context.Context, cfg *Config, log *slog.Logger, dial func() (Node, error)) (*Gate, error) {

@@ -28,8 +28,13 @@ type Node interface {
 	Close() error
 }
 
-// dialLnd reads the node's certificate and macaroon.
-func dialLnd(a Authenticator) (Node, error) {
+// dialNode reads the node's certificate and macaroon, or the keys of its
+// session.
+func (c *Config) dialNode() (Node, error) {
+	a := c.Authenticator
+	if a.Passphrase != "" {
+		return c.dialSession()
+	}
 	client, err := lightning.Dial(lightning.Config{
 		Host: a.LndHost, TLSCertPath: a.TLSPath, MacaroonPath: filepath.Join(a.MacDir, invoiceMacaroon)})
 	if err != nil {
@@ -143,7 +148,8 @@ func (l *link) AddInvoice(ctx context.Context, n l402http.NewInvoice) (string, e
 // answers a probe.
 func (l *link) suspect(err error) {
 	switch fault.Code(err) {
-	case lightning.CodeTimeout, lightning.CodeUnreachable:
+	case lightning.CodeTimeout, lightning.CodeUnreachable, lightning.CodeRelayUnreachable,
+		lightning.CodeSessionNotFound, lightning.CodeSessionInUse:
 		l.report(err)
 		select {
 		case l.broken <- err:

@@ -95,6 +95,9 @@ func (c *Config) allows(next *Config) error {
 		{"authenticator.lndhost", c.Authenticator.LndHost, next.Authenticator.LndHost},
 		{"authenticator.tlspath", c.Authenticator.TLSPath, next.Authenticator.TLSPath},
 		{"authenticator.macdir", c.Authenticator.MacDir, next.Authenticator.MacDir},
+		{"authenticator.passphrase", c.Authenticator.Passphrase, next.Authenticator.Passphrase},
+		{"authenticator.mailboxaddress", c.Authenticator.MailboxAddress, next.Authenticator.MailboxAddress},
+		{"authenticator.devserver", c.Authenticator.DevServer, next.Authenticator.DevServer},
 	} {
 		if k.old != k.new {
 			return fault.New(codeNeedsRestart, "leyden gate stop, then leyden gate start",

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -129,7 +130,7 @@ func ReadStatus(ctx context.Context, home config.Home, configFlag string) (Statu
 // probe asks the node whether it answers.
 func (s *Status) probe(ctx context.Context, cfg *Config) {
 	if !cfg.Authenticator.Disable {
-		s.Node.set(cfg.Authenticator.probe(ctx))
+		s.Node.set(cfg.probeNode(ctx))
 	}
 }
 
@@ -144,6 +145,10 @@ func (g *Gate) statusNow(ctx context.Context) (Status, error) {
 		s.Node.set(g.link.Ready()) // that no token is sold counts, whatever the node answers
 		return s, err
 	}
+	if g.link != nil && cfg.Authenticator.Passphrase != "" { // whose one connection the gate has
+		s.Node.set(g.link.probe(ctx))
+		return s, err
+	}
 	s.probe(ctx, cfg)
 	return s, err
 }
@@ -152,7 +157,7 @@ func (g *Gate) statusNow(ctx context.Context) (Status, error) {
 func describe(cfg *Config) Status {
 	s := Status{Listen: cfg.ListenAddr, URL: cfg.url(cfg.ListenAddr), Config: cfg.path}
 	if !cfg.Authenticator.Disable {
-		s.Node = NodeStatus{Host: cfg.Authenticator.LndHost, Network: string(cfg.Authenticator.Network)}
+		s.Node = NodeStatus{Host: cmp.Or(cfg.Authenticator.LndHost, cfg.Authenticator.MailboxAddress), Network: string(cfg.Authenticator.Network)}
 	}
 	for _, service := range cfg.Services {
 		s.Services = append(s.Services, ServiceStatus{string(service.Name), service.Address, cfg.charged(service)})
@@ -237,11 +242,16 @@ func (s *Status) set(t gatedb.Totals) {
 	s.OpenInvoices, s.Settled, s.ReceivedMsat = t.Open, t.Settled, uint64(t.Received)
 }
 
-// probe asks the node as the gate does.
-func (a Authenticator) probe(ctx context.Context) error {
+// probeNode asks the node as the gate does.
+func (c *Config) probeNode(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	l := &link{dial: func() (Node, error) { return dialLnd(a) }}
+	if c.Authenticator.Passphrase != "" {
+		if err := c.checkPaired(); err != nil {
+			return err
+		}
+	}
+	l := &link{dial: c.dialNode}
 	return errors.Join(l.probe(ctx), l.close())
 }
 

@@ -196,7 +196,7 @@ func isID(id string) bool {
 // Save keeps a session for good. One of another pairing is not replaced.
 func (f Folder) Save(s Session) error {
 	if before, err := f.read(s.ID()); err == nil && before.meeting != s.meeting {
-		return fault.New(CodeCorrupt, "lnget ln lnc revoke "+s.ID(), "another session has the id %s already", s.ID())
+		return fault.New(CodeCorrupt, "move "+f.path(s.ID())+" away", "another session has the id %s already", s.ID())
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -218,10 +218,10 @@ func (f Folder) read(id string) (Session, error) {
 	}
 	var s Session
 	if err := json.Unmarshal(data, &s); err != nil {
-		return Session{}, fault.New(CodeCorrupt, "lnget ln lnc revoke "+id, "%s is damaged: %w", path, err)
+		return Session{}, fault.New(CodeCorrupt, "rm "+path+", then pair anew", "%s is damaged: %w", path, err)
 	}
 	if s.ID() != id {
-		return Session{}, fault.New(CodeCorrupt, "lnget ln lnc revoke "+id, "%s is damaged: its keys are of another session", path)
+		return Session{}, fault.New(CodeCorrupt, "rm "+path+", then pair anew", "%s is damaged: its keys are of another session", path)
 	}
 	return s, nil
 }

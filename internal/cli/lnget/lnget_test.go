@@ -20,6 +20,7 @@ import (
 
 	"github.com/leydenln/leyden/internal/cli/lnget"
 	"github.com/leydenln/leyden/internal/fetch/fetchtest"
+	"github.com/leydenln/leyden/internal/lightning/lnctest"
 	"github.com/leydenln/leyden/l402"
 )
 
@@ -43,6 +44,9 @@ type world struct {
 	ledger fetchtest.Ledger
 	seller *fetchtest.Seller
 	node   *fetchtest.Node
+
+	relay   *lnctest.Relay
+	session *lnctest.Session
 }
 
 // TestScripts runs the sessions of testdata. They find a seller at $SELLER
@@ -54,6 +58,9 @@ func TestScripts(t *testing.T) {
 		"calls":    calls,
 		"nodestop": func(ts *testscript.TestScript, _ bool, _ []string) { worldOf(ts).node.Stop() },
 		"mode":     mode,
+		"lncserve": lncServe,
+		"lncstop":  func(ts *testscript.TestScript, _ bool, _ []string) { worldOf(ts).session.Stop() },
+		"accepted": accepted,
 	}})
 }
 
@@ -230,5 +237,35 @@ func mode(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	if got := fmt.Sprintf("%o", info.Mode().Perm()); got != args[0] {
 		ts.Fatalf("%s has mode %s, want %s", args[1], got, args[0])
+	}
+}
+
+// lncServe begins a session of the node at a relay: $PHRASE, also in words.txt,
+// $MAILBOX, $SESSION.
+func lncServe(ts *testscript.TestScript, _ bool, _ []string) {
+	w := worldOf(ts)
+	if w.relay == nil {
+		relay, err := lnctest.StartRelay(ts.MkAbs("."))
+		ts.Check(err)
+		ts.Defer(func() { _ = relay.Stop() })
+		w.relay = relay
+	}
+	session, err := w.relay.Serve([]byte("macaroon"), w.node.Handle)
+	ts.Check(err)
+	ts.Defer(session.Stop)
+	w.session = session
+	words := session.Phrase.Words()
+	ts.Check(os.WriteFile(ts.MkAbs("words.txt"), []byte(" "+strings.ToUpper(words)+" \n"), 0o600))
+	ts.Setenv("PHRASE", words)
+	ts.Setenv("MAILBOX", w.relay.Addr)
+	ts.Setenv("SESSION", session.ID())
+}
+
+// accepted checks how many connections the session has had: accepted 2
+func accepted(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	if got := worldOf(ts).session.Accepted(); got != want {
+		ts.Fatalf("%d connections, want %d", got, want)
 	}
 }
