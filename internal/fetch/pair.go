@@ -48,7 +48,8 @@ func Pair(ctx context.Context, dir string, p Pairing) (paired.Session, error) {
 	defer cancel()
 	if p.Ephemeral {
 		s := p.session(phrase)
-		return s, meet(ctx, &s, paired.Ephemeral(&s), nil)
+		err := meet(ctx, &s, paired.Ephemeral(&s), nil)
+		return s, err
 	}
 	if !filepath.IsAbs(dir) {
 		return paired.Session{}, fault.New("no_home", "set HOME, or ln.lnc.sessions_dir", "the folder %q of the sessions cannot be found", dir)
