@@ -53,6 +53,11 @@ type GateOptions struct {
 	// means the node's own.
 	MacDir string
 
+	// Words and Mailbox are a session of the node and its relay, one that
+	// certifies itself: the gate knows nothing else of the node. Empty: the
+	// gate reaches the node directly.
+	Words, Mailbox string
+
 	// Home is the Leyden home that holds the gate's configuration and state;
 	// empty means the node's own.
 	Home config.Home
@@ -105,11 +110,26 @@ type challenges struct {
 }
 
 type authenticator struct {
-	Network string `yaml:"network"`
-	LndHost string `yaml:"lndhost"`
-	TLSPath string `yaml:"tlspath"`
-	MacDir  string `yaml:"macdir"`
-	Payment bool   `yaml:"enablempp,omitempty"`
+	Network   string `yaml:"network"`
+	LndHost   string `yaml:"lndhost,omitempty"`
+	TLSPath   string `yaml:"tlspath,omitempty"`
+	MacDir    string `yaml:"macdir,omitempty"`
+	Words     string `yaml:"passphrase,omitempty"`
+	Mailbox   string `yaml:"mailboxaddress,omitempty"`
+	DevServer bool   `yaml:"devserver,omitempty"`
+	Payment   bool   `yaml:"enablempp,omitempty"`
+}
+
+// authenticator says how the gate reaches its node.
+func (o *GateOptions) authenticator() authenticator {
+	a := authenticator{Network: chain.Params.Name, Payment: o.Payment}
+	if o.Words != "" {
+		a.Words, a.Mailbox, a.DevServer = o.Words, o.Mailbox, true
+		return a
+	}
+	a.LndHost, a.TLSPath = o.Node.RPC, o.Node.TLSCert
+	a.MacDir = cmp.Or(o.MacDir, filepath.Dir(o.Node.AdminMacaroon))
+	return a
 }
 
 // OpenGate writes the configuration and starts the gate. Code: gate_failed.
@@ -149,11 +169,8 @@ func (g *Gate) Log() string {
 }
 
 func (g *Gate) configure(addr string) error {
-	node := g.opts.Node
-	c := gateConfig{ListenAddr: addr, Insecure: !g.opts.TLS, Authenticator: authenticator{
-		Network: chain.Params.Name, LndHost: node.RPC, TLSPath: node.TLSCert,
-		MacDir: cmp.Or(g.opts.MacDir, filepath.Dir(node.AdminMacaroon)), Payment: g.opts.Payment,
-	}, Challenges: challenges{MaxOpen: g.opts.MaxOpen},
+	c := gateConfig{ListenAddr: addr, Insecure: !g.opts.TLS, Authenticator: g.opts.authenticator(),
+		Challenges: challenges{MaxOpen: g.opts.MaxOpen},
 		Prometheus: prometheus{Enabled: g.opts.Metrics != "", ListenAddr: g.opts.Metrics}}
 	for _, s := range g.opts.Services {
 		s.HostRegexp, s.Protocol = ".*", "http"
