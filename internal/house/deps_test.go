@@ -140,6 +140,7 @@ func TestArrowsPointDown(t *testing.T) {
 		"./internal/wallet":     {"internal/signer", "internal/node", "internal/front", "internal/cli"},
 		"./internal/store/...":  {"internal/node", "internal/gate", "internal/cli"},
 		"./internal/lightning":  {"internal/node", "internal/gate", "internal/fetch", "internal/cli", "l402"},
+		"./internal/paired":     {"internal/lightning", "internal/fetch", "internal/gate", "internal/cli"},
 		"./internal/node/...":   {"internal/cli", "internal/gate", "internal/fetch"},
 		"./internal/config/...": {"internal/cli", "internal/node", "internal/gate"},
 		"./internal/daemon/...": {"internal/cli", "internal/node", "internal/gate"},
