@@ -39,7 +39,7 @@ type Client struct {
 	bought []l402http.Offer                // by the fetch under way
 }
 
-// New makes a client. It reads at most one small file and connects to nothing.
+// New makes a client. It reads a small file or two and connects to nothing.
 func New(cfg Config) (*Client, error) {
 	key, err := clientKey(filepath.Join(cfg.Tokens.Dir, ".client.key"))
 	if err != nil {

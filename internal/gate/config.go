@@ -9,6 +9,7 @@ import (
 
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/fault"
+	"github.com/leydenln/leyden/internal/files"
 )
 
 // CodeBadConfig is the code of a mistake in gate.yaml.
@@ -122,13 +123,21 @@ type Config struct {
 
 // Load reads and checks a configuration file and fills in the defaults. dir is
 // the gate's folder unless the file says another. Errors: bad_config with file
-// and line.
+// and line; insecure_file for one with the words of a session that others can
+// read.
 func Load(path, dir string) (*Config, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fault.New(CodeBadConfig, "leyden gate init", "read configuration: %w", err)
 	}
-	return Parse(path, data, dir)
+	c, err := Parse(path, data, dir)
+	if err == nil && c.Authenticator.Passphrase != "" {
+		_, err = files.ReadSecret(path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // Parse is Load for bytes already read.

@@ -67,6 +67,24 @@ func onWire(in lightning.Invoice) *lndwire.Invoice {
 		AmtPaidMsat: int64(in.AmountPaid), State: lndwire.InvoiceState(lndwire.InvoiceState_value[string(in.State)])}
 }
 
+// TestWordsAreSecret: a file with words that others can read is refused.
+func TestWordsAreSecret(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "gate.yaml")
+	text := fmt.Sprintf(twoServices, "127.0.0.1:1") + fmt.Sprintf(
+		"authenticator: {passphrase: %q, mailboxaddress: 'relay.example:443'}\n", strings.Repeat("zoo ", 10))
+	for mode, want := range map[os.FileMode]string{0o600: "", 0o640: "insecure_file"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(path, t.TempDir()); fault.Code(err) != want {
+			t.Errorf("mode %o: %v", mode, err)
+		}
+	}
+}
+
 // TestSession: a gate whose node is behind a session pairs with it once, sells,
 // and is back by itself after the relay, the node or the gate was away.
 func TestSession(t *testing.T) {
