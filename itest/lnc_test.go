@@ -267,7 +267,10 @@ func TestSessionAccount(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.startAgain(t, w.buyerNode())
-	c.info(t)
+	await(t, "an answer of the node that was killed", func() bool {
+		_, err := c.GetInfo(t.Context(), &lnrpc.GetInfoRequest{})
+		return err == nil
+	})
 
 	request, preimage := w.holdInvoice(t, 2000)
 	before := c.balance(t)

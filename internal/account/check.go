@@ -26,6 +26,7 @@ var triggers = []string{
 	"ledger_no_way_back", "ledger_no_delete", "accounts_no_delete",
 	"payments_no_delete", "payments_stay_settled", "payments_keep_invoice", "invoices_no_delete", "invoices_stay_settled",
 	"transactions_no_update", "transactions_no_delete", "entries_no_update", "entries_no_delete",
+	"sessions_end_once",
 }
 
 // Report is what Check found.

@@ -152,6 +152,7 @@ func Parse(path string, data []byte, dir string) (*Config, error) {
 	if err := c.complete(dir); err != nil {
 		return nil, fault.New(CodeBadConfig, "correct it: docs/gate.md describes every key", "%s: %w", path, c.places.locate(err))
 	}
+	c.places = places{lines: c.places.lines} // the values may be secrets
 	return c, nil
 }
 

@@ -20,6 +20,9 @@ type passphrase string
 // String hides the words.
 func (passphrase) String() string { return "<phrase>" }
 
+// GoString hides the words.
+func (p passphrase) GoString() string { return p.String() }
+
 // LogValue hides the words.
 func (p passphrase) LogValue() slog.Value { return slog.StringValue(p.String()) }
 
