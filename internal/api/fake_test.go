@@ -14,8 +14,8 @@ import (
 
 	"github.com/leydenln/leyden/internal/account"
 	"github.com/leydenln/leyden/internal/audit"
+	"github.com/leydenln/leyden/internal/cert"
 	"github.com/leydenln/leyden/internal/fault"
-	"github.com/leydenln/leyden/internal/front/cert"
 )
 
 // fakeGuard does to the ledger what the guard does, without lnd.

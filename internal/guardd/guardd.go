@@ -21,11 +21,11 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/leydenln/leyden/internal/api"
+	"github.com/leydenln/leyden/internal/cert"
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/daemon"
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/front"
-	"github.com/leydenln/leyden/internal/front/cert"
 	"github.com/leydenln/leyden/internal/front/rest"
 	"github.com/leydenln/leyden/internal/guardpost"
 	"github.com/leydenln/leyden/internal/lnd"

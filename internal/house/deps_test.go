@@ -146,6 +146,7 @@ func TestArrowsPointDown(t *testing.T) {
 		"./internal/daemon/...": {"internal/cli", "internal/node", "internal/gate"},
 		"./internal/devnet/...": {"internal/cli"},
 		"./internal/doctor":     {"internal/cli"},
+		"./internal/cert":       {"internal/front", "internal/node", "internal/gate", "internal/cli"},
 		"./internal/acme":       {"internal/gate", "internal/mailbox", "internal/cli"},
 		"./internal/mailbox":    {"internal/node", "internal/gate", "internal/guard", "internal/session", "internal/store", "internal/cli", "lnc/internal"},
 	}

@@ -18,7 +18,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 
-	"github.com/leydenln/leyden/internal/front/cert"
+	"github.com/leydenln/leyden/internal/cert"
 	"github.com/leydenln/leyden/internal/until"
 	"github.com/leydenln/leyden/lnc/hashmailrpc"
 )

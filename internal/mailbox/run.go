@@ -15,12 +15,12 @@ import (
 	"time"
 
 	"github.com/leydenln/leyden/internal/acme"
+	"github.com/leydenln/leyden/internal/cert"
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/daemon"
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/files"
 	"github.com/leydenln/leyden/internal/footprint"
-	"github.com/leydenln/leyden/internal/front/cert"
 )
 
 // DefaultListen is where a relay listens: every address.

@@ -5,8 +5,8 @@ import (
 	"log/slog"
 	"path/filepath"
 
+	"github.com/leydenln/leyden/internal/cert"
 	"github.com/leydenln/leyden/internal/config"
-	"github.com/leydenln/leyden/internal/front/cert"
 )
 
 func certFile(h config.Home) string { return filepath.Join(h.Node(), "tls.cert") }

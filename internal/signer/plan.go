@@ -8,10 +8,10 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/leydenln/leyden/internal/cert"
 	"github.com/leydenln/leyden/internal/config"
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/front"
-	"github.com/leydenln/leyden/internal/front/cert"
 	"github.com/leydenln/leyden/internal/front/rest"
 	"github.com/leydenln/leyden/internal/lnd"
 	"github.com/leydenln/leyden/internal/wallet"

@@ -15,7 +15,7 @@ import (
 	"github.com/btcsuite/btcd/btcec/v2"
 	"google.golang.org/grpc"
 
-	"github.com/leydenln/leyden/internal/front/cert"
+	"github.com/leydenln/leyden/internal/cert"
 	"github.com/leydenln/leyden/internal/mailbox"
 	"github.com/leydenln/leyden/lnc"
 )

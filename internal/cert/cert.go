@@ -1,4 +1,4 @@
-// Package cert keeps the certificate that a front shows its clients: made with
+// Package cert keeps the certificate that a port of ours shows its clients: made with
 // lnd's own cert package under the names that lncli expects, so that a tls.cert
 // file is used with leyden exactly as with lnd.
 //
