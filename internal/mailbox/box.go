@@ -40,7 +40,7 @@ type box struct {
 
 func newBox(id ID, owner *client, limits Limits) *box {
 	return &box{
-		id: id, owner: owner, most: limits.BoxBytes, pace: newPace(limits.BoxRate),
+		id: id, owner: owner, most: limits.BoxBytes, pace: newPace(limits.BoxRate, limits.BoxBurst),
 		closed:  make(chan struct{}),
 		reading: make(chan struct{}, 1), writing: make(chan struct{}, 1),
 		readable: make(chan struct{}, 1), writable: make(chan struct{}, 1),

@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -79,8 +80,9 @@ type pace struct {
 // burstSeconds is how many seconds' worth may come at once.
 const burstSeconds = 4
 
-func newPace(perSecond int) *pace {
-	return &pace{interval: max(1, time.Second/time.Duration(perSecond)), burst: burstSeconds * time.Second}
+func newPace(perSecond, burst int) *pace {
+	interval := max(1, time.Second/time.Duration(perSecond))
+	return &pace{interval: interval, burst: min(time.Duration(burst), math.MaxInt64/2/interval) * interval}
 }
 
 // take takes a token and returns how long to wait until there is one.

@@ -53,7 +53,7 @@ func (c *clients) get(remote string) *client {
 	defer c.mu.Unlock()
 	one := c.known[prefix]
 	if one == nil {
-		one = &client{of: c, prefix: prefix, bytes: newBudget(c.limits.ClientBytes), pace: newPace(c.limits.ClientRate)}
+		one = &client{of: c, prefix: prefix, bytes: newBudget(c.limits.ClientBytes), pace: newPace(c.limits.ClientRate, burstSeconds*c.limits.ClientRate)}
 		if c.known == nil {
 			c.known = map[netip.Prefix]*client{}
 		}

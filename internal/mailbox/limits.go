@@ -16,10 +16,11 @@ type Limits struct {
 	QueuedBytes, ClientBytes, BoxBytes int64
 	// Message is the longest message, in bytes (default 131072).
 	Message int
-	// BoxRate is how many messages a second one box takes, 4 times as many at
-	// once (default 5000); ClientRate how many one client sends to all
-	// (default 20000). More are delayed.
-	BoxRate, ClientRate int
+	// BoxRate is how many messages a second one box takes (default 5000), and
+	// BoxBurst how many at once (default 4 times as many); ClientRate how many
+	// one client sends to all (default 20000), 4 times as many at once. More are
+	// delayed.
+	BoxRate, BoxBurst, ClientRate int
 	// Connections in all (default 8192) and of one client (default 512).
 	Connections, ClientConnections int
 	// Streams and other requests under way, in all (default 32768) and of one
@@ -43,6 +44,7 @@ func (l Limits) withDefaults() Limits {
 	or(&l.BoxBytes, 512<<10)
 	or(&l.Message, 128<<10)
 	or(&l.BoxRate, 5000)
+	or(&l.BoxBurst, burstSeconds*l.BoxRate)
 	or(&l.ClientRate, 20_000)
 	or(&l.Connections, 8192)
 	or(&l.ClientConnections, 512)
@@ -67,6 +69,7 @@ func (l Limits) check() error {
 	for name, v := range map[string]int64{
 		"boxes": int64(l.Boxes), "client boxes": int64(l.ClientBoxes), "message": int64(l.Message),
 		"box rate": int64(l.BoxRate), "client rate": int64(l.ClientRate),
+		"box burst":   int64(l.BoxBurst),
 		"connections": int64(l.Connections), "client connections": int64(l.ClientConnections),
 		"streams": int64(l.Streams), "client streams": int64(l.ClientStreams), "box bytes": l.BoxBytes,
 		"queued bytes": l.QueuedBytes - most, "client bytes": l.ClientBytes - most,

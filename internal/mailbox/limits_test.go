@@ -141,7 +141,7 @@ func TestRates(t *testing.T) {
 }
 
 func TestPace(t *testing.T) {
-	p, now := newPace(10), time.Now()
+	p, now := newPace(10, 40), time.Now()
 	for i := range 40 {
 		if d := p.take(now); d != 0 {
 			t.Fatalf("message %d is delayed by %v", i, d)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -14,6 +15,11 @@ const (
 	grpcPrefix = "/hashmailrpc.HashMail/"
 	restPath   = "/v1/lightning-node-connect/hashmail"
 )
+
+// Serves says whether a request's path is one of the relay's.
+func Serves(path string) bool {
+	return strings.HasPrefix(path, grpcPrefix) || path == restPath || strings.HasPrefix(path, restPath+"/")
+}
 
 // Handler serves the relay: gRPC over HTTP/2, REST and WebSockets. It lifts
 // the server's read and write timeouts from its own streams.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -81,6 +82,9 @@ func (s *Server) Close() error {
 	}
 	return err
 }
+
+// Gatherer gathers the figures, for who serves them with others.
+func (r *Relay) Gatherer() prometheus.Gatherer { return r.metrics.registry }
 
 // Metrics serves the figures in Prometheus' format.
 func (r *Relay) Metrics() http.Handler {
