@@ -90,6 +90,7 @@ func (l *Ledger) PairSession(ctx context.Context, id SessionID, remoteKey []byte
 		}
 		_, err = s.log(byGuard, "session.pair", now.journalAccount(), id.String(), map[string]string{"remote_key": hex.EncodeToString(remoteKey)})
 		if err == nil {
+			s.wiped = true
 			err = s.SessionPair(s, guarddb.SessionPairParams{ID: id[:], RemoteKey: remoteKey})
 		}
 		return s.sessionUnless(err, id)
@@ -123,6 +124,7 @@ func (s *step) endSession(by audit.Actor, now Session, state SessionState, reaso
 	if _, err := s.log(by, kind, now.journalAccount(), now.ID.String(), map[string]string{"reason": reason}); err != nil {
 		return err
 	}
+	s.wiped = true
 	return s.SessionEnd(s, guarddb.SessionEndParams{ID: now.ID[:], State: string(state), Reason: reason, EndedMs: s.now})
 }
 

@@ -24,6 +24,7 @@ type step struct {
 	frozen   bool        // everything is
 	balances int64       // Σ of all accounts, msat
 	ticked   bool
+	wiped    bool // secrets of sessions
 }
 
 // write runs fn as one durable transaction at the ledger's time: the clock, but
@@ -42,16 +43,21 @@ func within[T any](
 	inner context.Context, fn func(*step) (T, error),
 ) (T, error) {
 	var result, none T
+	var wiped bool
 	err := run(ctx, func(tx *sql.Tx) error {
 		s, err := l.begin(inner, tx)
 		if err != nil {
 			return err
 		}
 		result, err = fn(s)
+		wiped = s.wiped
 		return err
 	})
 	if err != nil {
 		return none, err
+	}
+	if wiped {
+		l.db.Erase()
 	}
 	return result, nil
 }

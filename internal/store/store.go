@@ -10,11 +10,11 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"time"
 
@@ -44,6 +44,9 @@ type Schema struct {
 	// Pace is the least time from one commit to the next, zero for none. A
 	// write after a pause goes at once; many at a time share commits.
 	Pace time.Duration
+
+	// Secrets means that what is deleted or replaced is overwritten: see Erase.
+	Secrets bool
 }
 
 // DB is an open database. Safe for concurrent use.
@@ -53,6 +56,7 @@ type DB struct {
 	read   *sql.DB
 	pace   time.Duration
 	queue  chan *job
+	erase  chan struct{} // nil: nothing is secret
 	closed chan struct{}
 	done   chan struct{}
 	once   sync.Once
@@ -71,11 +75,19 @@ func Open(ctx context.Context, path string, schema Schema) (*DB, error) {
 	if db.read, err = dial(path, "rw", readers, "query_only(1)"); err != nil {
 		return nil, db.explain(err)
 	}
-	if db.write, err = dial(path, "rw", 1, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"); err != nil {
+	pragmas := []string{"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"}
+	if schema.Secrets {
+		pragmas = append(pragmas, "secure_delete(1)")
+		db.erase = make(chan struct{}, 1)
+	}
+	if db.write, err = dial(path, "rw", 1, pragmas...); err != nil {
 		return nil, errors.Join(db.explain(err), db.read.Close())
 	}
 	if err := db.migrate(ctx, schema); err != nil {
 		return nil, errors.Join(db.explain(err), db.read.Close(), db.write.Close())
+	}
+	if schema.Secrets && !db.emptyLog(ctx) { // of a process that was killed
+		db.Erase()
 	}
 	go db.commitLoop()
 	return db, nil
@@ -159,7 +171,7 @@ func dial(path, mode string, conns int, pragmas ...string) (*sql.DB, error) {
 	if conns == 1 {
 		query.Set("_txlock", "immediate")
 	}
-	busy := "busy_timeout(" + strconv.FormatInt(busyTimeout.Milliseconds(), 10) + ")"
+	busy := fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds())
 	// What a savepoint needs to be undone would otherwise go to a temporary file.
 	query["_pragma"] = append([]string{busy, "temp_store(MEMORY)"}, pragmas...)
 	name := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: query.Encode()}

@@ -43,10 +43,15 @@ func (db *DB) Write(ctx context.Context, fn func(*sql.Tx) error) error {
 func (db *DB) commitLoop() {
 	defer close(db.done)
 	var last time.Time
+	var again <-chan time.Time
 	for {
 		select {
 		case <-db.closed:
 			return
+		case <-db.erase:
+			again = db.tryErase()
+		case <-again:
+			again = db.tryErase()
 		case first := <-db.queue:
 			time.Sleep(db.pace - time.Since(last))
 			last = time.Now()

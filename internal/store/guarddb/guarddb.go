@@ -37,7 +37,7 @@ func open(ctx context.Context, path string, how func(context.Context, string, st
 	if err != nil {
 		return nil, err
 	}
-	db, err := how(ctx, path, store.Schema{Name: "guard", ID: applicationID, Migrations: scripts})
+	db, err := how(ctx, path, store.Schema{Name: "guard", ID: applicationID, Migrations: scripts, Secrets: true})
 	if err != nil {
 		return nil, err
 	}
