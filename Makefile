@@ -84,6 +84,7 @@ bench: programs ## the figures of bench/README.md
 	$(GO) run ./bench
 	$(GO) run ./bench/ledger
 	$(GO) run ./bench/relay
+	$(GO) run ./bench/lnc
 
 # Where lnd keeps lightning.proto, which lit-accounts.proto imports.
 LNRPC = $(shell go list -m -f '{{.Dir}}' github.com/lightningnetwork/lnd)/lnrpc

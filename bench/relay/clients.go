@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strings"
 	"time"
@@ -18,16 +17,8 @@ import (
 	"github.com/leydenln/leyden/lnc/hashmailrpc"
 )
 
-func (s *server) listens() bool {
-	c, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		return false
-	}
-	return c.Close() == nil
-}
-
 func (s *server) dial() (*grpc.ClientConn, error) {
-	return grpc.NewClient(s.addr, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{InsecureSkipVerify: true})))
+	return grpc.NewClient(s.Addr, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{InsecureSkipVerify: true})))
 }
 
 // box makes a box with a name of its own.

@@ -11,14 +11,12 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/leydenln/leyden/bench/ratio"
-	"github.com/leydenln/leyden/internal/devnet"
-	"github.com/leydenln/leyden/internal/devnet/owned"
-	"github.com/leydenln/leyden/internal/devnet/port"
+	"github.com/leydenln/leyden/bench/served"
 )
 
 // What one run carries: pairs of boxes at once, messages through each.
@@ -50,30 +48,23 @@ func run(ctx context.Context, bin string, rounds int) error {
 		return err
 	}
 	defer os.RemoveAll(home)
-	leyden, err := filepath.Abs(filepath.Join(bin, "leyden"))
+	relay, certificate, err := served.Relay(home, bin)
 	if err != nil {
 		return err
 	}
-	ours, err := start("relay", home, leyden, func(addr string) []string {
-		return []string{"--home", home, "mailbox", "start", "--listen", addr,
-			"--client-rate", "1000000", "--box-rate", "1000000", "--client-connections", "4096", "--client-boxes", "8000"}
-	})
-	if err != nil {
-		return err
-	}
-	defer ours.Stop(ctx)
-	certificate := filepath.Join(home, "mailbox", "tls.cert")
+	defer relay.Stop(ctx)
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	bare, err := start("bare gRPC", home, self, func(addr string) []string {
-		return []string{asBare, addr, certificate, filepath.Join(home, "mailbox", "tls.key")}
+	least, err := served.Start(home, self, func(addr string) []string {
+		return []string{asBare, addr, certificate, strings.TrimSuffix(certificate, ".cert") + ".key"}
 	})
 	if err != nil {
 		return err
 	}
-	defer bare.Stop(ctx)
+	defer least.Stop(ctx)
+	ours, bare := &server{relay, "relay"}, &server{least, "bare gRPC"}
 	for _, s := range []*server{ours, bare} {
 		if err := measureIdle(ctx, s); err != nil {
 			return err
@@ -141,27 +132,6 @@ func measureIdle(ctx context.Context, s *server) error {
 
 // server is a relay, ours or a bare one, in a process of its own.
 type server struct {
-	*owned.Process
-	name, addr string
-}
-
-func start(name, home, path string, args func(addr string) []string) (*server, error) {
-	addr, err := port.Reserve()
-	if err != nil {
-		return nil, err
-	}
-	p, err := owned.Start(owned.Command{
-		Path: path, Args: args(addr), Env: devnet.Environ(), LogFile: filepath.Join(home, filepath.Base(path)+".log"),
-	})
-	if err != nil {
-		return nil, err
-	}
-	s := &server{p, name, addr}
-	for range 200 {
-		if s.listens() {
-			return s, nil
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	return nil, fmt.Errorf("%s does not listen on %s", path, addr)
+	*served.Program
+	name string
 }
