@@ -78,7 +78,7 @@ func run(ctx context.Context, bin string, rounds int, other []string) (err error
 		if len(c.command) == 0 {
 			continue
 		}
-		p, err := startPair(c.name, home, relay.Addr, certificate, c.command)
+		p, err := startPair(c.name, relay.Addr, certificate, c.command)
 		if err != nil {
 			return err
 		}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -21,16 +20,12 @@ type program struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Reader
-	log *os.File
 }
 
-func startProgram(log string, command []string) (*program, error) {
+func startProgram(command []string) (*program, error) {
 	p := &program{cmd: exec.Command(command[0], command[1:]...)}
+	p.cmd.Stderr = os.Stderr
 	var err error
-	if p.log, err = os.Create(log); err != nil {
-		return nil, err
-	}
-	p.cmd.Stderr = p.log
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
@@ -68,7 +63,7 @@ func (p *program) timed(command ...string) (time.Duration, error) {
 }
 
 func (p *program) end() error {
-	return errors.Join(p.in.Close(), p.cmd.Wait(), p.log.Close())
+	return errors.Join(p.in.Close(), p.cmd.Wait())
 }
 
 // pair is both sides of one implementation, each a process of its own.
@@ -79,13 +74,13 @@ type pair struct {
 	addr, phrase string // of the session
 }
 
-func startPair(name, home, relay, cert string, command []string) (*pair, error) {
+func startPair(name, relay, cert string, command []string) (*pair, error) {
 	p := &pair{name: name, relay: relay, cert: cert}
 	var err error
-	if p.node, err = startProgram(filepath.Join(home, name+"-node.log"), command); err != nil {
+	if p.node, err = startProgram(command); err != nil {
 		return nil, err
 	}
-	p.client, err = startProgram(filepath.Join(home, name+"-client.log"), command)
+	p.client, err = startProgram(command)
 	if err != nil {
 		err = errors.Join(err, p.node.end())
 	}
