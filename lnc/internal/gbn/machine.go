@@ -158,7 +158,7 @@ func (m *machine) data(now time.Time, p packet) {
 // keep remembers a SYN that is for the connection after this one.
 func (m *machine) keep(raw []byte) {
 	if p, err := parse(raw); err == nil && !m.client && p.kind == kindSYN {
-		m.syn = raw
+		m.syn = p.encode()
 	}
 }
 

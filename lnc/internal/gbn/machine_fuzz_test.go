@@ -46,7 +46,7 @@ func FuzzMachine(f *testing.F) {
 				}
 				drain()
 			}
-			if m.recv.bytes > queueLimit || len(m.recv.queue) > queueMessages+maxWindow+1 {
+			if m.recv.bytes > queueLimit || len(m.recv.queue) > queueMessages+maxWindow+2 {
 				t.Fatalf("%d messages of %d bytes wait", len(m.recv.queue), m.recv.bytes)
 			}
 			if len(m.send.out) > maxWindow {

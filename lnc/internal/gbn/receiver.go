@@ -7,7 +7,8 @@ import (
 
 // What may wait to be read. Above the first two, acknowledgements are held
 // back, so that the peer sends no more than its window; above the third, which
-// a peer with the usual window and packets cannot reach, packets are dropped.
+// a peer with the usual window and packets cannot reach, and where more messages
+// wait than a window after the second, packets are dropped.
 const (
 	queueBytes    = 256 << 10
 	queueMessages = 64
@@ -43,7 +44,7 @@ func (r *receiver) accept(now time.Time, p packet, repeat time.Duration) error {
 		r.refuse(now, repeat)
 		return nil
 	}
-	if r.bytes+len(p.payload) > queueLimit {
+	if r.bytes+len(p.payload) > queueLimit || len(r.queue) > queueMessages+r.space {
 		r.ackDue = true
 		return nil
 	}
