@@ -29,6 +29,9 @@ const (
 	// the layer above lets be under way. With it set gRPC does not ping to
 	// find it out.
 	window = 1 << 20
+
+	// maxHeader is how much of headers a relay may send at once, in bytes.
+	maxHeader = 64 << 10
 )
 
 // reconnect is how gRPC comes back to a relay that was away: its own way takes
@@ -55,16 +58,17 @@ func NewGRPC(config Config) (Transport, error) {
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveEvery, Timeout: keepaliveTimeout}),
 		grpc.WithInitialWindowSize(window),
 		grpc.WithInitialConnWindowSize(2 * window),
+		grpc.WithMaxHeaderListSize(maxHeader),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage + 256)),
 	}
-	target := config.Addr
 	if config.Dial != nil {
-		target = "passthrough:///" + config.Addr
 		options = append(options, grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
 			return config.Dial(ctx, "tcp", addr)
 		}))
 	}
-	conn, err := grpc.NewClient(target, options...)
+	// The name is looked up for each connection: gRPC's own resolver waits up to
+	// two minutes after a failure, and half a minute after a success.
+	conn, err := grpc.NewClient("passthrough:///"+config.hostPort(), options...)
 	if err != nil {
 		return nil, fmt.Errorf("relay %q: %w", config.Addr, err)
 	}

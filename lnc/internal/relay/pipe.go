@@ -18,6 +18,10 @@ const (
 	// farewell is how long the last packets have to leave when a pipe closes.
 	farewell = 500 * time.Millisecond
 
+	// answer is how long a relay has to make a box. One that takes longer may
+	// have lost the request, and is asked again.
+	answer = 10 * time.Second
+
 	// settled is after how long a stream that has not failed is in order:
 	// relays take 250 ms to say that somebody else reads the box.
 	settled = 400 * time.Millisecond
@@ -204,6 +208,12 @@ func (p *Pipe) pause(d time.Duration) bool {
 	}
 }
 
+func (p *Pipe) create(id ID, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(p.life, within)
+	defer cancel()
+	return p.transport.Create(ctx, id)
+}
+
 // read fills in from one stream after the other.
 func (p *Pipe) read() {
 	var pauses pauses
@@ -218,7 +228,7 @@ func (p *Pipe) read() {
 
 func (p *Pipe) readStream() error {
 	if p.options.Create {
-		if err := p.transport.Create(p.life, p.ends.Recv); err != nil {
+		if err := p.create(p.ends.Recv, answer); err != nil {
 			return err
 		}
 	}

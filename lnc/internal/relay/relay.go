@@ -72,7 +72,7 @@ type Receiver interface {
 
 // Config says where a relay is.
 type Config struct {
-	// Addr is its host and port.
+	// Addr is its host and port, which may be left out where it is 443.
 	Addr string
 	// TLS is for its certificate; nil means the authorities of the system.
 	TLS *tls.Config
@@ -81,6 +81,13 @@ type Config struct {
 	// Dial makes the connections; nil means directly, or through the proxy
 	// that the environment names.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
+func (c Config) hostPort() string {
+	if _, _, err := net.SplitHostPort(c.Addr); err == nil {
+		return c.Addr
+	}
+	return net.JoinHostPort(strings.Trim(c.Addr, "[]"), "443")
 }
 
 func (c Config) tls() *tls.Config {

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -23,10 +24,36 @@ const (
 
 var errNoBoxes = errors.New("boxes are made and deleted over gRPC only")
 
+// maxUpgrade is how much a relay may send until there is a WebSocket, in bytes:
+// its part of the TLS handshake and one response.
+const maxUpgrade = 256 << 10
+
+// rawConn is the connection under a WebSocket and TLS. It is what is closed:
+// TLS would say goodbye first, for which a relay that does not read could have
+// it wait.
+type rawConn struct {
+	net.Conn
+	left     int         // until upgraded, may still be read
+	upgraded atomic.Bool // no limit any more
+}
+
+func (c *rawConn) Read(p []byte) (int, error) {
+	if c.upgraded.Load() {
+		return c.Conn.Read(p)
+	}
+	if c.left <= 0 {
+		return 0, errors.New("the relay's response is too long")
+	}
+	n, err := c.Conn.Read(p[:min(len(p), c.left)])
+	c.left -= n
+	return n, err
+}
+
 // socketTransport speaks with a relay over WebSockets: one for each stream.
 type socketTransport struct {
 	base   url.URL
 	dialer websocket.Dialer
+	dial   func(ctx context.Context, network, addr string) (net.Conn, error)
 	life   context.Context
 	end    context.CancelFunc
 }
@@ -43,8 +70,9 @@ func NewWebSocket(config Config) Transport {
 	} else {
 		t.dialer.TLSClientConfig = config.tls()
 	}
+	t.dial = new(net.Dialer).DialContext
 	if config.Dial != nil {
-		t.dialer.NetDialContext, t.dialer.Proxy = config.Dial, nil
+		t.dial, t.dialer.Proxy = config.Dial, nil
 	}
 	t.life, t.end = context.WithCancel(context.Background())
 	return t
@@ -68,21 +96,39 @@ type socket struct {
 func (t *socketTransport) open(ctx context.Context, stream string) (*socket, error) {
 	address := t.base
 	address.Path = hashmailPath + stream
-	conn, response, err := t.dialer.DialContext(ctx, address.String(), nil)
-	if err != nil {
-		if response != nil {
-			return nil, fmt.Errorf("relay %q: %s", t.base.Host, response.Status)
-		}
-		return nil, fmt.Errorf("relay %q: %w", t.base.Host, err)
+	ctx, end := context.WithCancel(ctx)
+	stop := context.AfterFunc(t.life, end)
+	closed := func() {
+		stop()
+		end()
 	}
+	raw, dialer := new(rawConn), t.dialer
+	dialer.NetDialContext = func(dialing context.Context, network, addr string) (net.Conn, error) {
+		conn, err := t.dial(dialing, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		raw.Conn, raw.left = conn, maxUpgrade
+		context.AfterFunc(ctx, func() { raw.Close() })
+		return raw, nil
+	}
+	conn, response, err := dialer.DialContext(ctx, address.String(), nil)
+	switch {
+	case err != nil && response != nil:
+		err = fmt.Errorf("relay %q: %s", t.base.Host, shorten(response.Status))
+	case err != nil:
+		err = fmt.Errorf("relay %q: %w", t.base.Host, err)
+	case len(response.Header.Values("Sec-Websocket-Extensions")) > 0:
+		// Compression, which was not offered: what is sent then has no bound.
+		err = fmt.Errorf("relay %q: the WebSocket has extensions", t.base.Host)
+	}
+	if err != nil {
+		closed()
+		return nil, err
+	}
+	raw.upgraded.Store(true)
 	conn.SetReadLimit(maxFrame)
-	stopLife := context.AfterFunc(t.life, func() { conn.Close() })
-	stopCtx := context.AfterFunc(ctx, func() { conn.Close() })
-	return &socket{conn, sync.OnceFunc(func() {
-		stopLife()
-		stopCtx()
-		conn.Close()
-	})}, nil
+	return &socket{conn, closed}, nil
 }
 
 func (s *socket) write(frame []byte) error {

@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"context"
 	"errors"
 	"time"
 )
@@ -30,7 +29,7 @@ func (w *writer) run() {
 	if w.pipe.options.Create {
 		// The other side finds its box before the first packet. If that fails
 		// now the packet makes it.
-		w.made = w.pipe.transport.Create(w.pipe.life, w.pipe.ends.Send) == nil
+		w.made = w.pipe.create(w.pipe.ends.Send, patience) == nil
 	}
 	for on := true; on; {
 		switch {
@@ -79,10 +78,8 @@ func (w *writer) write() error {
 
 func (w *writer) open() error {
 	w.opened = time.Now()
-	ctx, cancel := context.WithTimeout(w.pipe.life, patience)
-	defer cancel()
 	if w.pipe.options.Create && !w.made {
-		if err := w.pipe.transport.Create(ctx, w.pipe.ends.Send); err != nil {
+		if err := w.pipe.create(w.pipe.ends.Send, patience); err != nil {
 			return err
 		}
 		w.made = true
