@@ -55,16 +55,11 @@ func (m *Manager) Add(ctx context.Context, by audit.Actor, o Order) (account.Ses
 	if err != nil {
 		return account.Session{}, err
 	}
-	if err := m.serve(made); err != nil {
+	now, err := m.serve(ctx, made)
+	if err != nil { // its account may have been removed meanwhile
 		return account.Session{}, errors.Join(err, m.end(ctx, made.ID, ending{account.SessionRevoked, "it could not be served"}))
 	}
-	// Its account may have been removed before it was served.
-	now, err := m.opts.Ledger.SessionByKey(ctx, made.LocalKey[:])
-	if err == nil && !now.Open() {
-		m.Over([]account.SessionID{made.ID})
-		err = fault.New(account.CodeSessionEnded, "leyden sessions list", "session %s has ended already: %s", now.ID, now.Reason)
-	}
-	return now, err
+	return now, nil
 }
 
 func (o Order) check(now time.Time) error {

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/leydenln/leyden/internal/account"
+	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/front"
 	"github.com/leydenln/leyden/internal/front/macaroon"
 	"github.com/leydenln/leyden/lnc"
@@ -22,21 +23,40 @@ const look = 30 * time.Second
 
 // service is what serves one session.
 type service struct {
-	tunnel  Tunnel
-	stop    func() // closes the tunnel, once
-	paired  chan account.Session
+	seen    time.Time // when it began
+	shut    func()    // closes the tunnel, once
 	stopped chan struct{}
+	stop    func() // once: shut, and the session's time is looked at no more
 }
 
-// serve listens for a session's client.
-func (m *Manager) serve(s account.Session) error {
+// serve listens for a session's client, and returns the session as it is then.
+// Code: session_ended.
+func (m *Manager) serve(ctx context.Context, s account.Session) (account.Session, error) {
+	if err := m.open(s); err != nil {
+		return account.Session{}, err
+	}
+	// Who ended it before there was something to close has closed nothing.
+	now, err := m.opts.Ledger.SessionByKey(context.WithoutCancel(ctx), s.LocalKey[:])
+	if err == nil && !now.Open() {
+		err = fault.New(account.CodeSessionEnded, "leyden sessions list", "session %s has ended already: %s", now.ID, now.Reason)
+	}
+	if err != nil {
+		m.Over([]account.SessionID{s.ID})
+	}
+	return now, err
+}
+
+// open begins to serve a session, unless it is served.
+func (m *Manager) open(s account.Session) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
 		return errClosed
 	}
-	svc := &service{paired: make(chan account.Session, 1), stopped: make(chan struct{})}
-	config, err := m.config(s, svc)
+	if m.serving[s.ID] != nil {
+		return nil
+	}
+	config, err := m.config(s)
 	if err != nil {
 		return err
 	}
@@ -44,14 +64,18 @@ func (m *Manager) serve(s account.Session) error {
 	if err != nil {
 		return err
 	}
-	svc.tunnel = m.opts.Open(front.TunnelOptions{
+	tunnel := m.opts.Open(front.TunnelOptions{
 		Name: s.ID.String(), Listener: l, Credentials: lnc.Credentials(), Admit: admit(s.ID),
+	})
+	svc := &service{seen: time.Now(), stopped: make(chan struct{})}
+	svc.shut = sync.OnceFunc(func() {
+		if err := tunnel.Close(); err != nil {
+			m.log.Warn("a session's tunnel did not close well", "session", s.ID, "error", err)
+		}
 	})
 	svc.stop = sync.OnceFunc(func() {
 		close(svc.stopped)
-		if err := svc.tunnel.Close(); err != nil {
-			m.log.Warn("a session's tunnel did not close well", "session", s.ID, "error", err)
-		}
+		svc.shut()
 	})
 	m.serving[s.ID] = svc
 	m.watching.Go(func() { m.watch(s, svc) })
@@ -59,7 +83,7 @@ func (m *Manager) serve(s account.Session) error {
 }
 
 // config is the listener's side of the session's record.
-func (m *Manager) config(s account.Session, svc *service) (lnc.ListenerConfig, error) {
+func (m *Manager) config(s account.Session) (lnc.ListenerConfig, error) {
 	key, _ := btcec.PrivKeyFromBytes(s.PrivateKey)
 	c := lnc.ListenerConfig{
 		Mailbox:  lnc.Mailbox{Addr: s.Mailbox},
@@ -67,15 +91,8 @@ func (m *Manager) config(s account.Session, svc *service) (lnc.ListenerConfig, e
 		AuthData: []byte("Macaroon: " + hex.EncodeToString(s.Macaroon)),
 		Log:      m.log.With("session", s.ID),
 		Persist: func(id lnc.Identity) error {
-			now, err := m.opts.Ledger.PairSession(context.Background(), s.ID, id.Remote.SerializeCompressed())
-			if err != nil {
-				return err
-			}
-			select {
-			case svc.paired <- now:
-			default: // told already
-			}
-			return nil
+			_, err := m.opts.Ledger.PairSession(context.Background(), s.ID, id.Remote.SerializeCompressed())
+			return err
 		},
 	}
 	if s.DevServer {
@@ -92,27 +109,33 @@ func (m *Manager) config(s account.Session, svc *service) (lnc.ListenerConfig, e
 	return c, err
 }
 
-// watch ends the session when its time is over.
+// watch ends the session when its time is over. While that cannot be kept for good,
+// it is not served in any case.
 func (m *Manager) watch(s account.Session, svc *service) {
 	for {
-		due, how := m.due(s)
+		due, how := m.due(s, svc.seen)
 		select {
 		case <-svc.stopped:
 			return
-		case s = <-svc.paired:
-			continue
 		case <-time.After(min(max(0, time.Until(due)), look)):
 		}
-		over := !time.Now().Before(due)
-		if !over {
+		if !over(due) {
 			continue
 		}
-		err := m.end(context.Background(), s.ID, how)
+		now, err := m.opts.Ledger.SessionByKey(context.Background(), s.LocalKey[:])
+		if err == nil {
+			if later, _ := m.due(now, svc.seen); !over(later) {
+				s = now // it has paired
+				continue
+			}
+			err = m.end(context.Background(), s.ID, how)
+		}
 		if err == nil {
 			m.log.Info("a session has ended", "session", s.ID, "reason", how.reason)
 			return
 		}
 		m.log.Error("a session that is over cannot be ended", "session", s.ID, "error", err)
+		svc.shut()
 		select {
 		case <-svc.stopped:
 			return

@@ -86,7 +86,8 @@ func New(opts Options) *Manager {
 	return &Manager{opts: opts, log: opts.Logger, serving: make(map[account.SessionID]*service)}
 }
 
-// Start serves every session that is open, and ends those whose time is over.
+// Start serves every session that is open, and ends those whose time is over. What
+// cannot be served or ended now does not keep the others from it.
 func (m *Manager) Start(ctx context.Context) error {
 	list, err := m.opts.Ledger.Sessions(ctx)
 	if err != nil {
@@ -96,17 +97,17 @@ func (m *Manager) Start(ctx context.Context) error {
 		if s.State != account.SessionCreated {
 			continue
 		}
-		if due, how := m.due(s); !time.Now().Before(due) {
-			if how.reason == expired {
+		what := "served"
+		if due, how := m.due(s, time.Now()); over(due) {
+			if what = "ended"; how.reason == expired {
 				how.to = account.SessionExpired // nobody was there to revoke it
 			}
-			if err := m.end(ctx, s.ID, how); err != nil {
-				return err
-			}
-			continue
+			err = m.end(ctx, s.ID, how)
+		} else {
+			_, err = m.serve(ctx, s)
 		}
-		if err := m.serve(s); err != nil {
-			m.log.Error("a session cannot be served", "session", s.ID, "error", err)
+		if err != nil && fault.Code(err) != account.CodeSessionEnded {
+			m.log.Error("a session cannot be "+what, "session", s.ID, "error", err)
 		}
 	}
 	return nil
@@ -174,13 +175,20 @@ type ending struct {
 	reason string
 }
 
-// due says when and how a session ends if nothing happens.
-func (m *Manager) due(s account.Session) (time.Time, ending) {
-	deadline := s.Created.Add(m.opts.PairWithin)
+// due says when and how a session that was seen at a time ends if nothing happens.
+// The time to pair runs on by itself, wherever the clock is set to.
+func (m *Manager) due(s account.Session, seen time.Time) (time.Time, ending) {
+	deadline := seen.Add(m.opts.PairWithin - max(0, seen.Sub(s.Created)))
 	if len(s.RemoteKey) == 0 && deadline.Before(s.Expires) {
 		return deadline, ending{account.SessionRevoked, unpaired}
 	}
 	return s.Expires, ending{account.SessionRevoked, expired}
+}
+
+// over says whether a time has come, by the clock or by what has passed since.
+func over(due time.Time) bool {
+	now := time.Now()
+	return !now.Before(due) || !now.Round(0).Before(due.Round(0))
 }
 
 // end ends a session, unless that was done already.

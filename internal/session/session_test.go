@@ -31,16 +31,25 @@ type bench struct {
 	*Manager
 	ledger *account.Ledger
 	before func() // called when a session has been made
+	listen func() // called when one is begun to be served
 
 	mu     sync.Mutex
-	fails  error
+	fails  error // of listening
+	keeps  error // of ending
+	opened int
 	open   map[string]lnc.ListenerConfig // by session
 	admits map[string]func(*front.Call) error
 }
 
 func newBench(t *testing.T, pairWithin time.Duration) *bench {
 	t.Helper()
-	ledger, err := account.Open(t.Context(), filepath.Join(t.TempDir(), "guard.db"), nil)
+	return newBenchAt(t, pairWithin, nil)
+}
+
+// newBenchAt is a bench whose ledger has a clock of its own.
+func newBenchAt(t *testing.T, pairWithin time.Duration, now func() time.Time) *bench {
+	t.Helper()
+	ledger, err := account.Open(t.Context(), filepath.Join(t.TempDir(), "guard.db"), now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,6 +67,9 @@ func (b *bench) start(t *testing.T, pairWithin time.Duration) {
 		Guard: b, Ledger: b.ledger, PairWithin: pairWithin, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Open: b.tunnel,
 		Listen: func(c lnc.ListenerConfig) (net.Listener, error) {
+			if b.listen != nil {
+				b.listen()
+			}
 			return &silent{config: c}, b.failure()
 		},
 	})
@@ -85,6 +97,12 @@ func (b *bench) AddSession(ctx context.Context, by audit.Actor, n account.Sessio
 }
 
 func (b *bench) EndSession(ctx context.Context, by audit.Actor, id account.SessionID, to account.SessionState, reason string) (account.Session, error) {
+	b.mu.Lock()
+	err := b.keeps
+	b.mu.Unlock()
+	if err != nil {
+		return account.Session{}, err
+	}
 	s, err := b.ledger.EndSession(ctx, by, id, to, reason)
 	if err == nil {
 		b.Over([]account.SessionID{id})
@@ -96,6 +114,7 @@ func (b *bench) EndSession(ctx context.Context, by audit.Actor, id account.Sessi
 func (b *bench) tunnel(o front.TunnelOptions) Tunnel {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.opened++
 	b.open[o.Name], b.admits[o.Name] = o.Listener.(*silent).config, o.Admit
 	return closer(func() error {
 		b.mu.Lock()
@@ -244,6 +263,71 @@ func TestTimesWhileStopped(t *testing.T) {
 	if _, err := b.Revoke(t.Context(), operator, short.LocalKey[:]); fault.Code(err) != account.CodeSessionEnded {
 		t.Errorf("revoke an expired one: %v", err)
 	}
+}
+
+// unkept has every end of a session fail from now on, as a full disk does.
+func (b *bench) unkept(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.keeps = err
+}
+
+// TestFullDisk: what cannot be ended is not served any more all the same, and does
+// not keep the node from serving the others.
+func TestFullDisk(t *testing.T) {
+	b := newBench(t, time.Hour)
+	short, long := b.add(t, 2*time.Second), b.add(t, time.Hour)
+	b.unkept(errors.New("disk full"))
+	until.True(t, "the end of what has expired", func() bool { _, ok := b.served(short); return !ok })
+	if !b.state(t, short).Open() || b.state(t, long).Ended != (time.Time{}) {
+		t.Error("an end was kept")
+	}
+	b.Manager.Close()
+	b.start(t, time.Hour)
+	if _, ok := b.served(short); ok {
+		t.Error("an expired session is served by the next run")
+	}
+	if _, ok := b.served(long); !ok {
+		t.Error("the others are not served")
+	}
+	b.unkept(nil)
+	b.Manager.Close()
+	b.start(t, time.Hour)
+	if now := b.state(t, short); now.State != account.SessionExpired {
+		t.Errorf("with space again it is %s", now.State)
+	}
+}
+
+// TestRevokedWhileStarting: a session that is revoked when the list has been read
+// is not served, and one that was added then is served once.
+func TestRevokedWhileStarting(t *testing.T) {
+	b := newBench(t, 0)
+	revoked, kept := b.add(t, time.Hour), b.add(t, time.Hour)
+	b.Manager.Close()
+	b.listen = sync.OnceFunc(func() {
+		if _, err := b.ledger.EndSession(t.Context(), operator, revoked.ID, account.SessionRevoked, "revoked"); err != nil {
+			t.Error(err)
+		}
+	})
+	b.opened = 0
+	b.start(t, 0)
+	if _, ok := b.served(revoked); ok {
+		t.Error("a revoked session is served")
+	}
+	if err := b.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := b.served(kept); !ok || b.opened != 2 {
+		t.Errorf("served: %v; %d tunnels were opened for two sessions", ok, b.opened)
+	}
+}
+
+// TestClockAhead: the time to pair is not longer because the ledger's clock, which
+// never goes back, is ahead.
+func TestClockAhead(t *testing.T) {
+	ahead := func() time.Time { return time.Now().Add(time.Hour) }
+	b := newBenchAt(t, 2*time.Second, ahead)
+	b.ends(t, b.add(t, 2*time.Hour), unpaired)
 }
 
 func TestAddRefused(t *testing.T) {
