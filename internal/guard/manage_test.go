@@ -114,6 +114,7 @@ func (b *manageBench) come(t *testing.T) (leave func()) {
 	t.Cleanup(func() { conn.Close() })
 	a := newAttachment(context.Background(), Access{Conn: conn, Run: "run"})
 	t.Cleanup(func() { a.end(errors.New("the test is over")) })
+	a.permissions = map[string][]permission{infoMethod: {{"info", "read"}}}
 	close(a.reconciled)
 	b.retire(t.Context(), a)
 	b.Guard.lnd.Store(a)

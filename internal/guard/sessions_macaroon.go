@@ -69,14 +69,27 @@ func (a *attachment) offered(which func(permission) bool) (set []account.Permiss
 	return set
 }
 
+// offers says whether a permission is of any use at this lnd, which refuses to bake
+// some that are not.
+func (a *attachment) offers(asked account.Permission) bool {
+	for _, list := range a.permissions {
+		if slices.Contains(list, permission{asked.Entity, asked.Action}) {
+			return true
+		}
+	}
+	return false
+}
+
 // custom resolves what was asked for. The entity uri takes a method, a regular
 // expression of methods, or ***readonly***.
 func (a *attachment) custom(asked []account.Permission) (set []account.Permission, err error) {
 	for _, p := range asked {
 		_, method := a.permissions[p.Action]
 		switch {
-		case p.Entity != entityURI || method:
+		case p.Entity == entityURI && method, p.Entity != entityURI && a.offers(p):
 			set = append(set, p)
+		case p.Entity != entityURI:
+			return nil, fault.New(account.CodeBadSession, permissions, "no method of lnd wants the permission %q", p.Entity+":"+p.Action)
 		case p.Action == allReads:
 			set = append(set, a.offered(func(p permission) bool { return p.action == actionRead })...)
 		default:

@@ -226,6 +226,8 @@ func TestSessionPermissions(t *testing.T) {
 		"fail/no pattern":  {kind: account.SessionCustom, custom: list{p("uri", "(")}},
 		"fail/not custom":  {kind: account.SessionReadonly, custom: list{p("info", "read")}},
 		"fail/many":        {kind: account.SessionCustom, custom: slices.Repeat(list{p("info", "read")}, maxCustom+1)},
+		"fail/no entity":   {kind: account.SessionCustom, custom: list{p("info", "read"), p("nothing", "read")}},
+		"fail/no action":   {kind: account.SessionCustom, custom: list{p("info", "write")}},
 		"fail/no such one": {kind: "other"},
 	} {
 		t.Run(name, func(t *testing.T) {
