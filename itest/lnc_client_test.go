@@ -8,10 +8,10 @@ import (
 )
 
 // pairedBuyer is an lnget that knows nothing of the node but ten words.
-func (w *world) pairedBuyer(t *testing.T, r *relay, words string) *shop.Buyer {
+func (w *world) pairedBuyer(t *testing.T, r *relay, words string, flags ...string) *shop.Buyer {
 	t.Helper()
 	b := &shop.Buyer{Home: t.TempDir(), Lnget: w.program("lnget")}
-	cmd := b.Command(t.Context(), "ln", "lnc", "pair", "-", "--mailbox", r.addr, "--devserver")
+	cmd := b.Command(t.Context(), append([]string{"ln", "lnc", "pair", "-", "--mailbox", r.addr, "--devserver"}, flags...)...)
 	cmd.Stdin = strings.NewReader(words)
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), `"confirmed": true`) {
@@ -73,4 +73,21 @@ func TestGateThroughARelay(t *testing.T) {
 		return err == nil && got.Status == done && got.Stdout == answer("GET", "/b", "")
 	})
 	expect(2)
+}
+
+// TestRelayOfTheGate: a buyer reaches its node through the relay of the very
+// gate that it buys from, and pays there.
+func TestRelayOfTheGate(t *testing.T) {
+	w, back := theWorld(t), startBackend(t)
+	gate := w.gateWith(t, shop.GateOptions{Node: w.sellerNode(), TLS: true, Relay: true, Services: back.services()})
+	r, owner := &relay{w: w, addr: strings.TrimPrefix(gate.URL, "https://")}, w.payer(t, 10_000)
+	made := w.addSession(t, r, "--type", "account", "--account_id", owner.id)
+	for _, flags := range [][]string{nil, {"--websocket"}} {
+		buyer := w.pairedBuyer(t, r, made.Phrase, flags...)
+		expect := w.payments(t)
+		gets(t, buyer, answer("GET", "/a", ""), "-k", "-q", gate.URL+"/a")
+		expect(1)
+		made = w.addSession(t, r, "--type", "account", "--account_id", owner.id)
+	}
+	owner.check(t)
 }

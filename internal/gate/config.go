@@ -97,6 +97,9 @@ type Config struct {
 	// Authenticator is the node that is paid.
 	Authenticator Authenticator `yaml:"authenticator"`
 
+	// HashMail is a relay of Lightning Node Connect.
+	HashMail HashMail `yaml:"hashmail"`
+
 	// Challenges bounds what is asked for and not paid.
 	Challenges Challenges `yaml:"challenges"`
 

@@ -103,6 +103,9 @@ func (c *Config) check() error {
 	if err := c.Authenticator.check(); err != nil {
 		return err
 	}
+	if err := c.HashMail.check(); err != nil {
+		return err
+	}
 	if err := checkRateLimits(c.RateLimits); err != nil {
 		return err
 	}

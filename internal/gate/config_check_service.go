@@ -12,7 +12,7 @@ import (
 )
 
 func (c *Config) checkServices() error {
-	if len(c.Services) == 0 && !c.ServeStatic {
+	if len(c.Services) == 0 && !c.ServeStatic && !c.HashMail.Enabled {
 		return at("services", "is missing: there is nothing to sell")
 	}
 	names := map[serviceName]bool{}

@@ -52,7 +52,6 @@ type later struct {
 	Etcd             laterKey `yaml:"etcd"`
 	Postgres         laterKey `yaml:"postgres"`
 	Tor              laterKey `yaml:"tor"`
-	HashMail         laterKey `yaml:"hashmail"`
 	StrictVerify     laterKey `yaml:"strictverify"`
 	InvoiceBatchSize laterKey `yaml:"invoicebatchsize"`
 	Profile          laterKey `yaml:"profile"`
@@ -79,6 +78,7 @@ type laterService struct {
 const (
 	onlySQLite  = "the gate keeps its records in sqlite"
 	onlyCharge  = "the gate sells single requests and tokens, no sessions"
+	fixedPings  = "the relay pings every 30s and waits 15s, as aperture does; drop it"
 	needsNoRead = "the gate verifies tokens without reading invoices; drop it"
 )
 
@@ -94,15 +94,14 @@ func (l later) refused() []refusedKey {
 		{"etcd", l.Etcd, onlySQLite},
 		{"postgres", l.Postgres, onlySQLite},
 		{"tor", l.Tor, "point an onion service of your own at listenaddr"},
-		{"hashmail", l.HashMail, "the mailbox relay is no part of the gate"},
 		{"strictverify", l.StrictVerify, needsNoRead},
 		{"invoicebatchsize", l.InvoiceBatchSize, needsNoRead},
 		{"profile", l.Profile, ""},
 		{"admin", l.Admin, ""},
 		{"logging", l.Logging, "use debuglevel"},
 		{"configfile", l.ConfigFile, "pass --config"},
-		{"wspinginterval", l.WSPingInterval, ""},
-		{"wspongwait", l.WSPongWait, ""},
+		{"wspinginterval", l.WSPingInterval, fixedPings},
+		{"wspongwait", l.WSPongWait, fixedPings},
 	}
 }
 

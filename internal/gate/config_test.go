@@ -54,6 +54,10 @@ var mistakes = map[string]string{
 	"bad_valid_until":            `line 6: service "api": constraints.valid_until: "soon" is no time`,
 	"blocklist_word":             `line 1: blocklist want a list of addresses and networks`,
 	"capability_unknown":         `line 8: service "api": capabilitypaths.subtract is not among capabilities`,
+	"hashmail_burst":             `line 4: hashmail.messageburstallowance "-1": want a whole number from 0 to 4294967295`,
+	"hashmail_key":               `line 3: unknown key "messageburst"`,
+	"hashmail_rate":              `line 3: hashmail.messagerate 2s: want at most 1s`,
+	"hashmail_stale":             `line 3: hashmail.staletimeout "soon": want a time with its unit, such as 5m, or -1s`,
 	"fractional_price":           `line 5: price "1.5": want a whole number from 0 to 2100000000000000`,
 	"freebie_alone":              `line 5: auth "freebie": want one of on, off`,
 	"half_tls":                   "line 1: tlscertpath and tlskeypath go together",
@@ -61,7 +65,6 @@ var mistakes = map[string]string{
 	"later_dbbackend":            `line 1: dbbackend "postgres" is not available: the gate keeps its records in sqlite`,
 	"later_dynamicprice":         "line 5: dynamicprice is not available yet: use price",
 	"later_enablesessions":       `line 1: authenticator.enablesessions is not available yet: the gate sells single requests and tokens`,
-	"later_hashmail":             "line 2: hashmail is not available yet",
 	"later_invoicebatchsize":     "line 1: invoicebatchsize is not available yet: the gate verifies tokens without reading invoices",
 	"later_postgres":             "line 1: postgres is not available yet",
 	"later_profile":              `line 1: profile is not available yet`,
@@ -140,6 +143,7 @@ func TestDefaults(t *testing.T) {
 		"maxopen":     {c.Challenges.MaxOpen, positive(1000)},
 		"expiry":      {c.Challenges.Expiry, duration(time.Hour)},
 		"sameaddress": {c.Challenges.SameAddress, false},
+		"hashmail":    {c.HashMail, HashMail{}},
 		"idletimeout": {c.IdleTimeout, duration(2 * time.Minute)},
 		"price":       {s.Price, price(1)},
 		"protocol":    {s.Protocol, protocol("http")},
@@ -185,6 +189,7 @@ func TestEveryKey(t *testing.T) {
 		"ratelimits":      {c.RateLimits, []RateLimit{{Requests: 100, Per: duration(time.Second), Burst: 100}}},
 		"prometheus":      {c.Prometheus, Prometheus{true, "127.0.0.1:9100"}},
 		"accesslog":       {c.AccessLog, filepath.Join(wd, "access.log")},
+		"hashmail":        {c.HashMail, HashMail{true, duration(20 * time.Millisecond), 1000, staleTime(-time.Second)}},
 		"limits":          {c.Limits, Limits{500, 16 << 10, 1 << 20, duration(5 * time.Second), duration(time.Minute)}},
 		"realm":           {c.Authenticator.MPPRealm, "the shop"},
 		"capabilities":    {math.capabilities(), []string{"add", "subtract"}},
@@ -274,7 +279,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		if len(c.Services) == 0 && !c.ServeStatic {
+		if len(c.Services) == 0 && !c.ServeStatic && !c.HashMail.Enabled {
 			t.Error("nothing to serve")
 		}
 		for _, s := range c.Services {

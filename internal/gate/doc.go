@@ -14,7 +14,9 @@
 // path.go choose the service; door*.go decides, with limit*.go and freebie.go;
 // proxy.go, outgoing.go and transport.go pass on. Around it: config*.go is
 // gate.yaml; generation.go and reload.go replace it; control.go is the control
-// socket; tls.go and acme.go are the certificates; node.go and watch.go deal
-// with the Lightning node; keys.go keeps the master keys; calm.go keeps the log short; gate.go starts and
-// stops it all. What a challenge is and who gets which lives in l402/l402http.
+// socket; tls.go is the certificates; hashmail.go serves the relay of Lightning
+// Node Connect on the same port; node.go, session.go and watch.go deal with the
+// Lightning node; keys.go keeps the master keys; calm.go keeps the log short;
+// gate.go starts and stops it all. What a challenge is and who gets which lives
+// in l402/l402http.
 package gate

@@ -29,11 +29,8 @@ type edge struct {
 // and whose TLS is not nil when the client speaks that, be it only to the proxy
 // that is trusted.
 func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	client, claimed := clientOf(r, e.trusted)
-	if e.blocks(client) {
-		e.observer.blocked()
-		w.Header().Set("Connection", "close")
-		writeError(w, http.StatusForbidden, "blocked", "this address gets nothing here")
+	client, claimed, ok := e.admit(w, r)
+	if !ok {
 		return
 	}
 	v := &visit{ResponseWriter: w, began: time.Now(), client: client, freeLeft: -1}
@@ -46,6 +43,19 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer e.leave(v, r)
 	e.next.ServeHTTP(v, r)
+}
+
+// admit finds out who the client of a request is, see clientOf. One that is
+// blocked it turns away.
+func (e *edge) admit(w http.ResponseWriter, r *http.Request) (client netip.Addr, claimed, ok bool) {
+	client, claimed = clientOf(r, e.trusted)
+	if !e.blocks(client) {
+		return client, claimed, true
+	}
+	e.observer.blocked()
+	w.Header().Set("Connection", "close")
+	writeError(w, http.StatusForbidden, "blocked", "this address gets nothing here")
+	return client, claimed, false
 }
 
 func (e *edge) blocks(client netip.Addr) bool {

@@ -16,6 +16,7 @@ import (
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/files"
 	"github.com/leydenln/leyden/internal/lightning"
+	"github.com/leydenln/leyden/internal/mailbox"
 	"github.com/leydenln/leyden/internal/store/gatedb"
 	"github.com/leydenln/leyden/l402"
 	"github.com/leydenln/leyden/l402/l402http"
@@ -40,6 +41,7 @@ type Gate struct {
 	server      *http.Server
 	listener    net.Listener
 	upgrades    *upgrades
+	relay       *mailbox.Relay // nil for none
 	observer    *observer
 	metrics     *metricsServer // nil for none
 	cancel      context.CancelFunc
@@ -85,6 +87,9 @@ func (g *Gate) open(ctx context.Context, cfg *Config, dial func() (Node, error))
 		return err
 	}
 	if err := g.openSeller(ctx, cfg, dial); err != nil {
+		return err
+	}
+	if err := g.openRelay(cfg); err != nil {
 		return err
 	}
 	first, err := g.build(cfg)
@@ -236,6 +241,9 @@ func (g *Gate) Stop() error {
 
 func (g *Gate) close() error {
 	var errs []error
+	if g.relay != nil { // whose streams would not end by themselves
+		errs = append(errs, g.relay.Close())
+	}
 	switch {
 	case g.server == nil && g.listener != nil:
 		errs = append(errs, g.listener.Close())

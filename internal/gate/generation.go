@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"github.com/leydenln/leyden/internal/acme"
 )
@@ -36,7 +37,11 @@ func (g *Gate) build(cfg *Config) (*generation, error) {
 	if err != nil {
 		return nil, err
 	}
-	next.handler = cfg.patience(&edge{router, cfg.BlockList, cfg.TrustedProxies, g.observer, g.log})
+	first := &edge{router, cfg.BlockList, cfg.TrustedProxies, g.observer, g.log}
+	next.handler = cfg.patience(first)
+	if g.relay != nil {
+		next.handler = &relayDoor{g.relay.Handler(), next.handler, first, time.Duration(cfg.Limits.BodyTimeout)}
+	}
 	return next, g.secure(next)
 }
 

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/leydenln/leyden/internal/fault"
@@ -78,8 +79,12 @@ func (g *Gate) serveMetrics(ctx context.Context, cfg *Config) (*metricsServer, e
 }
 
 func (g *Gate) metricsHandler() http.Handler {
+	figures := prometheus.Gatherers{g.observer.counts.registry}
+	if g.relay != nil {
+		figures = append(figures, g.relay.Gatherer())
+	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(g.observer.counts.registry, promhttp.HandlerOpts{
+	mux.Handle("GET /metrics", promhttp.HandlerFor(figures, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelWarn), MaxRequestsInFlight: 4, Timeout: metricsTimeout}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		h := g.health()

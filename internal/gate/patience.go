@@ -16,16 +16,25 @@ const (
 	// to be read, in one request and on one HTTP/2 connection.
 	maxStreamWindow = 256 << 10
 	maxConnWindow   = 1 << 20
+
+	// pingAfter and pingWithin are for clients of the relay: one that has gone
+	// without a word must not hold its box.
+	pingAfter  = 20 * time.Second
+	pingWithin = 10 * time.Second
 )
 
 // http2 bounds what an HTTP/2 connection may hold.
 func (c *Config) http2() *http.HTTP2Config {
-	return &http.HTTP2Config{
+	h := &http.HTTP2Config{
 		MaxConcurrentStreams:          maxStreams,
 		MaxReceiveBufferPerStream:     maxStreamWindow,
 		MaxReceiveBufferPerConnection: maxConnWindow,
 		WriteByteTimeout:              time.Duration(c.Limits.BodyTimeout),
 	}
+	if c.HashMail.Enabled {
+		h.SendPingTimeout, h.PingTimeout = pingAfter, pingWithin
+	}
+	return h
 }
 
 // patience bounds what a request may take before it is served by next.

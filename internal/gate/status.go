@@ -30,6 +30,9 @@ type Status struct {
 
 	Services []ServiceStatus `json:"services"`
 
+	// HashMail: the relay of Lightning Node Connect is served, too.
+	HashMail bool `json:"hashmail"`
+
 	OpenInvoices int64  `json:"open_invoices"`
 	Settled      int64  `json:"settled"`
 	ReceivedMsat uint64 `json:"received_msat"`
@@ -155,7 +158,7 @@ func (g *Gate) statusNow(ctx context.Context) (Status, error) {
 
 // describe is what the configuration says.
 func describe(cfg *Config) Status {
-	s := Status{Listen: cfg.ListenAddr, URL: cfg.url(cfg.ListenAddr), Config: cfg.path}
+	s := Status{Listen: cfg.ListenAddr, URL: cfg.url(cfg.ListenAddr), Config: cfg.path, HashMail: cfg.HashMail.Enabled}
 	if !cfg.Authenticator.Disable {
 		s.Node = NodeStatus{Host: cmp.Or(cfg.Authenticator.LndHost, cfg.Authenticator.MailboxAddress), Network: string(cfg.Authenticator.Network)}
 	}

@@ -67,8 +67,26 @@ func (r *Relay) serve(w http.ResponseWriter, req *http.Request) {
 	_ = control.SetWriteDeadline(time.Time{})
 	ctx, cancel := context.WithCancel(context.WithValue(req.Context(), callKey{}, from))
 	defer cancel()
-	defer context.AfterFunc(r.ctx, cancel)()
+	defer r.whenClosed(func() {
+		cancel()
+		_ = control.SetReadDeadline(time.Now()) // who waits for a client's next message
+	})()
 	r.routes.ServeHTTP(w, req.WithContext(ctx))
+}
+
+// whenClosed calls do when the relay ends, and never once what it returns has
+// returned.
+func (r *Relay) whenClosed(do func()) (done func()) {
+	ended := make(chan struct{})
+	stop := context.AfterFunc(r.ctx, func() {
+		defer close(ended)
+		do()
+	})
+	return func() {
+		if !stop() {
+			<-ended
+		}
+	}
 }
 
 // refusalOf returns an error as clients get it.

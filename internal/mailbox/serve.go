@@ -22,8 +22,7 @@ const (
 	// headerTable is what a connection keeps to compress headers, in bytes:
 	// next to nothing, since streams are few and long.
 	headerTable = 256
-	// shutdownTimeout is how long streams have to end in order. Those that
-	// wait for a client's next message do not.
+	// shutdownTimeout is how long streams have to end in order.
 	shutdownTimeout = time.Second
 	metricsTimeout  = 10 * time.Second
 )

@@ -161,6 +161,9 @@ func (d *reader) deliver(ctx context.Context, write func([][]byte) error) error 
 		select {
 		case <-d.box.readable:
 		case <-d.box.closed:
+			if d.relay.ctx.Err() != nil {
+				return errClosing
+			}
 			return errGone
 		case <-ctx.Done():
 			return d.relay.ended(ctx)

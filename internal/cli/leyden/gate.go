@@ -242,6 +242,9 @@ func (app *App) printGate(s gate.Status) {
 		}
 		fmt.Fprintf(app.Out, "service:  %s, %s, backend %s\n", service.Name, price, service.Address)
 	}
+	if s.HashMail {
+		fmt.Fprintln(app.Out, "hashmail: relay of Lightning Node Connect, on the same port")
+	}
 	fmt.Fprintf(app.Out, "invoices: %d open, %d paid, %d sat received\n",
 		s.OpenInvoices, s.Settled, s.ReceivedMsat/1000)
 	switch {

@@ -71,6 +71,9 @@ type GateOptions struct {
 	// TLS serves HTTPS with the gate's own self-signed certificate.
 	TLS bool
 
+	// Relay serves a relay of Lightning Node Connect too.
+	Relay bool
+
 	// MaxOpen is the most unpaid invoices on the node; 0 means the gate's
 	// default.
 	MaxOpen int
@@ -97,12 +100,17 @@ type gateConfig struct {
 	Authenticator authenticator `yaml:"authenticator"`
 	Challenges    challenges    `yaml:"challenges,omitempty"`
 	Prometheus    prometheus    `yaml:"prometheus,omitempty"`
+	HashMail      hashMail      `yaml:"hashmail,omitempty"`
 	Services      []Service     `yaml:"services"`
 }
 
 type prometheus struct {
 	Enabled    bool   `yaml:"enabled,omitempty"`
 	ListenAddr string `yaml:"listenaddr,omitempty"`
+}
+
+type hashMail struct {
+	Enabled bool `yaml:"enabled,omitempty"`
 }
 
 type challenges struct {
@@ -171,6 +179,7 @@ func (g *Gate) Log() string {
 func (g *Gate) configure(addr string) error {
 	c := gateConfig{ListenAddr: addr, Insecure: !g.opts.TLS, Authenticator: g.opts.authenticator(),
 		Challenges: challenges{MaxOpen: g.opts.MaxOpen},
+		HashMail:   hashMail{g.opts.Relay},
 		Prometheus: prometheus{Enabled: g.opts.Metrics != "", ListenAddr: g.opts.Metrics}}
 	for _, s := range g.opts.Services {
 		s.HostRegexp, s.Protocol = ".*", "http"
