@@ -34,9 +34,9 @@ func authFor(desc *hashmailrpc.CipherBoxDesc) *hashmailrpc.CipherBoxAuth {
 		Desc: desc, Auth: &hashmailrpc.CipherBoxAuth_LndAuth{LndAuth: &hashmailrpc.LndAuth{}}}
 }
 
-// idle opens boxes over a number of connections, with a reader each if wanted.
-// leave deletes the boxes and closes the connections.
-func (s *server) idle(ctx context.Context, count, connections int, readers bool) (leave func() error, err error) {
+// idle opens boxes over a number of connections, the first of them with a reader
+// each. leave deletes the boxes and closes the connections.
+func (s *server) idle(ctx context.Context, count, connections, readers int) (leave func() error, err error) {
 	var conns []*grpc.ClientConn
 	var boxes []*hashmailrpc.CipherBoxDesc
 	leave = func() (err error) {
@@ -63,7 +63,7 @@ func (s *server) idle(ctx context.Context, count, connections int, readers bool)
 			return leave, err
 		}
 		boxes = append(boxes, desc)
-		if !readers {
+		if i >= readers {
 			continue
 		}
 		out, err := client.RecvStream(ctx, desc)

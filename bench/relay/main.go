@@ -64,7 +64,7 @@ func run(ctx context.Context, bin string, rounds int) error {
 		return err
 	}
 	defer least.Stop(ctx)
-	ours, bare := &server{relay, "relay"}, &server{least, "bare gRPC"}
+	ours, bare := &server{relay, "relay", true}, &server{least, "bare gRPC", false}
 	for _, s := range []*server{ours, bare} {
 		if err := measureIdle(ctx, s); err != nil {
 			return err
@@ -100,32 +100,48 @@ func run(ctx context.Context, bin string, rounds int) error {
 	return nil
 }
 
-// measureIdle prints what idle boxes take: alone, with a reader each on few
-// connections, and with a reader each on a connection of its own.
+// atRest is how long our relay needs, at most, to notice that it is idle.
+const atRest = 25 * time.Second
+
+// measureIdle prints what idle boxes take: alone; as those of nodes, two for each,
+// which reads one of them on a connection of its own; with a reader each on few
+// connections; and with a reader each on a connection of its own.
 func measureIdle(ctx context.Context, s *server) error {
 	before, err := memory(s.Pid())
 	if err != nil {
 		return err
 	}
 	for _, kind := range []struct {
-		name        string
-		connections int
-		readers     bool
+		name                 string
+		connections, readers int
 	}{
-		{"without readers", 1, false},
-		{"with readers, 20 on a connection", idle / 20, true},
-		{"with readers, each on its own connection", idle, true},
+		{"without readers", 1, 0},
+		{"of 500 nodes, each with a connection and a reader", idle / 2, idle / 2},
+		{"with readers, 20 on a connection", idle / 20, idle},
+		{"with readers, each on its own connection", idle, idle},
 	} {
 		leave, err := s.idle(ctx, idle, kind.connections, kind.readers)
 		if err != nil {
 			return errors.Join(err, leave())
 		}
 		after, err := memory(s.Pid())
+		if err != nil {
+			return errors.Join(err, leave())
+		}
+		fmt.Printf("  %s with %d idle boxes %s: %.0f MB, at first %.0f MB", s.name, idle, kind.name, after, before)
+		if s.rests {
+			select {
+			case <-time.After(atRest):
+			case <-ctx.Done():
+			}
+			if after, err = memory(s.Pid()); err == nil {
+				fmt.Printf(", at rest %.0f MB", after)
+			}
+		}
+		fmt.Println("; target: less than 50 MB")
 		if err := errors.Join(err, leave()); err != nil {
 			return err
 		}
-		fmt.Printf("  %s with %d idle boxes %s: %.0f MB, at first %.0f MB; target: less than 50 MB\n",
-			s.name, idle, kind.name, after, before)
 	}
 	return nil
 }
@@ -133,5 +149,6 @@ func measureIdle(ctx context.Context, s *server) error {
 // server is a relay, ours or a bare one, in a process of its own.
 type server struct {
 	*served.Program
-	name string
+	name  string
+	rests bool // gives memory back when it has become idle
 }

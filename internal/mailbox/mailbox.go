@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -44,6 +45,9 @@ type Relay struct {
 
 	all     *budget
 	clients clients
+
+	// done counts requests begun and ended and messages taken.
+	done atomic.Uint64
 
 	mu    sync.Mutex
 	boxes map[ID]*box

@@ -53,6 +53,8 @@ func callOf(req *http.Request) call {
 
 // serve counts a request and has it end with the relay.
 func (r *Relay) serve(w http.ResponseWriter, req *http.Request) {
+	r.done.Add(1)
+	defer r.done.Add(1)
 	from := r.clients.get(req.RemoteAddr)
 	defer from.drop()
 	if !from.takeStream() {

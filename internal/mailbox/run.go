@@ -107,10 +107,9 @@ func run(ctx context.Context, home config.Home, opts Options, log *slog.Logger, 
 	log.Info("the relay is open", "listen", l.Addr().String())
 	ready(record.Get())
 	footprint.ReleaseProgram()
-	select {
-	case <-ctx.Done():
+	err = relay.settleUntil(ctx, server.Failed(), footprint.Settle)
+	if err == nil {
 		log.Info("the relay closes")
-	case err = <-server.Failed():
 	}
 	if figures != nil {
 		err = errors.Join(err, figures.Close())

@@ -19,8 +19,10 @@ const (
 	streamBuffer = 128 << 10
 	// connectionStreams is how many streams one connection may have.
 	connectionStreams = 256
-	// headerTable is what a connection keeps to compress headers, in bytes:
-	// next to nothing, since streams are few and long.
+	// headerTable is what a connection keeps to compress the headers it sends,
+	// in bytes: next to nothing, since streams are few and long. Those it
+	// receives must have HTTP/2's own 4096: until a client has heard of less it
+	// counts on them, and many begin several streams before they have heard anything.
 	headerTable = 256
 	// shutdownTimeout is how long streams have to end in order.
 	shutdownTimeout = time.Second
@@ -48,9 +50,8 @@ func Serve(relay *Relay, l net.Listener, config *tls.Config) *Server {
 			MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(relay.log.Handler(), slog.LevelDebug),
 			HTTP2: &http.HTTP2Config{
 				MaxConcurrentStreams: connectionStreams, MaxReceiveBufferPerConnection: streamBuffer,
-				MaxReceiveBufferPerStream: streamBuffer, MaxDecoderHeaderTableSize: headerTable,
-				MaxEncoderHeaderTableSize: headerTable, SendPingTimeout: 20 * time.Second,
-				PingTimeout: 10 * time.Second, WriteByteTimeout: 30 * time.Second,
+				MaxReceiveBufferPerStream: streamBuffer, MaxEncoderHeaderTableSize: headerTable,
+				SendPingTimeout: 20 * time.Second, PingTimeout: 10 * time.Second, WriteByteTimeout: 30 * time.Second,
 			},
 		},
 	}

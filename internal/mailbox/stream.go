@@ -54,6 +54,7 @@ func (w *writer) write(ctx context.Context, msg []byte, cost *charge) error {
 		cost.release()
 		return err
 	}
+	w.relay.done.Add(1)
 	w.relay.metrics.messages.Inc()
 	w.relay.metrics.bytes.Add(float64(len(msg)))
 	return nil
