@@ -9,8 +9,19 @@ import (
 	"github.com/leydenln/leyden/internal/fault"
 )
 
+// shortDir is one in which a socket's path is not too long, as it may be in t.TempDir.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "short")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 func TestRuntimeDir(t *testing.T) {
-	base := t.TempDir()
+	base := shortDir(t)
 	t.Setenv("XDG_RUNTIME_DIR", "")
 	t.Setenv("TMPDIR", base)
 	one, err := RuntimeDir("/home/a/.leyden/node")
@@ -64,12 +75,7 @@ func TestRuntimeDirRefusesOthersWork(t *testing.T) {
 	for name, make := range prepare {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("XDG_RUNTIME_DIR", "")
-			base, err := os.MkdirTemp("", "short")
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { os.RemoveAll(base) })
-			t.Setenv("TMPDIR", base)
+			t.Setenv("TMPDIR", shortDir(t))
 			path := runtimeBase()
 			if err := make(path); err != nil {
 				t.Fatal(err)
@@ -79,7 +85,7 @@ func TestRuntimeDirRefusesOthersWork(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			_, err = RuntimeDir("/x")
+			_, err := RuntimeDir("/x")
 			if fault.Code(err) != "insecure_runtime_dir" {
 				t.Errorf("got %v", err)
 			}

@@ -98,9 +98,7 @@ func TestQueueLimits(t *testing.T) {
 				}
 				return true
 			})
-			if !r.all.TryAcquire(r.limits.QueuedBytes) {
-				t.Error("something is still reserved")
-			}
+			until.True(t, "the budget of all", func() bool { return r.all.TryAcquire(r.limits.QueuedBytes) })
 		})
 	}
 }

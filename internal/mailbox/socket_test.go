@@ -135,43 +135,57 @@ func TestSocketRefusals(t *testing.T) {
 // TestSocketPings: a socket whose client answers lives, one whose client does
 // not is closed, and makes room.
 func TestSocketPings(t *testing.T) {
-	r := startRelay(t, Limits{}, func(r *Relay) { r.pingEvery, r.pongWithin = 50*time.Millisecond, 200*time.Millisecond })
-	c := r.dial()
-	desc := box64("a box")
-	r.create(c, desc)
-	box, err := r.find(newID(desc.GetStreamId()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	deaf := r.socket("receive")
-	say(t, deaf, descOf(desc))
-	until.True(t, "the reader", func() bool { return len(box.reading) == 1 })
-	// It reads nothing, so it answers no ping.
-	until.True(t, "its end", func() bool { return len(box.reading) == 0 })
-
-	alive := r.socket("receive")
-	pings := make(chan string, 100)
-	answer := alive.PingHandler()
-	alive.SetPingHandler(func(text string) error {
-		pings <- text
-		return answer(text)
-	})
-	say(t, alive, descOf(desc))
-	heard := make(chan error, 1)
-	go func() {
-		_, _, err := alive.ReadMessage()
-		heard <- err
-	}()
-	for range 10 {
-		if text := <-pings; text != pingText {
-			t.Errorf("pinged with %q", text)
+	t.Run("no answer", func(t *testing.T) {
+		r := startRelay(t, Limits{}, func(r *Relay) { r.pingEvery, r.pongWithin = 50*time.Millisecond, time.Second })
+		desc := box64("a box")
+		r.create(r.dial(), desc)
+		box, err := r.find(newID(desc.GetStreamId()))
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	in := r.socket("send")
-	say(t, in, frameOf(desc, "still there"))
-	if err := <-heard; err != nil {
-		t.Error(err)
-	}
+		deaf := r.socket("receive")
+		deaf.SetPingHandler(func(string) error { return nil })
+		_ = deaf.WriteMessage(websocket.TextMessage, []byte(descOf(desc))) // it may have ended already
+		if _, got, err := deaf.ReadMessage(); err == nil {
+			t.Errorf("received %q", got)
+		}
+		until.True(t, "room for another", func() bool { return len(box.reading) == 0 })
+	})
+	t.Run("answers", func(t *testing.T) {
+		r := startRelay(t, Limits{}, func(r *Relay) { r.pingEvery, r.pongWithin = 50*time.Millisecond, time.Minute })
+		desc := box64("a box")
+		r.create(r.dial(), desc)
+		alive := r.socket("receive")
+		pings := make(chan string, 10)
+		answer := alive.PingHandler()
+		alive.SetPingHandler(func(text string) error {
+			select {
+			case pings <- text:
+			default:
+			}
+			return answer(text)
+		})
+		say(t, alive, descOf(desc))
+		heard := make(chan error, 1)
+		go func() {
+			_, _, err := alive.ReadMessage()
+			heard <- err
+		}()
+		for range 10 {
+			select {
+			case text := <-pings:
+				if text != pingText {
+					t.Errorf("pinged with %q", text)
+				}
+			case err := <-heard:
+				t.Fatal("the socket ended: ", err)
+			}
+		}
+		say(t, r.socket("send"), frameOf(desc, "still there"))
+		if err := <-heard; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func (r *testRelay) rest(method, path, body string) (int, string) {

@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds one run of a program.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // Voice is an error as our programs print it.
 type Voice struct{ Code, Message, Hint string }

@@ -10,11 +10,11 @@ import (
 
 const (
 	every    = 5 * time.Millisecond
-	patience = time.Minute
+	patience = 3 * time.Minute
 )
 
 // True returns once cond holds, which it asks every few milliseconds, and fails
-// the test when that takes a minute. what completes "waited in vain for".
+// the test when that takes three minutes. what completes "waited in vain for".
 func True(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	tick := time.NewTicker(every)
