@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 
 func spawn(t *testing.T, role, pid string) (int, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	return daemon.Detach(ctx, daemon.Spawn{
 		Env:     []string{"DAEMON_TEST_ROLE=" + role, "DAEMON_TEST_PID=" + pid},
@@ -69,7 +69,7 @@ func TestDetachServeStop(t *testing.T) {
 	if _, err := spawn(t, "serve", pidFile); fault.Code(err) != "already_running" {
 		t.Fatalf("second start: %v, want the child's own error", err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := daemon.Stop(ctx, pidFile); err != nil {
 		t.Fatal(err)

@@ -228,25 +228,29 @@ func (b *bench) ends(t *testing.T, s account.Session, reason string) {
 
 // TestTimes: sessions end when they expire, and when nobody pairs.
 func TestTimes(t *testing.T) {
-	b := newBench(t, 3*time.Second)
+	t.Parallel() // it waits
+	b := newBench(t, time.Hour)
 	paired := b.add(t, time.Hour)
 	c, _ := b.served(paired)
 	if err := c.Persist(lnc.Identity{Remote: newClient(t)}); err != nil {
 		t.Fatal(err)
 	}
+	b.Manager.Close()
+	b.start(t, 4*time.Second)
 	b.ends(t, b.add(t, time.Hour), unpaired)
 	if _, ok := b.served(paired); !ok {
 		t.Error("a session that has paired is not served")
 	}
 	b = newBench(t, time.Hour)
-	b.ends(t, b.add(t, 2*time.Second), expired)
+	b.ends(t, b.add(t, 4*time.Second), expired)
 }
 
 // TestTimesWhileStopped: what expired meanwhile is expired, what nobody paired
 // with is revoked.
 func TestTimesWhileStopped(t *testing.T) {
+	t.Parallel() // it waits
 	b := newBench(t, time.Hour)
-	short, alone := b.add(t, 3*time.Second), b.add(t, time.Hour)
+	short, alone := b.add(t, 8*time.Second), b.add(t, time.Hour)
 	c, _ := b.served(short)
 	if err := c.Persist(lnc.Identity{Remote: newClient(t)}); err != nil {
 		t.Fatal(err)
