@@ -22,6 +22,7 @@ import (
 	"github.com/leydenln/leyden/internal/lnd"
 	"github.com/leydenln/leyden/internal/node"
 	"github.com/leydenln/leyden/internal/testbin"
+	"github.com/leydenln/leyden/internal/testwallet"
 	"github.com/leydenln/leyden/internal/until"
 )
 
@@ -32,7 +33,7 @@ func TestLifecycle(t *testing.T) {
 	m := newMachine(t)
 	m.createAnew("--profile", "debug")
 	checkFiles(t, m)
-	cheapen(t, m.lndDir(), m.lndDir("wallet-password.txt"))
+	testwallet.CheapenIn(t, m.lndDir(), m.lndDir("wallet-password.txt"))
 	if _, code := m.run("node", "create", "--mode", "standalone", "--network", "regtest"); code != "wallet_exists" {
 		t.Errorf("second create: %q", code)
 	}

@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 			status = 1
 		}
 	}
-	if err := errors.Join(os.RemoveAll(testChain.dir), removeMade()); err != nil {
+	if err := errors.Join(os.RemoveAll(testChain.dir), made.Remove()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
 	os.Exit(status)

@@ -22,6 +22,7 @@ import (
 	"github.com/leydenln/leyden/internal/devnet/owned"
 	"github.com/leydenln/leyden/internal/lnd"
 	"github.com/leydenln/leyden/internal/testbin"
+	"github.com/leydenln/leyden/internal/testwallet"
 	"github.com/leydenln/leyden/internal/until"
 )
 
@@ -68,10 +69,10 @@ func newOurSigner(t *testing.T, flags ...string) *ourSigner {
 func ourKeys(t *testing.T) *ourSigner {
 	t.Helper()
 	s := &ourSigner{t: t, addr: testbin.FreePort(t)}
-	s.home = copied(t, s.kind(), func(dir string) {
+	s.home = made.Copy(t, s.kind(), func(dir string) {
 		maker := &ourSigner{t: t, home: dir}
 		maker.leyden("signer", "init", "--network", "regtest")
-		cheapen(t, filepath.Join(dir, "signer"), filepath.Join(dir, "signer", "wallet-password.txt"))
+		testwallet.CheapenIn(t, filepath.Join(dir, "signer"), filepath.Join(dir, "signer", "wallet-password.txt"))
 	})
 	return s
 }
@@ -142,7 +143,7 @@ func newSigner(t *testing.T, words ...string) *signer {
 		s.make(words)
 		return s
 	}
-	s.dir = copied(t, s.kind(), func(dir string) {
+	s.dir = made.Copy(t, s.kind(), func(dir string) {
 		maker := &signer{t: t, dir: dir, addr: testbin.FreePort(t)}
 		maker.make(nil)
 		maker.signal(syscall.SIGTERM)
@@ -151,7 +152,7 @@ func newSigner(t *testing.T, words ...string) *signer {
 		if err := os.WriteFile(file, []byte(signerPassword), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		cheapen(t, dir, file)
+		testwallet.CheapenIn(t, dir, file)
 	})
 	s.start()
 	return s

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/leydenln/leyden/internal/lnd"
+	"github.com/leydenln/leyden/internal/testwallet"
 )
 
 // smallDisk is a machine whose home is on a disk of that size (of tmpfs), which no
@@ -81,8 +82,10 @@ func (d *smallDisk) seen(path string) string {
 // TestInitOnFullDisk: wherever the disk becomes full, init says so, and what it says
 // to do next works once there is room, with the seed that was written down.
 func TestInitOnFullDisk(t *testing.T) {
+	t.Parallel()
 	for _, size := range []string{"4k", "64k", "512k", "1m"} {
 		t.Run(size, func(t *testing.T) {
+			t.Parallel()
 			d := newSmallDisk(t, size)
 			if out, code := d.run("init", "--network", "regtest"); code != "disk_full" {
 				t.Fatalf("%s", out)
@@ -110,8 +113,11 @@ func TestInitOnFullDisk(t *testing.T) {
 // TestFullDisk: a signer goes on signing; an export and a change of the password fail
 // without losing anything.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	d := newSmallDisk(t, "64m")
-	d.init()
+	if err := testwallet.Copy(d.seen(d.home), newMade(t).home); err != nil {
+		t.Fatal(err)
+	}
 	bundleDir := d.seen(d.path("credentials-bundle"))
 	b := read(t, bundleDir)
 	for _, left := range []int{0, 12 << 10} {
@@ -150,8 +156,9 @@ func TestFullDisk(t *testing.T) {
 
 // TestHungLnd: an lnd that does not answer is told of, and changes nothing.
 func TestHungLnd(t *testing.T) {
-	m := newMachine(t)
-	b := read(t, m.init().Bundle)
+	t.Parallel()
+	m := newMade(t)
+	b := m.bundle()
 	r := m.start()
 	if err := syscall.Kill(r.LndPID, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)

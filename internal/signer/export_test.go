@@ -22,11 +22,12 @@ import (
 
 // TestExport makes bundles of a signer that runs and of one that does not.
 func TestExport(t *testing.T) {
-	m := newMachine(t)
-	if _, code := m.run("export"); code != "no_wallet" {
+	t.Parallel()
+	if _, code := newMachine(t).run("export"); code != "no_wallet" {
 		t.Errorf("of nothing: %q", code)
 	}
-	first := read(t, m.init("--allow-ip", "192.0.2.7").Bundle)
+	m := newMade(t)
+	first := read(t, m.export("--allow-ip", "192.0.2.7").Bundle)
 	if got := caveats(t, first); !slices.Equal(got, []string{"ipaddr 192.0.2.7"}) {
 		t.Errorf("caveats %q", got)
 	}
@@ -139,8 +140,9 @@ func caveats(t *testing.T, b *bundle.Bundle) (texts []string) {
 // TestExportElsewhere makes a bundle over the signer's port: of ours, whose front
 // bakes for nobody, and of an lnd without a front.
 func TestExportElsewhere(t *testing.T) {
-	m := newMachine(t)
-	first := read(t, m.init().Bundle)
+	t.Parallel()
+	m := newMade(t)
+	first := m.bundle()
 	m.start()
 	cert := filepath.Join(m.path(), bundle.CertFile)
 	macaroon := m.write(filepath.Join(t.TempDir(), "list.macaroon"), string(m.listing(t)), 0o600)

@@ -2,6 +2,7 @@ package signer_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,10 +14,12 @@ import (
 	"github.com/leydenln/leyden/internal/lnd"
 	"github.com/leydenln/leyden/internal/signer"
 	"github.com/leydenln/leyden/internal/testbin"
+	"github.com/leydenln/leyden/internal/testwallet"
 	"github.com/leydenln/leyden/internal/until"
 )
 
 func TestInitRefuses(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	file := func(text string, mode os.FileMode) string {
 		return m.write(filepath.Join(t.TempDir(), "file"), text, mode)
@@ -64,11 +67,10 @@ func TestInitRefuses(t *testing.T) {
 }
 
 func TestStartRefuses(t *testing.T) {
-	m := newMachine(t)
-	m.init()
-	taken := newMachine(t)
-	taken.init()
+	t.Parallel()
+	m, taken := newMade(t), newMade(t)
 	taken.start()
+	another := m.write(filepath.Join(t.TempDir(), "another"), "password of another\n", 0o600)
 	conf := func(text string, mode os.FileMode) { m.write(m.path("signer-lnd.conf"), text, mode) }
 	for name, c := range map[string]struct {
 		conf string
@@ -87,7 +89,7 @@ func TestStartRefuses(t *testing.T) {
 		"fail/another port":           {"pprof.profile=0.0.0.0:6060\n", nil, "refused_option"},
 		"fail/where the wallet is":    {"", []string{"--", "--datadir=/tmp"}, "refused_option"},
 		"fail/certificate's address":  {"tlsextraip=signer\n", nil, "bad_config"},
-		"fail/password of another":    {"", []string{"--password-file", taken.path("wallet-password.txt")}, "wrong_password"},
+		"fail/password of another":    {"", []string{"--password-file", another}, "wrong_password"},
 		"fail/no such password file":  {"", []string{"--password-file", m.path("none")}, "no_password_file"},
 		"fail/secret on command line": {"", []string{"--", "--db.postgres.dsn=x"}, "secret_in_argv"},
 	} {
@@ -127,6 +129,7 @@ func TestStartRefuses(t *testing.T) {
 // TestRestore: the words give the same keys again, and with a passphrase only
 // together with it.
 func TestRestore(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	passphrase := m.write(filepath.Join(t.TempDir(), "passphrase"), "of the seed\n", 0o600)
 	first := read(t, m.init("--seed-passphrase-file", passphrase).Bundle)
@@ -162,6 +165,7 @@ func TestRestore(t *testing.T) {
 // TestInitCutShort kills an init while the wallet is made, and between the wallet
 // and its bundle.
 func TestInitCutShort(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	cut := func(when string, reached func() bool) {
 		t.Helper()
@@ -188,13 +192,20 @@ func TestInitCutShort(t *testing.T) {
 			t.Errorf("%q: %q", args, code)
 		}
 	}
-	cut("a whole wallet", func() bool {
-		return isThere(filepath.Join(chainDir, "wallet.db")) && isThere(filepath.Join(chainDir, "admin.macaroon")) &&
-			!isThere(filepath.Join(chainDir, "leyden-unfinished"))
-	})
-	if isThere(filepath.Join(m.path("credentials-bundle"), bundle.Base64File)) {
-		t.Fatal("the bundle is made already: nothing was cut short")
+	unfinished := filepath.Join(t.TempDir(), "unfinished")
+	if err := testwallet.Copy(unfinished, m.home); err != nil {
+		t.Fatal(err)
 	}
+	until.True(t, "an init that is killed before its bundle is made", func() bool {
+		if err := errors.Join(os.RemoveAll(m.home), testwallet.Copy(m.home, unfinished)); err != nil {
+			t.Fatal(err)
+		}
+		cut("a whole wallet", func() bool {
+			return isThere(filepath.Join(chainDir, "wallet.db")) && isThere(filepath.Join(chainDir, "admin.macaroon")) &&
+				!isThere(filepath.Join(chainDir, "leyden-unfinished"))
+		})
+		return !isThere(filepath.Join(m.path("credentials-bundle"), bundle.Base64File))
+	})
 	if again, err := os.ReadFile(m.path("seed.txt")); err != nil || !bytes.Equal(words, again) {
 		t.Errorf("the seed is another: %v", err)
 	}

@@ -104,10 +104,10 @@ func (p *plain) make(request *lnrpc.InitWalletRequest) *grpc.ClientConn {
 // TestPlainWatchOnly: an lnd of somebody else, with no more than our bundle, receives
 // coins and spends them with our signer's signatures.
 func TestPlainWatchOnly(t *testing.T) {
-	m := newMachine(t)
-	created := m.init()
+	t.Parallel()
+	m := newMade(t)
 	m.start()
-	b := read(t, created.Bundle)
+	b, dir := m.bundle(), m.path("credentials-bundle")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	miner, err := chain.Start(ctx, chain.Options{
@@ -124,8 +124,8 @@ func TestPlainWatchOnly(t *testing.T) {
 	a := miner.Access()
 	p := startPlain(t, "--bitcoin.node=btcd", "--btcd.rpchost="+a.RPC, "--btcd.rpcuser="+a.User, "--btcd.rpcpass="+a.Pass,
 		"--btcd.rpccert="+a.Cert, "--remotesigner.enable", "--remotesigner.rpchost="+m.rpc,
-		"--remotesigner.tlscertpath="+filepath.Join(created.Bundle, bundle.CertFile),
-		"--remotesigner.macaroonpath="+filepath.Join(created.Bundle, bundle.MacaroonFile))
+		"--remotesigner.tlscertpath="+filepath.Join(dir, bundle.CertFile),
+		"--remotesigner.macaroonpath="+filepath.Join(dir, bundle.MacaroonFile))
 	conn := p.make(&lnrpc.InitWalletRequest{WatchOnly: watchOnly(b)})
 
 	client := lnrpc.NewLightningClient(conn)
@@ -187,6 +187,7 @@ func watchOnly(b *bundle.Bundle) *lnrpc.WatchOnly {
 // TestPlainSigner: the bundle of an lnd of somebody else gets a macaroon that only
 // signs, although the one given could do everything.
 func TestPlainSigner(t *testing.T) {
+	t.Parallel()
 	p := startPlain(t, "--bitcoin.node=nochainbackend")
 	words, err := wallet.NewSeed(nil)
 	if err != nil {

@@ -58,6 +58,7 @@ func reason(err error) string {
 // TestLifecycle is a signer's life: made, started, asked, its lnd killed, stopped,
 // deleted.
 func TestLifecycle(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	if _, code := m.run("status"); code != "not_running" {
 		t.Errorf("status of nothing: %q", code)
@@ -76,6 +77,7 @@ func TestLifecycle(t *testing.T) {
 	if _, code := m.run("init", "--network", "regtest"); code != "wallet_exists" {
 		t.Errorf("init again: %q", code)
 	}
+	m.cheapen()
 	r := m.start("--rest", "--restlisten", testbin.FreePort(t))
 	if r.State != "active" || !r.BundleCurrent || !slices.Equal(r.RPC, []string{m.rpc}) {
 		t.Errorf("%+v", r)
@@ -310,6 +312,7 @@ func somebody(t *testing.T) []byte {
 // TestUnlock: without a password file the signer waits, says so to the node, and
 // signs once it is opened.
 func TestUnlock(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	password := m.write(filepath.Join(t.TempDir(), "pw"), "my own password\n", 0o600)
 	created := m.init("--password-file", password)

@@ -7,11 +7,12 @@ import (
 )
 
 func TestChangePassword(t *testing.T) {
-	m := newMachine(t)
-	if _, code := m.run("change-password"); code != "no_wallet" {
+	t.Parallel()
+	if _, code := newMachine(t).run("change-password"); code != "no_wallet" {
 		t.Errorf("of nothing: %q", code)
 	}
-	b := read(t, m.init().Bundle)
+	m := newMade(t)
+	b := m.bundle()
 	old, err := os.ReadFile(m.path("wallet-password.txt"))
 	if err != nil {
 		t.Fatal(err)

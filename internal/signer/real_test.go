@@ -22,11 +22,23 @@ import (
 	"github.com/leydenln/leyden/internal/lnd"
 	"github.com/leydenln/leyden/internal/signer"
 	"github.com/leydenln/leyden/internal/testbin"
+	"github.com/leydenln/leyden/internal/testwallet"
 	"github.com/leydenln/leyden/internal/until"
 )
 
-// patience bounds every command of these tests.
-const patience = time.Minute
+// patience bounds every call of these tests.
+const patience = 3 * time.Minute
+
+// made are signers' homes that init made once.
+var made testwallet.Made
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	if err := made.Remove(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	os.Exit(status)
+}
 
 // machine is one home folder and the program.
 type machine struct {
@@ -44,6 +56,31 @@ func newMachine(t *testing.T) *machine {
 		}
 	})
 	return m
+}
+
+// newMade is a machine with a signer that init made, of the same keys for all tests.
+// Its wallet opens at once.
+func newMade(t *testing.T) *machine {
+	t.Helper()
+	m := newMachine(t)
+	m.home = made.Copy(t, "signer", func(dir string) {
+		maker := &machine{t: t, bin: m.bin, home: dir}
+		maker.init()
+		maker.cheapen()
+	})
+	return m
+}
+
+// cheapen makes the wallet open at once.
+func (m *machine) cheapen() {
+	m.t.Helper()
+	testwallet.CheapenIn(m.t, m.path(), m.path("wallet-password.txt"))
+}
+
+// bundle reads the bundle that init has made.
+func (m *machine) bundle() *bundle.Bundle {
+	m.t.Helper()
+	return read(m.t, m.path("credentials-bundle"))
 }
 
 // run runs `leyden signer` and returns its output, and the error's code if it
