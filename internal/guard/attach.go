@@ -55,6 +55,9 @@ type attachment struct {
 	// reconciled is closed once what was left open has been looked at.
 	reconciled chan struct{}
 
+	// left is told that something may have been left at lnd that retire ends.
+	left chan struct{}
+
 	mu      sync.Mutex
 	ended   bool
 	running sync.WaitGroup
@@ -70,6 +73,7 @@ func newAttachment(ctx context.Context, lnd Access) *attachment {
 		router:     routerrpc.NewRouterClient(lnd.Conn),
 		invoices:   invoicesrpc.NewInvoicesClient(lnd.Conn),
 		reconciled: make(chan struct{}),
+		left:       make(chan struct{}, 1),
 	}
 	a.ctx, a.cancel = context.WithCancelCause(ctx)
 	return a

@@ -173,7 +173,7 @@ func (g *Guard) serve(a *attachment, ready func()) error {
 			return fmt.Errorf("settle what was left open: %w", err)
 		}
 	}
-	a.spawn(func() { g.retire(a.ctx, a) })
+	a.spawn(func() { g.keepRetiring(a) })
 	a.spawn(func() { g.keepTallies(a.ctx) })
 	close(a.reconciled)
 	a.keep("payments", func(ctx context.Context) error { return g.followPayments(ctx, a) })

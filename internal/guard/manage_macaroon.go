@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"time"
 
 	"github.com/lightningnetwork/lnd/lnrpc"
 	"github.com/lightningnetwork/lnd/lnrpc/invoicesrpc"
@@ -91,11 +92,42 @@ func (a *attachment) bake(ctx context.Context, of account.Account) ([]byte, erro
 }
 
 // deleteRootKey ends at lnd what the guard refuses already. What fails is tried
-// again when the guard attaches.
+// again.
 func (a *attachment) deleteRootKey(ctx context.Context, g *Guard, id uint64) {
 	_, err := a.lightning.DeleteMacaroonID(ctx, &lnrpc.DeleteMacaroonIDRequest{RootKeyId: id})
 	if err != nil {
 		g.log.Warn("an old macaroon root key is still there", "root_key_id", id, "error", err)
+		a.leave()
+	}
+}
+
+// retireAgain is the pause before what could not be ended at lnd is tried again: a
+// macaroon of an operator is good at lnd's own port until then.
+const retireAgain = 5 * time.Second
+
+// leave says that something may be left that retire ends.
+func (a *attachment) leave() {
+	select {
+	case a.left <- struct{}{}:
+	default: // said already
+	}
+}
+
+// keepRetiring retires, and again as long as something is left, until the
+// attachment ends.
+func (g *Guard) keepRetiring(a *attachment) {
+	for {
+		g.retire(a.ctx, a)
+		select {
+		case <-a.ctx.Done():
+			return
+		case <-a.left:
+		}
+		select {
+		case <-a.ctx.Done():
+			return
+		case <-time.After(retireAgain):
+		}
 	}
 }
 
@@ -117,11 +149,12 @@ func (a *attachment) cancelInvoices(ctx context.Context, g *Guard, of account.ID
 
 // retire deletes the root keys, and cancels the invoices, that rotations, removals
 // and ends of sessions while lnd was away have left. The guard refuses their
-// macaroons in any case, so a failure only waits for the next time.
+// macaroons in any case.
 func (g *Guard) retire(ctx context.Context, lnd *attachment) {
 	there, err := lnd.lightning.ListMacaroonIDs(ctx, &lnrpc.ListMacaroonIDsRequest{})
 	if err != nil {
 		g.log.Warn("old macaroon root keys are not looked for", "error", err)
+		lnd.leave()
 		return
 	}
 	known := make(map[uint64]bool, len(there.GetRootKeyIds()))

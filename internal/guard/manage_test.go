@@ -19,7 +19,9 @@ import (
 	"github.com/lightningnetwork/lnd/lntypes"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/leydenln/leyden/internal/account"
@@ -37,6 +39,9 @@ type mintLnd struct {
 
 	mu       sync.Mutex
 	broken   error // the answer to BakeMacaroon
+	stuck    error // the answer to DeleteMacaroonID
+	late     bool  // BakeMacaroon is not answered, and done by bakeLate
+	owed     uint64
 	rootKeys map[uint64]bool
 	asked    []*lnrpc.MacaroonPermission
 	canceled []lntypes.Hash
@@ -45,6 +50,10 @@ type mintLnd struct {
 func (l *mintLnd) BakeMacaroon(_ context.Context, req *lnrpc.BakeMacaroonRequest) (*lnrpc.BakeMacaroonResponse, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.late {
+		l.owed = req.GetRootKeyId()
+		return nil, status.Error(codes.DeadlineExceeded, "slow")
+	}
 	if l.broken != nil {
 		return nil, l.broken
 	}
@@ -55,8 +64,23 @@ func (l *mintLnd) BakeMacaroon(_ context.Context, req *lnrpc.BakeMacaroonRequest
 func (l *mintLnd) DeleteMacaroonID(_ context.Context, req *lnrpc.DeleteMacaroonIDRequest) (*lnrpc.DeleteMacaroonIDResponse, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.stuck != nil {
+		return nil, l.stuck
+	}
 	delete(l.rootKeys, req.GetRootKeyId())
 	return &lnrpc.DeleteMacaroonIDResponse{Deleted: true}, nil
+}
+
+func (l *mintLnd) setStuck(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stuck = err
+}
+
+func (l *mintLnd) bakeLate() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rootKeys[l.owed] = true
 }
 
 func (l *mintLnd) ListMacaroonIDs(context.Context, *lnrpc.ListMacaroonIDsRequest) (*lnrpc.ListMacaroonIDsResponse, error) {

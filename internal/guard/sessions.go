@@ -133,6 +133,7 @@ func (g *Guard) AddSession(ctx context.Context, by audit.Actor, n account.Sessio
 		reserved, err = g.opts.Ledger.BeginSession(ctx, n.ID, baked)
 	}
 	if err != nil {
+		lnd.leave() // its root key, where lnd bakes late
 		if _, undo := g.EndSession(ctx, by, n.ID, account.SessionRevoked, cutShort); undo != nil {
 			g.log.Error("a session without a macaroon was left", "session", n.ID, "error", undo)
 		}

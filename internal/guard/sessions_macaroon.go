@@ -20,7 +20,8 @@ const (
 	entityURI   = "uri"
 	allReads    = "***readonly***"
 	actionRead  = "read"
-	maxCustom   = 1000
+	maxCustom   = 1000 // of them, asked for or resolved
+	maxAction   = 256  // bytes of a method or its expression
 	permissions = "leyden bake permissions"
 )
 
@@ -83,7 +84,10 @@ func (a *attachment) offers(asked account.Permission) bool {
 // custom resolves what was asked for. The entity uri takes a method, a regular
 // expression of methods, or ***readonly***.
 func (a *attachment) custom(asked []account.Permission) (set []account.Permission, err error) {
-	for _, p := range asked {
+	for i, p := range asked {
+		if len(p.Entity)+len(p.Action) > maxAction || i == maxCustom {
+			return nil, fault.New(account.CodeBadSession, permissions, "more than %d permissions, or one of more than %d characters", maxCustom, maxAction)
+		}
 		_, method := a.permissions[p.Action]
 		switch {
 		case p.Entity == entityURI && method, p.Entity != entityURI && a.offers(p):

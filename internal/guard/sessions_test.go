@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/leydenln/leyden/internal/account"
 	"github.com/leydenln/leyden/internal/fault"
 	"github.com/leydenln/leyden/internal/front/macaroon"
+	"github.com/leydenln/leyden/internal/until"
 )
 
 // TestSessionMacaroons: an account session's macaroon is good for its account and
@@ -197,6 +199,31 @@ func TestSessionCutShort(t *testing.T) {
 	require.Equal(t, []uint64{0}, b.lnd.keys())
 }
 
+// TestSessionRootKeyLate: a root key that could not be deleted, or that lnd made
+// after we had given up, goes while the guard stays attached.
+func TestSessionRootKeyLate(t *testing.T) {
+	b := newManageBench(t)
+	b.come(t)
+	lnd := b.Guard.lnd.Load()
+	lnd.spawn(func() { b.keepRetiring(lnd) })
+	s, err := b.AddSession(t.Context(), operator, session(account.SessionCustom, account.ID{}, account.Permission{Entity: "info", Action: "read"}))
+	require.NoError(t, err)
+	b.lnd.setStuck(errors.New("busy"))
+	_, err = b.EndSession(t.Context(), operator, s.ID, account.SessionRevoked, "enough")
+	require.NoError(t, err)
+	require.Contains(t, b.lnd.keys(), s.ID.RootKeyID())
+	b.lnd.setStuck(nil)
+	until.True(t, "the end of the root key", func() bool { return len(b.lnd.keys()) == 1 })
+
+	b.lnd.late = true
+	_, err = b.AddSession(t.Context(), operator, session(account.SessionCustom, account.ID{}, account.Permission{Entity: "info", Action: "read"}))
+	require.Equal(t, "node_unreachable", fault.Code(err))
+	require.Len(t, b.lnd.keys(), 1)
+	b.lnd.bakeLate()
+	require.Len(t, b.lnd.keys(), 2)
+	until.True(t, "the end of the late root key", func() bool { return len(b.lnd.keys()) == 1 })
+}
+
 func TestSessionPermissions(t *testing.T) {
 	a := &attachment{permissions: map[string][]permission{
 		"/lnrpc.Lightning/GetInfo":     {{"info", "read"}},
@@ -228,6 +255,7 @@ func TestSessionPermissions(t *testing.T) {
 		"fail/many":        {kind: account.SessionCustom, custom: slices.Repeat(list{p("info", "read")}, maxCustom+1)},
 		"fail/no entity":   {kind: account.SessionCustom, custom: list{p("info", "read"), p("nothing", "read")}},
 		"fail/no action":   {kind: account.SessionCustom, custom: list{p("info", "write")}},
+		"fail/long":        {kind: account.SessionCustom, custom: list{p("uri", strings.Repeat("x|", maxAction)+".*")}},
 		"fail/no such one": {kind: "other"},
 	} {
 		t.Run(name, func(t *testing.T) {
