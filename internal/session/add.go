@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/btcsuite/btcd/btcec/v2"
@@ -35,12 +36,22 @@ type Order struct {
 	DevServer bool
 }
 
+// codeMany is the code of a session too many.
+const codeMany = "too_many_sessions"
+
+// maxHost is the longest name of a relay, in bytes: that of DNS.
+const maxHost = 253
+
 // Add makes a session and listens for its client. Codes: bad_session, bad_address,
-// and those of Guard.AddSession.
+// too_many_sessions, and those of Guard.AddSession.
 func (m *Manager) Add(ctx context.Context, by audit.Actor, o Order) (account.Session, error) {
 	if err := o.check(time.Now()); err != nil {
 		return account.Session{}, err
 	}
+	if err := m.enter(); err != nil {
+		return account.Session{}, err
+	}
+	defer m.leave()
 	key, err := btcec.NewPrivateKey()
 	if err != nil {
 		return account.Session{}, err
@@ -62,13 +73,38 @@ func (m *Manager) Add(ctx context.Context, by audit.Actor, o Order) (account.Ses
 	return now, nil
 }
 
+// enter takes the place of a session that is to be made, until leave.
+func (m *Manager) enter() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.serving)+m.adding >= m.opts.Most {
+		return fault.New(codeMany, "leyden sessions list", "%d sessions are open, as many as may be: revoke one", m.opts.Most)
+	}
+	m.adding++
+	return nil
+}
+
+func (m *Manager) leave() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.adding--
+}
+
 func (o Order) check(now time.Time) error {
 	if !now.Before(o.Expires) {
 		return fault.New(account.CodeBadSession, "choose a later --expiry", "the session would have expired already")
 	}
 	host, port, err := net.SplitHostPort(o.Mailbox)
-	if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n == 0 || host == "" {
-		return fault.New("bad_address", "--mailboxserveraddr "+DefaultMailbox, "relay %q: want host:port", o.Mailbox)
+	if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n == 0 || !isHost(host) {
+		return fault.New("bad_address", "--mailboxserveraddr "+DefaultMailbox, "relay %.300q: want host:port", o.Mailbox)
 	}
 	return nil
+}
+
+// isHost says whether a text can be that of a host, and can be shown.
+func isHost(host string) bool {
+	if host == "" || len(host) > maxHost {
+		return false
+	}
+	return !strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`/\?#@"`, r) })
 }

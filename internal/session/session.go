@@ -22,8 +22,14 @@ import (
 	"github.com/leydenln/leyden/lnc"
 )
 
-// DefaultPairWithin is how long a phrase is good for, from when it was made.
-const DefaultPairWithin = 10 * time.Minute
+const (
+	// DefaultPairWithin is how long a phrase is good for, from when it was made.
+	DefaultPairWithin = 10 * time.Minute
+
+	// DefaultMost is how many sessions may be open at once: each has a connection
+	// with its relay.
+	DefaultMost = 1000
+)
 
 // byItself is the actor of what happens by itself.
 var byItself = audit.Actor{Kind: "guard", Via: "guard"}
@@ -42,7 +48,7 @@ type Ledger interface {
 	PairSession(ctx context.Context, id account.SessionID, remoteKey []byte) (account.Session, error)
 }
 
-// Options of a Manager. All but the last two are required.
+// Options of a Manager. All but the last three are required.
 type Options struct {
 	Guard  Guard
 	Ledger Ledger
@@ -55,6 +61,10 @@ type Options struct {
 	// PairWithin is how long a session waits for its client; 0:
 	// DefaultPairWithin.
 	PairWithin time.Duration
+
+	// Most is how many sessions may be open at once; 0: DefaultMost. Those that
+	// there are when it starts are all served.
+	Most int
 
 	// Listen listens at a relay; nil: lnc.NewListener.
 	Listen func(lnc.ListenerConfig) (net.Listener, error)
@@ -72,6 +82,7 @@ type Manager struct {
 
 	mu      sync.Mutex
 	closed  bool
+	adding  int // sessions that are being made
 	serving map[account.SessionID]*service
 }
 
@@ -79,6 +90,9 @@ type Manager struct {
 func New(opts Options) *Manager {
 	if opts.PairWithin == 0 {
 		opts.PairWithin = DefaultPairWithin
+	}
+	if opts.Most == 0 {
+		opts.Most = DefaultMost
 	}
 	if opts.Listen == nil {
 		opts.Listen = func(c lnc.ListenerConfig) (net.Listener, error) { return lnc.NewListener(c) }

@@ -33,6 +33,8 @@ type bench struct {
 	before func() // called when a session has been made
 	listen func() // called when one is begun to be served
 
+	most int
+
 	mu     sync.Mutex
 	fails  error // of listening
 	keeps  error // of ending
@@ -64,7 +66,7 @@ func (b *bench) start(t *testing.T, pairWithin time.Duration) {
 	t.Helper()
 	b.open, b.admits = map[string]lnc.ListenerConfig{}, map[string]func(*front.Call) error{}
 	b.Manager = New(Options{
-		Guard: b, Ledger: b.ledger, PairWithin: pairWithin, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Guard: b, Ledger: b.ledger, PairWithin: pairWithin, Most: b.most, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Open: b.tunnel,
 		Listen: func(c lnc.ListenerConfig) (net.Listener, error) {
 			if b.listen != nil {
@@ -345,6 +347,9 @@ func TestAddRefused(t *testing.T) {
 		"fail/no relay":   {func(o *Order) { o.Mailbox = "" }, "bad_address"},
 		"fail/no port":    {func(o *Order) { o.Mailbox = "relay" }, "bad_address"},
 		"fail/port 0":     {func(o *Order) { o.Mailbox = "relay:0" }, "bad_address"},
+		"fail/long host":  {func(o *Order) { o.Mailbox = strings.Repeat("x", 254) + ":443" }, "bad_address"},
+		"fail/odd host":   {func(o *Order) { o.Mailbox = "relay\x1b[2J:443" }, "bad_address"},
+		"fail/path":       {func(o *Order) { o.Mailbox = "https://relay:443" }, "bad_address"},
 		"fail/no host":    {func(o *Order) { o.Mailbox = ":443" }, "bad_address"},
 		"fail/no account": {func(o *Order) { o.Kind = account.SessionAccount }, account.CodeUnknown},
 		"fail/large port": {func(o *Order) { o.Mailbox = "relay:65536" }, "bad_address"},
@@ -397,6 +402,35 @@ func must[T any](v T, err error) func(*testing.T) T {
 			t.Fatal(err)
 		}
 		return v
+	}
+}
+
+// TestMost: sessions that come all at once are no more than may be open, and one
+// that ends makes room.
+func TestMost(t *testing.T) {
+	b := newBench(t, 0)
+	b.Manager.Close()
+	b.most = 3
+	b.start(t, 0)
+	order := Order{Kind: account.SessionReadonly, Expires: time.Now().Add(time.Hour), Mailbox: "[::1]:443"}
+	var all sync.WaitGroup
+	refused := make(chan error, 10)
+	for range cap(refused) {
+		all.Go(func() {
+			if _, err := b.Add(t.Context(), operator, order); err != nil {
+				refused <- err
+			}
+		})
+	}
+	all.Wait()
+	if err := <-refused; len(refused) != 6 || fault.Code(err) != codeMany {
+		t.Errorf("%d of 10 were refused: %v", 1+len(refused), err)
+	}
+	if _, err := b.Revoke(t.Context(), operator, must(b.List(t.Context()))(t)[0].LocalKey[:]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Add(t.Context(), operator, order); err != nil {
+		t.Errorf("with room again: %v", err)
 	}
 }
 
