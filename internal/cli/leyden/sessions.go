@@ -80,10 +80,10 @@ func sessionsRevokeCmd(app *App, t *target) *cobra.Command {
 		Long: `Ends a session at once: its connection is closed, its calls are cut off, its
 macaroon is void. A payment that is under way goes on, and is booked.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 1 || (len(args) == 1) == (key != "") {
+			name := strings.Join(append(args, key), "")
+			if len(args) > 1 || (len(args) == 1) == (key != "") || name == "" {
 				return voice.UsageError(cmd, fmt.Errorf("name one session, by its id, its label or --localpubkey"))
 			}
-			name := strings.Join(append(args, key), "")
 			return app.call(cmd, t, func(ctx context.Context, c *api.Client) error {
 				s, err := findSession(ctx, c, name)
 				if err != nil {
