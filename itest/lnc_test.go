@@ -95,19 +95,32 @@ func (w *world) addSession(t *testing.T, r *relay, flags ...string) (made madeSe
 // account session.
 func (w *world) remote(t *testing.T, r *relay, account string, flags ...string) *remote {
 	t.Helper()
-	made := w.addSession(t, r, flags...)
-	phrase, err := lnc.ParsePhrase(made.Phrase)
+	c, err := w.client(r, w.addSession(t, r, flags...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &remote{session: made.ID, phrase: phrase}
-	c.connect(t, w, r, account)
+	t.Cleanup(func() { c.close() })
+	c.id = account
 	return c
 }
 
+// client is one of a session, which the caller closes.
+func (w *world) client(r *relay, made madeSession) (*remote, error) {
+	phrase, err := lnc.ParsePhrase(made.Phrase)
+	if err != nil {
+		return nil, err
+	}
+	c := &remote{session: made.ID, phrase: phrase}
+	return c, c.connect(w, r, "")
+}
+
+func (c *remote) close() {
+	c.conn.Close()
+	c.dialer.Close()
+}
+
 // connect begins a client, anew if there was one.
-func (c *remote) connect(t *testing.T, w *world, r *relay, account string) {
-	t.Helper()
+func (c *remote) connect(w *world, r *relay, account string) (err error) {
 	c.dialer = &lnc.Dialer{
 		Mailbox: lnc.Mailbox{Addr: r.addr, TLS: &tls.Config{InsecureSkipVerify: true}},
 		Phrase:  c.phrase, Identity: c.identity,
@@ -118,24 +131,20 @@ func (c *remote) connect(t *testing.T, w *world, r *relay, account string) {
 			return nil
 		},
 	}
-	var err error
 	if c.conn, err = c.dialer.NewClient(); err != nil {
-		t.Fatal(err)
+		return err
 	}
-	dialer, conn := c.dialer, c.conn
-	t.Cleanup(func() {
-		conn.Close()
-		dialer.Close()
-	})
-	c.payer = &payer{w, account, lnrpc.NewLightningClient(conn), routerrpc.NewRouterClient(conn)}
+	c.payer = &payer{w, account, lnrpc.NewLightningClient(c.conn), routerrpc.NewRouterClient(c.conn)}
+	return nil
 }
 
 // again is the client started anew, with what it has kept.
 func (c *remote) again(t *testing.T, r *relay) {
 	t.Helper()
-	c.conn.Close()
-	c.dialer.Close()
-	c.connect(t, c.w, r, c.id)
+	c.close()
+	if err := c.connect(c.w, r, c.id); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (c *remote) info(t *testing.T) *lnrpc.GetInfoResponse {
