@@ -79,7 +79,7 @@ type credential struct{ dialer *Dialer }
 
 // GetRequestMetadata implements credentials.PerRPCCredentials.
 func (c credential) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	return AuthHeaders(c.dialer.authData()), nil
+	return c.dialer.callHeaders(), nil
 }
 
 // RequireTransportSecurity implements credentials.PerRPCCredentials.

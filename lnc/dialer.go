@@ -58,7 +58,7 @@ type Dialer struct {
 
 	mu       sync.Mutex
 	identity Identity
-	auth     []byte // what the node told last
+	headers  map[string]string // of each call, which the node told last; not changed
 }
 
 func (d *Dialer) init() {
@@ -148,13 +148,13 @@ func (d *Dialer) keepConn(conn *Conn) {
 	d.last = conn
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.auth = conn.AuthData()
+	d.headers = AuthHeaders(conn.AuthData())
 }
 
-func (d *Dialer) authData() []byte {
+func (d *Dialer) callHeaders() map[string]string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.auth
+	return d.headers
 }
 
 // keep makes an identity durable, and then what this Dialer goes by.

@@ -38,8 +38,8 @@ var (
 )
 
 // Pipe carries packets, one go-back-n packet each time. It may lose, repeat
-// and delay them; an error is final. Send does not keep the packet, Recv gives
-// its packet away. Both return soon after their context has ended. The
+// and delay them; an error is final. Send may keep the packet, which nobody
+// changes any more; Recv gives its packet away. Both return soon after their context has ended. The
 // connection never calls Send, or Recv, twice at once.
 type Pipe interface {
 	Send(ctx context.Context, packet []byte) error

@@ -67,9 +67,7 @@ func (p packet) encode() []byte {
 	case kindFIN, kindSYNACK:
 		return []byte{byte(p.kind)}
 	case kindDATA:
-		b := make([]byte, dataHeader, dataHeader+len(p.payload))
-		b[0], b[1], b[2], b[3] = byte(p.kind), p.seq, flag(p.final), flag(p.ping)
-		return append(b, p.payload...)
+		return append([]byte{byte(p.kind), p.seq, flag(p.final), flag(p.ping)}, p.payload...)
 	default:
 		return []byte{byte(p.kind), p.seq}
 	}

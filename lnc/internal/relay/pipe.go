@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -96,8 +95,8 @@ func NewPipe(transport Transport, ends Ends, options Options) *Pipe {
 	return p
 }
 
-// Send hands over a packet, and waits while the one before cannot be written.
-// The error is net.ErrClosed or the context's.
+// Send hands over a packet, which must not change any more, and waits while the
+// one before cannot be written. The error is net.ErrClosed or the context's.
 func (p *Pipe) Send(ctx context.Context, packet []byte) error {
 	select {
 	case <-p.closing:
@@ -105,7 +104,7 @@ func (p *Pipe) Send(ctx context.Context, packet []byte) error {
 	default:
 	}
 	select {
-	case p.out <- bytes.Clone(packet):
+	case p.out <- packet:
 		return nil
 	case <-p.closing:
 		return net.ErrClosed
