@@ -58,7 +58,11 @@ func readAct(ctx context.Context, l link, h *noise.Handshake) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errInterrupted, err)
 	}
-	return h.ReadAct(act)
+	if err := h.ReadAct(act); err != nil {
+		// Anybody on the way can have done that, and the next act 2 be right.
+		return fmt.Errorf("%w: %w", errInterrupted, err)
+	}
+	return nil
 }
 
 // encodeAct returns the MsgData of an act, which must stay whole: where that

@@ -1,16 +1,21 @@
 package lnc
 
 import (
-	"bytes"
+	"context"
 	"errors"
+	"flag"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/btcsuite/btcd/btcec/v2"
+
+	"github.com/leydenln/leyden/lnc/internal/gbn"
+	"github.com/leydenln/leyden/lnc/internal/noise"
 	"github.com/leydenln/leyden/lnc/internal/relay"
 )
 
@@ -172,47 +177,37 @@ func TestWayDies(t *testing.T) {
 	})
 }
 
-// TestHostileRelay: what a relay forges, repeats and keeps for later ends
-// connections at the most. The session lives when it stops.
+var sieges = flag.Int("sieges", 500, "how many rounds with a hostile relay")
+
+// TestHostileRelay: what a relay forges, repeats, turns back and keeps for
+// later ends connections at the most. The session lives when it stops.
 func TestHostileRelay(t *testing.T) {
-	for round := range 100 {
+	n := *sieges
+	if testing.Short() {
+		n = min(n, 50)
+	}
+	var deeds [habits]int
+	whole, ended := 0, 0
+	for round := range n {
 		synctest.Test(t, func(t *testing.T) {
-			random, relayRandom := rand.New(rand.NewPCG(uint64(round), 3)), rand.New(rand.NewPCG(uint64(round), 4))
 			s := newSession(t)
 			if round%2 == 0 {
 				s.pair(t)
 			}
-			var mu sync.Mutex
-			var seen [][]byte
-			hostile := true
-			s.relay.Spoil = func(_ relay.ID, msg []byte, deliver func([]byte)) {
-				mu.Lock()
-				seen = append(seen, bytes.Clone(msg))
-				forge := hostile && relayRandom.IntN(8) == 0
-				old := seen[relayRandom.IntN(len(seen))]
-				forged := forgery(relayRandom, old)
-				mu.Unlock()
-				deliver(msg)
-				if forge {
-					deliver(forged)
-				}
-			}
-			go echo(s.listen(t))
-			d := s.dialer()
-			defer d.Close()
-			for range 3 {
-				err := tryOnce(t, d, random)
-				if errors.Is(err, errWrong) {
-					t.Errorf("round %d: %v", round, err)
-				}
-			}
-			mu.Lock()
-			hostile = false
-			mu.Unlock()
-			if err := finally(t, d); err != nil {
-				t.Errorf("round %d: the session is lost: %v", round, err)
+			e := newEnemy(s.relay, rand.New(rand.NewPCG(uint64(round), 4)))
+			w, f := besiege(t, s, e, s.dialer(), uint64(round), 3)
+			whole, ended = whole+w, ended+f
+			for i := range deeds {
+				deeds[i] += e.deeds[i]
 			}
 		})
+		if t.Failed() {
+			return
+		}
+	}
+	t.Logf("%d connections were whole, %d ended; deeds %v", whole, ended, deeds)
+	if whole < n/4 || ended < n/4 {
+		t.Errorf("%d whole and %d ended connections prove little", whole, ended)
 	}
 }
 
@@ -265,18 +260,104 @@ func TestForgedPairing(t *testing.T) {
 		d := s.dialer()
 		defer d.Close()
 		dial(t, d).Close()
-
-		static := newKey(t)
-		impostor := &Dialer{Mailbox: s.mailbox, Identity: Identity{Static: static, Remote: s.server.get().Static.PubKey()}}
-		defer impostor.Close()
-		if conn, err := dialWithin(t, impostor, time.Minute); err == nil {
-			conn.Close()
-			t.Fatal("another key connects")
-		}
-		if !s.server.get().Remote.IsEqual(s.client.get().Static.PubKey()) {
-			t.Error("the node has another key")
-		}
 	})
+}
+
+// TestThief: whoever has the relay, and so sees the boxes, cannot take either
+// side's place, with keys of his own or with words that were used.
+func TestThief(t *testing.T) {
+	for name, keys := range map[string]func(s *session, own *btcec.PrivateKey) noise.Keys{
+		"own keys": func(s *session, own *btcec.PrivateKey) noise.Keys {
+			return noise.Keys{Static: own, Remote: s.server.get().Static.PubKey()}
+		},
+		"used words": func(s *session, own *btcec.PrivateKey) noise.Keys {
+			return noise.Keys{Static: own, Password: s.stretched.key}
+		},
+	} {
+		for _, phraseBoxes := range []bool{true, false} {
+			t.Run(fmt.Sprintf("client, %s, at the phrase's boxes %v", name, phraseBoxes), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := newSession(t)
+					l := s.listen(t)
+					d := s.dialer()
+					defer d.Close()
+					paired := dial(t, d)
+					conn, err := l.Accept()
+					if err != nil {
+						t.Fatal(err)
+					}
+					paired.Close()
+					conn.Close()
+					accepted := make(chan struct{})
+					go func() {
+						defer close(accepted)
+						if conn, err := l.Accept(); err == nil {
+							conn.Close()
+							t.Error("the thief was let in")
+						}
+					}()
+					boxes, keyBoxes := s.places()
+					if !phraseBoxes {
+						boxes = keyBoxes
+					}
+					h, err := noise.NewInitiator(keys(s, newKey(t)))
+					if err != nil {
+						t.Fatal(err)
+					}
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+					defer cancel()
+					if err := s.intrude(ctx, h, relay.Ends{Send: boxes[1], Recv: boxes[0]}, gbn.Dial); err == nil {
+						t.Error("the handshake goes through")
+					} else {
+						t.Log(err)
+					}
+					l.Close()
+					<-accepted
+					if key := s.server.get().Remote; !key.IsEqual(s.client.get().Static.PubKey()) {
+						t.Error("the node has another key")
+					}
+				})
+			})
+		}
+	}
+	t.Run("node", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSession(t)
+			s.pair(t)
+			d := s.dialer()
+			defer d.Close()
+			_, boxes := s.places()
+			h, err := noise.NewResponder(noise.Keys{Static: newKey(t), Remote: s.client.get().Static.PubKey()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			done := make(chan error, 1)
+			go func() { done <- s.intrude(ctx, h, relay.Ends{Send: boxes[0], Recv: boxes[1]}, gbn.Accept) }()
+			if conn, err := d.Dial(ctx); err == nil {
+				conn.Close()
+				t.Error("the client takes a thief for the node")
+			}
+			if err := <-done; err == nil {
+				t.Error("the handshake goes through")
+			}
+		})
+	})
+}
+
+// intrude makes a handshake of somebody else's at these boxes. The error is
+// errInterrupted unless it came to the other side's act.
+func (s *session) intrude(ctx context.Context, h *noise.Handshake, ends relay.Ends,
+	open func(context.Context, gbn.Pipe, gbn.Options) (*gbn.Conn, error)) error {
+	pipe := relay.NewPipe(s.relay.Transport(), ends, relay.Options{Create: true})
+	defer pipe.Close()
+	link, err := open(ctx, pipe, gbn.Options{})
+	if err != nil {
+		return err
+	}
+	defer link.Close()
+	return secure(ctx, link, h, func(*btcec.PublicKey) error { return nil })
 }
 
 // TestMemoryIsBounded: a relay that delivers records without end, and never a

@@ -324,30 +324,41 @@ func TestPairingInterrupted(t *testing.T) {
 	})
 }
 
-// TestDialPerseveres: an attempt that is cut off in its middle is not the last.
+// TestDialPerseveres: an attempt that is cut off in its middle, or whose acts
+// somebody has spoilt, is not the last.
 func TestDialPerseveres(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSession(t)
-		var mu sync.Mutex
-		cut := 3
-		s.relay.Spoil = func(_ relay.ID, msg []byte, deliver func([]byte)) {
-			mu.Lock()
-			defer mu.Unlock()
-			if len(msg) > 40 && cut > 0 {
-				cut--
-				deliver([]byte{5}) // FIN, instead of an act
-				return
-			}
-			deliver(msg)
-		}
-		go echo(s.listen(t))
-		d := s.dialer()
-		defer d.Close()
-		conn := dial(t, d)
-		if err := exchange(conn, []byte("hello")); err != nil || cut > 0 {
-			t.Errorf("%v, with %d acts yet to be cut off", err, cut)
-		}
-	})
+	for name, spoil := range map[string]func(act []byte) []byte{
+		"FIN instead of an act": func([]byte) []byte { return []byte{5} },
+		"another act": func(act []byte) []byte {
+			act[len(act)-1] ^= 1
+			return act
+		},
+		"half an act": func(act []byte) []byte { return act[:len(act)/2] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSession(t)
+				var mu sync.Mutex
+				cut := 3
+				s.relay.Spoil = func(_ relay.ID, msg []byte, deliver func([]byte)) {
+					mu.Lock()
+					defer mu.Unlock()
+					if len(msg) > 40 && cut > 0 {
+						cut--
+						msg = spoil(bytes.Clone(msg))
+					}
+					deliver(msg)
+				}
+				go echo(s.listen(t))
+				d := s.dialer()
+				defer d.Close()
+				conn := dial(t, d)
+				if err := exchange(conn, []byte("hello")); err != nil || cut > 0 {
+					t.Errorf("%v, with %d acts yet to be spoilt", err, cut)
+				}
+			})
+		})
+	}
 }
 
 func TestDialFails(t *testing.T) {
