@@ -5,6 +5,7 @@
 package relaytest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -13,7 +14,8 @@ import (
 	"github.com/leydenln/leyden/lnc/internal/relay"
 )
 
-// capacity is how many messages a box holds before its writer waits.
+// capacity is how many messages a box holds before its writer waits, unless the
+// relay says otherwise.
 const capacity = 256
 
 var (
@@ -26,6 +28,10 @@ var (
 type Relay struct {
 	// StreamLife is how long a stream lives; 0: for ever. It is set before use.
 	StreamLife time.Duration
+
+	// Capacity is how many messages a box holds before its writer waits; 0: 256.
+	// It is set before use.
+	Capacity int
 
 	// Spoil gets each message on its way into a box, and hands on what is to be
 	// in it, now or later; nil hands on the message. It is set before use.
@@ -145,7 +151,7 @@ func (r *Relay) create(id relay.ID) (bool, error) {
 		return false, nil
 	}
 	r.boxes[id] = &box{
-		messages: make(chan []byte, capacity),
+		messages: make(chan []byte, cmp.Or(r.Capacity, capacity)),
 		gone:     make(chan struct{}),
 		readers:  make(chan struct{}, 1),
 		writers:  make(chan struct{}, 1),
