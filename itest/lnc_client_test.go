@@ -1,6 +1,9 @@
 package itest
 
 import (
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -90,4 +93,42 @@ func TestRelayOfTheGate(t *testing.T) {
 		made = w.addSession(t, r, "--type", "account", "--account_id", owner.id)
 	}
 	owner.check(t)
+}
+
+// TestLngetsTakeTurns: who has paid lets others pay through the session, however
+// long the goods take.
+func TestLngetsTakeTurns(t *testing.T) {
+	w := theWorld(t)
+	began, over := make(chan struct{}), make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			w.WriteHeader(http.StatusOK)
+			_ = http.NewResponseController(w).Flush() // the client has gone
+			close(began)
+			<-over
+		}
+		_, _ = io.WriteString(w, "goods") // the client has gone
+	}))
+	defer slow.Close()
+	r, owner := w.relay(t), w.payer(t, 10_000)
+	made := w.addSession(t, r, "--type", "account", "--account_id", owner.id)
+	addr := strings.TrimPrefix(slow.URL, "http://")
+	gate, buyer := w.gate(t, false, shop.Service{Name: "slow", PathRegexp: "^/slow", Address: addr, Price: 100},
+		shop.Service{Name: "quick", PathRegexp: "^/", Address: addr, Price: 100, Free: []string{"^" + shop.HealthPath + "$"}}), w.pairedBuyer(t, r, made.Phrase)
+	expect := w.payments(t)
+	first := make(chan shop.Result, 1)
+	go func() {
+		got, err := buyer.Run(t.Context(), "-q", gate.URL+"/slow")
+		if err != nil {
+			t.Error(err)
+		}
+		first <- got
+	}()
+	<-began
+	gets(t, buyer, "goods", "-q", gate.URL+"/quick")
+	expect(2)
+	close(over)
+	if got := <-first; got.Status != done || got.Stdout != "goods" {
+		t.Errorf("the slow one: %+v", got)
+	}
 }

@@ -74,6 +74,13 @@ func New(cfg Config) (*Client, error) {
 		defer c.mu.Unlock()
 		c.warn("another lnget buys from %s: waiting for it to end", o)
 	}
+	if w, ok := w.(*wallet); ok {
+		w.waiting = func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.warn("another lnget uses the session: waiting for it to end")
+		}
+	}
 	c.offers = map[lntypes.Hash]l402http.Offer{}
 	c.http = &http.Client{Transport: careful{c.transport, plain}, CheckRedirect: c.checkRedirect}
 	return c, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"sync"
+	"time"
 
 	"github.com/leydenln/leyden/internal/lightning"
 	"github.com/leydenln/leyden/internal/paired"
@@ -14,12 +15,13 @@ import (
 func newSessionWallet(c *LNConfig) *wallet {
 	folder := paired.Folder(c.LNC.SessionsDir)
 	s, err := folder.Load(c.LNC.SessionID)
-	w := &wallet{connect: func() (*lightning.Client, error) {
+	w := &wallet{brief: true}
+	w.connect = func() (*lightning.Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		return dialSession(folder, &s)
-	}}
+		return dialSession(folder, &s, w.waiting)
+	}
 	w.node = sync.OnceValues(w.askNode)
 	if err != nil {
 		return w
@@ -41,9 +43,19 @@ func (c *LNConfig) note(s paired.Session) {
 	}
 }
 
-func dialSession(folder paired.Folder, s *paired.Session) (*lightning.Client, error) {
+// lockPatience is how long a session is waited for without a word.
+const lockPatience = 3 * time.Second
+
+// dialSession prepares a connection. waiting, if not nil, hears when another
+// process has the session.
+func dialSession(folder paired.Folder, s *paired.Session, waiting func()) (*lightning.Client, error) {
 	id := s.ID()
-	return lightning.DialSession(folder.Dialer(s), func(ctx context.Context) (func(), error) { return folder.Lock(ctx, id) })
+	return lightning.DialSession(folder.Dialer(s), func(ctx context.Context) (func(), error) {
+		if waiting != nil {
+			defer time.AfterFunc(lockPatience, waiting).Stop()
+		}
+		return folder.Lock(ctx, id)
+	})
 }
 
 // Dial prepares a connection to the configured node, and notes in c what is
@@ -59,7 +71,7 @@ func (c *LNConfig) Dial() (*lightning.Client, error) {
 			return nil, err
 		}
 		c.note(s)
-		return dialSession(folder, &s)
+		return dialSession(folder, &s, nil)
 	}
 	return nil, NotBuiltIn("ln.mode: " + c.Mode)
 }

@@ -25,10 +25,18 @@ type wallet struct {
 	connect func() (*lightning.Client, error)
 	// unnamed names a node that does not say who it is.
 	unnamed func() (string, error)
-	once    sync.Once
-	client  *lightning.Client
-	err     error
 	node    func() (string, error)
+	// brief lets the connection go once a payment is over: others of this
+	// machine wait for it. waiting, if set, hears that this one waits.
+	brief   bool
+	waiting func()
+
+	mu     sync.Mutex
+	client *lightning.Client // nil: none
+	users  int               // of client
+	over   bool              // client is to go when nobody uses it
+	closed bool
+	gone   sync.WaitGroup
 }
 
 // nodeTimeout bounds the question which node this is.
@@ -40,16 +48,48 @@ func newWallet(c LNDConfig) *wallet {
 	return w
 }
 
-func (w *wallet) dial() (*lightning.Client, error) {
-	w.once.Do(func() { w.client, w.err = w.connect() })
-	return w.client, w.err
+// dial returns the connection to the node, for use until done.
+func (w *wallet) dial() (c *lightning.Client, done func(), err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return nil, nil, net.ErrClosed
+	}
+	if w.client == nil {
+		if w.client, err = w.connect(); err != nil {
+			return nil, nil, err
+		}
+	}
+	w.users++
+	return w.client, w.done, nil
+}
+
+func (w *wallet) done() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.users--; w.users == 0 && w.over && w.client != nil {
+		leaving := w.client
+		w.client, w.over = nil, false
+		w.gone.Go(func() { _ = leaving.Close() })
+	}
+}
+
+// settled says that a payment is over, unless its error leaves that open.
+func (w *wallet) settled(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.over = w.brief && (err == nil || errors.Is(err, l402http.ErrNothingSent))
 }
 
 func (w *wallet) close() {
-	w.once.Do(func() { w.err = net.ErrClosed })
-	if w.client != nil {
-		_ = w.client.Close()
+	w.mu.Lock()
+	leaving := w.client
+	w.client, w.closed = nil, true
+	w.mu.Unlock()
+	if leaving != nil {
+		_ = leaving.Close()
 	}
+	w.gone.Wait()
 }
 
 // Dial prepares a connection to the configured node; it sends nothing.
@@ -65,7 +105,8 @@ func Dial(c LNDConfig) (*lightning.Client, error) {
 // reading a challenge.
 func (w *wallet) Warm() {
 	go func() {
-		if c, err := w.dial(); err == nil {
+		if c, done, err := w.dial(); err == nil {
+			defer done()
 			c.Connect()
 		}
 	}()
@@ -73,8 +114,17 @@ func (w *wallet) Warm() {
 
 // Node implements [l402http.Namer]: the node's public key, or, with a macaroon
 // that does not allow GetInfo, its certificate or its key of the session. The
-// node is asked once, and one that is paired with has been.
+// node is asked once, and one that is paired with has been. A session is waited
+// for: what comes after this is a payment, whose time is short.
 func (w *wallet) Node(ctx context.Context) (string, error) {
+	c, done, err := w.dial()
+	if err != nil {
+		return "", err
+	}
+	defer done()
+	if err := c.Enter(ctx); err != nil {
+		return "", err
+	}
 	asked := make(chan struct{})
 	go func() {
 		_, _ = w.node()
@@ -89,10 +139,11 @@ func (w *wallet) Node(ctx context.Context) (string, error) {
 }
 
 func (w *wallet) askNode() (string, error) {
-	c, err := w.dial()
+	c, done, err := w.dial()
 	if err != nil {
 		return "", err
 	}
+	defer done()
 	ctx, cancel := context.WithTimeout(context.Background(), nodeTimeout)
 	defer cancel()
 	info, err := c.GetInfo(ctx)
@@ -116,11 +167,13 @@ func (c LNDConfig) certificateName() (string, error) {
 }
 
 // Pay implements [l402http.Wallet].
-func (w *wallet) Pay(ctx context.Context, p l402http.Payment) (l402http.Receipt, error) {
-	c, err := w.dial()
+func (w *wallet) Pay(ctx context.Context, p l402http.Payment) (_ l402http.Receipt, err error) {
+	c, done, err := w.dial()
 	if err != nil {
 		return l402http.Receipt{}, kind(l402http.ErrNothingSent, err)
 	}
+	defer done()
+	defer func() { w.settled(err) }()
 	paid, err := c.SendPayment(ctx, lightning.SendPayment{Invoice: p.Invoice, MaxFee: p.MaxFee, Timeout: p.Timeout})
 	if err != nil {
 		return l402http.Receipt{}, w.classify(ctx, p.Hash, err)
@@ -130,10 +183,11 @@ func (w *wallet) Pay(ctx context.Context, p l402http.Payment) (l402http.Receipt,
 
 // Track implements [l402http.Wallet].
 func (w *wallet) Track(ctx context.Context, hash lntypes.Hash) (l402http.Receipt, error) {
-	c, err := w.dial()
+	c, done, err := w.dial()
 	if err != nil {
 		return l402http.Receipt{}, err
 	}
+	defer done()
 	p, err := c.TrackPayment(ctx, hash)
 	switch {
 	case fault.Code(err) == lightning.CodeNotFound:

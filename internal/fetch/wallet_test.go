@@ -146,7 +146,7 @@ func TestPaymentInterrupted(t *testing.T) {
 func TestWalletClosedBeforeItWarms(t *testing.T) {
 	_, w, p, _ := newNode(t)
 	w.close()
-	if c, err := w.dial(); c != nil || err == nil {
+	if c, _, err := w.dial(); c != nil || err == nil {
 		t.Errorf("%v, %v", c, err)
 	}
 	if _, err := w.Pay(t.Context(), p); !errors.Is(err, l402http.ErrNothingSent) {

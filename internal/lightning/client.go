@@ -78,7 +78,17 @@ func Dial(cfg Config) (*Client, error) {
 }
 
 // Connect begins to connect, without waiting, for a call that is to come.
-func (c *Client) Connect() { c.conn.Connect() }
+func (c *Client) Connect() {
+	if c.session == nil {
+		c.conn.Connect()
+		return
+	}
+	go func() {
+		if c.session.enter(c.session.life) == nil {
+			c.conn.Connect()
+		}
+	}()
+}
 
 // Close ends the connection and what runs on it.
 func (c *Client) Close() error {
@@ -96,6 +106,9 @@ func (c *Client) Host() string { return c.host }
 // Invoke makes one unary call on lnd's own method path. With NewStream it makes
 // a Client a grpc.ClientConnInterface, for those who link lnrpc.
 func (c *Client) Invoke(ctx context.Context, method string, req, resp any, opts ...grpc.CallOption) error {
+	if err := c.Enter(ctx); err != nil {
+		return err
+	}
 	if err := c.conn.Invoke(c.credentials(ctx), method, req, resp, opts...); err != nil {
 		return c.explain(method, err)
 	}
@@ -105,6 +118,9 @@ func (c *Client) Invoke(ctx context.Context, method string, req, resp any, opts 
 // NewStream opens a stream on lnd's own method path. What ends the stream later
 // arrives as gRPC has it.
 func (c *Client) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	if err := c.Enter(ctx); err != nil {
+		return nil, &notSent{err}
+	}
 	s, err := c.conn.NewStream(c.credentials(ctx), desc, method, opts...)
 	if err != nil {
 		return nil, &notSent{c.explain(method, err)}

@@ -3,7 +3,6 @@ package lightning
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -43,10 +42,12 @@ const pairingPatience = 25 * time.Second
 // The node is known by the key in the session, and its macaroon is what the
 // node gives at each connection. The Dialer is the client's from here on, and
 // ends with it. lock, if not nil, is waited for before the relay hears of the
-// session, and what it returns is called when the client is closed: a session
-// serves one connection at a time.
+// session, for as long as the call that needs it, and what it returns is called
+// when the client is closed: a session serves one connection at a time.
 func DialSession(dialer *lnc.Dialer, lock func(context.Context) (unlock func(), err error)) (*Client, error) {
 	s := &session{dialer: dialer, lock: lock}
+	s.turn = make(chan struct{}, 1)
+	s.life, s.end = context.WithCancel(context.Background())
 	dialer.OnStatus = s.heard
 	patience := sessionPatience
 	if dialer.Identity.Remote == nil {
@@ -70,6 +71,9 @@ func DialSession(dialer *lnc.Dialer, lock func(context.Context) (unlock func(), 
 type session struct {
 	dialer *lnc.Dialer
 	lock   func(context.Context) (func(), error)
+	turn   chan struct{} // held by the one that waits for lock
+	life   context.Context
+	end    context.CancelFunc
 
 	mu      sync.Mutex
 	trouble error  // nil: none that is known
@@ -79,12 +83,8 @@ type session struct {
 	timer   *time.Timer // until which it goes on; nil: as long as it may
 }
 
-// dial is called by gRPC, once at a time.
+// dial is called by gRPC, once at a time, when the session is locked.
 func (s *session) dial(ctx context.Context, _ string) (net.Conn, error) {
-	if err := s.enter(ctx); err != nil {
-		s.met(err)
-		return nil, err
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s.attempt(cancel)
@@ -94,18 +94,37 @@ func (s *session) dial(ctx context.Context, _ string) (net.Conn, error) {
 	return conn, err
 }
 
+// Enter waits until this process may use the session through which the node is
+// reached; where it is reached directly there is nothing to wait for. Calls do
+// so by themselves. Code lnc_session_in_use.
+func (c *Client) Enter(ctx context.Context) error {
+	if c.session == nil {
+		return nil
+	}
+	return c.session.enter(ctx)
+}
+
 // enter takes the lock, unless it has it.
 func (s *session) enter(ctx context.Context) error {
-	s.mu.Lock()
-	has := s.unlock != nil || s.lock == nil
-	s.mu.Unlock()
-	if has {
+	if s.entered() {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.life, cancel)()
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return s.kept(ctx)
+	}
+	if s.entered() { // by who had the turn before
 		return nil
 	}
 	unlock, err := s.lock(ctx)
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return fmt.Errorf("another process has a connection: %w", lnc.ErrOccupied)
+		return s.kept(ctx)
 	case err != nil:
 		return files.Fault("the session's lock", err)
 	}
@@ -119,8 +138,27 @@ func (s *session) enter(ctx context.Context) error {
 	return nil
 }
 
+func (s *session) entered() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.unlock != nil || s.lock == nil
+}
+
+// kept is the error of who has waited for the lock in vain.
+func (s *session) kept(ctx context.Context) error {
+	if s.life.Err() != nil {
+		return net.ErrClosed
+	}
+	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return ctx.Err()
+	}
+	code, hint, text := diagnose(lnc.ErrOccupied)
+	return fault.New(code, hint, "node through %s: another process has a connection: %s", s.dialer.Mailbox.Addr, text)
+}
+
 // close ends the connection, and only then lets the next process have it.
 func (s *session) close() error {
+	s.end()
 	err := s.dialer.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()

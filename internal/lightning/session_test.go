@@ -140,6 +140,52 @@ func TestSessionTroubles(t *testing.T) {
 	}
 }
 
+// TestSessionTurns: a call waits for its turn as long as it likes, and is not
+// sent where that does not come.
+func TestSessionTurns(t *testing.T) {
+	r := startRelay(t)
+	node := serveAlice(t, r)
+	turn := make(chan struct{}, 1)
+	take := func(ctx context.Context) (func(), error) {
+		if _, hurried := ctx.Deadline(); hurried {
+			t.Error("the wait for the turn is cut short")
+		}
+		select {
+		case turn <- struct{}{}:
+			return func() { <-turn }, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	kept := make(chan lnc.Identity, 2)
+	first := dialSession(t, &lnc.Dialer{Mailbox: r.Mailbox(), Phrase: node.Phrase,
+		Persist: func(i lnc.Identity) error { kept <- i; return nil }}, take)
+	if _, err := first.GetInfo(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	second := dialSession(t, &lnc.Dialer{Mailbox: r.Mailbox(), Phrase: node.Phrase, Identity: <-kept}, take)
+	answered := make(chan error, 1)
+	second.Connect()
+	go func() {
+		_, err := second.GetInfo(t.Context())
+		answered <- err
+	}()
+	_ = first.Close()
+	if err := <-answered; err != nil {
+		t.Errorf("in its turn: %v", err)
+	}
+
+	third := dialSession(t, &lnc.Dialer{Mailbox: r.Mailbox(), Identity: node.Identity()}, locked)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, err := third.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, "/routerrpc.Router/SendPaymentV2")
+	if fault.Code(err) != lightning.CodeSessionInUse || !lightning.NotSent(err) {
+		t.Errorf("out of turn: %v", err)
+	}
+	third.Connect()
+	_ = third.Close() // also while it waits
+}
+
 func locked(ctx context.Context) (func(), error) {
 	<-ctx.Done()
 	return nil, errors.New("waited for a lock")

@@ -62,11 +62,18 @@ func (app *App) ask(f func(context.Context, fetch.Config, *lightning.Client) err
 }
 
 func (app *App) lnStatus(ctx context.Context, cfg fetch.Config, client *lightning.Client) error {
+	asked := make(chan error, 1)
+	var info lightning.Info
+	go func() { // beside the other question: a relay is far away
+		var err error
+		info, err = client.GetInfo(ctx)
+		asked <- err
+	}()
 	state, err := client.State(ctx)
 	if err != nil {
 		return err
 	}
-	info, err := client.GetInfo(ctx)
+	err = <-asked
 	if err == nil && cfg.LN.Mode == "lnd" && info.Network != cfg.LN.LND.Network {
 		err = fault.New("wrong_network", "set ln.lnd.network to "+info.Network,
 			"the node is on %s, the configuration says %s", info.Network, cfg.LN.LND.Network)

@@ -76,14 +76,16 @@ func (app *App) lncPair(cmd *cobra.Command, args []string, p fetch.Pairing) erro
 	if p.Mailbox == "" {
 		p.Mailbox = cfg.LN.LNC.MailboxAddr
 	}
-	p.DevServer = p.DevServer || cfg.LN.LNC.DevServer
+	if !cmd.Flags().Changed("devserver") {
+		p.DevServer = cfg.LN.LNC.DevServer
+	}
 	s, err := fetch.Pair(cmd.Context(), cfg.LN.LNC.SessionsDir, p)
 	if err != nil {
 		return err
 	}
 	written, err := "", error(nil)
 	if !p.Ephemeral {
-		written, err = app.usePaired(cfg)
+		written, err = app.usePaired(cfg, s.ID())
 	}
 	if app.asJSON(cfg) {
 		out := sessionJSON(s)
@@ -124,7 +126,11 @@ func (app *App) phrase(args []string) (string, error) {
 
 // usePaired writes a configuration that pays through sessions, where there is
 // none; where another one is in force, it says what to change.
-func (app *App) usePaired(cfg fetch.Config) (written string, err error) {
+func (app *App) usePaired(cfg fetch.Config, id string) (written string, err error) {
+	pays := cfg.LN.LNC.SessionID
+	if pays != "" && pays != id {
+		fmt.Fprintf(app.Err, "lnget: ln.lnc.session_id names session %s: to pay through this one, set it to %s\n", pays, id)
+	}
 	if cfg.LN.Mode == "lnc" {
 		return "", nil
 	}
