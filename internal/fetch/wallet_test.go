@@ -35,7 +35,7 @@ func newNode(t *testing.T) (*fetchtest.Node, *wallet, l402http.Payment, fetchtes
 	if err := ledger.Publish(i.Preimage); err != nil {
 		t.Fatal(err)
 	}
-	return node, w, l402http.Payment{Invoice: text, Hash: hash, Timeout: time.Second}, ledger
+	return node, w, l402http.Payment{Invoice: text, Hash: hash, Timeout: time.Minute}, ledger
 }
 
 func TestWalletPaysOnce(t *testing.T) {

@@ -33,7 +33,7 @@ func newH2Client(t *testing.T, g *Gate) *h2client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	c := &h2client{t: t, conn: conn, framer: http2.NewFramer(conn, conn), next: 1, wait: 20 * time.Second}
+	c := &h2client{t: t, conn: conn, framer: http2.NewFramer(conn, conn), next: 1, wait: patient}
 	c.encode = hpack.NewEncoder(&c.block)
 	c.framer.AllowIllegalWrites = true
 	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)

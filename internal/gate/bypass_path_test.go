@@ -7,6 +7,7 @@ import (
 	"path"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -125,7 +126,7 @@ func TestBypassByPath(t *testing.T) {
 			"GET "+target+" HTTP/1.1\r\nHost: \r\nConnection: close\r\n\r\n", "GET  "+target+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
 			"GET\t"+target+"\tHTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "\r\nGET "+target+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	}
-	attackAll(t, g, attacks)
+	attackAll(t, g, attacks, quiet)
 	nothingUnpaid(t, r)
 	if len(r.requests()) < 50 {
 		t.Errorf("only %d requests reached the backend: the suite tries nothing", len(r.requests()))
@@ -134,7 +135,7 @@ func TestBypassByPath(t *testing.T) {
 
 // attackAll sends each attack on a connection of its own, several at a time.
 // None may make the gate itself fail.
-func attackAll(t *testing.T, g *Gate, attacks []string) {
+func attackAll(t *testing.T, g *Gate, attacks []string, silence time.Duration) {
 	t.Helper()
 	queue, done := make(chan string), make(chan struct{})
 	const attackers = 32
@@ -142,7 +143,7 @@ func attackAll(t *testing.T, g *Gate, attacks []string) {
 		go func() {
 			defer func() { done <- struct{}{} }()
 			for attack := range queue {
-				if answer, err := tryExchange(g.Addr(), attack); err != nil || strings.HasPrefix(answer, "HTTP/1.1 500") {
+				if answer, err := tryExchange(g.Addr(), attack, silence); err != nil || strings.HasPrefix(answer, "HTTP/1.1 500") {
 					t.Errorf("%q: %q, %v", attack, answer, err)
 				}
 			}
@@ -157,13 +158,13 @@ func attackAll(t *testing.T, g *Gate, attacks []string) {
 	}
 }
 
-func tryExchange(addr net.Addr, send string) (string, error) {
+func tryExchange(addr net.Addr, send string, silence time.Duration) (string, error) {
 	c, err := net.Dial("tcp", addr.String())
 	if err != nil {
 		return "", err
 	}
 	defer c.Close()
-	return converse(c, send), nil
+	return converse(c, send, silence), nil
 }
 
 // TestBypassByHost: the dear service is chosen by its host, which must not be
@@ -186,7 +187,7 @@ func TestBypassByHost(t *testing.T) {
 			"GET http://"+url.PathEscape(host)+"/goods HTTP/1.1\r\nHost: dear.test\r\nConnection: close\r\n\r\n")
 	}
 	attacks = append(attacks, "GET /goods HTTP/1.1\r\nConnection: close\r\n\r\n", "GET http://site.test@dear.test/goods HTTP/1.0\r\n\r\n")
-	attackAll(t, g, attacks)
+	attackAll(t, g, attacks, quiet)
 	for _, got := range r.requests() {
 		rest := strings.Replace(got, "X-Forwarded-Host: site.test", "", 1)
 		if strings.Contains(strings.ToLower(rest), "dear") || !strings.Contains(got, "X-Forwarded-Host: site.test\r\n") {

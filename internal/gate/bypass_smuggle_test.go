@@ -87,7 +87,7 @@ func TestBypassBySmuggling(t *testing.T) {
 		"GET /paid/x HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"+smuggled,
 		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+smuggled, "PRI /paid/x HTTP/2.0\r\n\r\nSM\r\n\r\n",
 	)
-	attackAll(t, g, attacks)
+	attackAll(t, g, attacks, quiet)
 	nothingUnpaid(t, r)
 	for _, got := range r.requests() {
 		head, _, _ := strings.Cut(got, "\r\n\r\n")
@@ -122,7 +122,7 @@ func TestBypassByOverride(t *testing.T) {
 			"GET /free HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"+name+": /paid/x\r\n"+name+": /paid/x\r\n\r\n")
 	}
 	attacks = append(attacks, "POST /free HTTP/1.1\r\nHost: x\r\nX-HTTP-Method-Override: DELETE\r\nConnection: close, X-Forwarded-For, Authorization\r\nContent-Length: 0\r\n\r\n")
-	attackAll(t, g, attacks)
+	attackAll(t, g, attacks, patient)
 	for _, got := range r.requests() {
 		if strings.Contains(got, "/paid/x") || strings.Count(got, "X-Forwarded-For: 127.0.0.1\r\n") != 1 {
 			t.Errorf("the backend got %q", got)
@@ -142,7 +142,7 @@ func TestHeaderBombs(t *testing.T) {
 		"a long name": strings.Repeat("a", 1<<20) + ": b\r\n", "more lines than there is room": strings.Repeat("A: b\r\n", 1<<18),
 		"a long line without end": strings.Repeat("a", 1<<20),
 	} {
-		answer, err := tryExchange(g.Addr(), "GET /free HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"+head+"\r\n")
+		answer, err := tryExchange(g.Addr(), "GET /free HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"+head+"\r\n", patient)
 		if err != nil || answer != "" && !strings.Contains(answer, " 431 ") && !strings.Contains(answer, " 400 ") {
 			t.Errorf("%s: %q, %v", name, answer, err)
 		}
@@ -217,7 +217,7 @@ func TestBypassByTheRestOfABody(t *testing.T) {
 			if c.late {
 				time.Sleep(300 * time.Millisecond) // late on purpose
 			}
-			if more := converse(conn, c.rest); more != "" {
+			if more := converse(conn, c.rest, patient); more != "" {
 				t.Errorf("answered once more: %q", more)
 			}
 			if _, err := conn.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {

@@ -121,19 +121,26 @@ func exchange(t testing.TB, addr net.Addr, send string) string {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	return converse(c, send)
+	return converse(c, send, patient)
 }
 
-// quiet is how long the gate may think about an attack that leaves it waiting
-// for more.
-const quiet = 500 * time.Millisecond
+const (
+	// quiet is how long the gate may think about an attack that leaves it waiting
+	// for more.
+	quiet = 500 * time.Millisecond
 
-func converse(c net.Conn, send string) string {
+	// patient is how long it may take to what it must do, on a busy machine.
+	patient = time.Minute
+)
+
+// converse returns what comes back until nothing came for the silence, or the gate
+// has ended the connection.
+func converse(c net.Conn, send string, silence time.Duration) string {
 	go func() { _, _ = io.WriteString(c, send) }()
 	var answer strings.Builder
 	buf := make([]byte, 64<<10)
 	for {
-		if c.SetReadDeadline(time.Now().Add(quiet)) != nil {
+		if c.SetReadDeadline(time.Now().Add(silence)) != nil {
 			return answer.String()
 		}
 		n, err := c.Read(buf)

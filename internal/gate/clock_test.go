@@ -68,16 +68,18 @@ func clientOverHTTP2() *http.Client {
 // TestBackendTakesItsTime: the silence is the client's, not that of a backend
 // that does not read on.
 func TestBackendTakesItsTime(t *testing.T) {
+	t.Parallel()
 	const size = 8 << 20 // more than waits on the way
 	for name, client := range map[string]*http.Client{"HTTP/1": http.DefaultClient, "HTTP/2": clientOverHTTP2()} {
 		t.Run(name, func(t *testing.T) {
-			g := beforeWith(t, "limits: {bodytimeout: 100ms}\n"+freeService, func(w http.ResponseWriter, r *http.Request) {
-				for range 3 {
+			t.Parallel() // it waits
+			g := beforeWith(t, "limits: {bodytimeout: 2s}\n"+freeService, func(w http.ResponseWriter, r *http.Request) {
+				for range 2 {
 					_, _ = io.CopyN(io.Discard, r.Body, 1)
-					time.Sleep(300 * time.Millisecond) // slow on purpose
+					time.Sleep(3 * time.Second) // slow on purpose
 				}
 				n, err := io.Copy(io.Discard, r.Body)
-				_, _ = fmt.Fprint(w, n+3, err)
+				_, _ = fmt.Fprint(w, n+2, err)
 			})
 			resp, err := client.Do(request(t, http.MethodPost, base(g), bytes.NewReader(make([]byte, size))))
 			if err != nil {

@@ -262,7 +262,7 @@ func TestPaymentAndBrokenBody(t *testing.T) {
 		t.Fatal(err)
 	}
 	wait(t, began, "the backend has the request")
-	if answer := converse(conn, "nonsense\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 400") || !strings.Contains(answer, "bad_body") {
+	if answer := converse(conn, "nonsense\r\n", patient); !strings.HasPrefix(answer, "HTTP/1.1 400") || !strings.Contains(answer, "bad_body") {
 		t.Errorf("%.200q", answer)
 	}
 	refusedWith(t, get(t, g, "/cheap/x", paid...), "payment_used")

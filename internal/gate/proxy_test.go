@@ -167,7 +167,7 @@ func TestExpectContinue(t *testing.T) {
 		}
 		_, _ = io.Copy(w, r.Body)
 	})
-	transport := &http.Transport{ExpectContinueTimeout: 20 * time.Second}
+	transport := &http.Transport{ExpectContinueTimeout: patient}
 	defer transport.CloseIdleConnections()
 	for refuse, want := range map[string]int{"": http.StatusOK, "1": http.StatusForbidden} {
 		body := &countingReader{Reader: strings.NewReader("hello")}
@@ -251,8 +251,8 @@ func wait(t testing.TB, c <-chan struct{}, what string) {
 	t.Helper()
 	select {
 	case <-c:
-	case <-time.After(20 * time.Second):
-		t.Fatalf("not within 20s: %s", what)
+	case <-time.After(patient):
+		t.Fatalf("waited in vain: %s", what)
 	}
 }
 
@@ -405,7 +405,8 @@ func TestSilentBody(t *testing.T) {
 // TestSlowBody lets a body arrive that as a whole takes longer than it may be
 // silent.
 func TestSlowBody(t *testing.T) {
-	const silence = time.Second
+	t.Parallel() // it waits
+	const silence = 4 * time.Second
 	g := beforeWith(t, fmt.Sprintf("limits: {bodytimeout: %v}\n", silence)+freeService, func(w http.ResponseWriter, r *http.Request) {
 		if n, err := io.Copy(io.Discard, r.Body); n != 12 || err != nil {
 			t.Errorf("%d bytes, %v", n, err)
