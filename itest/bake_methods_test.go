@@ -48,13 +48,21 @@ func TestEveryRole(t *testing.T) {
 		})
 		atLnd[i], atFront[i] = dialed(t, n.DialLnd, file), dialed(t, n.DialAs, file)
 	}
+	want, err := os.ReadFile(roleTable)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var table strings.Builder
 	table.WriteString(roleTableHead)
 	for _, method := range everyMethod(t, n) {
 		var can []string
 		for i, r := range roles {
-			answer := mayCall(t, atLnd[i], method)
-			if through := mayCall(t, atFront[i], method); through != answer && through != "blocked" {
+			wait := time.Minute // for a refusal, on a busy machine
+			if *update || mayStayOpen(string(want), method, r.Name) {
+				wait = callTime
+			}
+			answer := mayCall(t, atLnd[i], method, wait)
+			if through := mayCall(t, atFront[i], method, wait); through != answer && through != "blocked" {
 				t.Errorf("%s to %s: %q at lnd's port, %q through the front", method, r.Name, answer, through)
 			}
 			if answer == "no" && slices.Contains(r.Needs, method) || answer == "yes" && !slices.Contains(r.Needs, method) && !slices.Contains(r.Takes, method) {
@@ -78,21 +86,27 @@ func TestEveryRole(t *testing.T) {
 		}
 		return
 	}
-	want, err := os.ReadFile(roleTable)
-	if err != nil {
-		t.Fatal(err)
-	}
 	compareLines(t, roleTable, string(want), table.String())
 }
 
 // callTime is how long a stream is waited for; it counts as called then.
 const callTime = 3 * time.Second
 
+// mayStayOpen says whether the table lets the role call the method, or anybody.
+func mayStayOpen(table, method, role string) bool {
+	for line := range strings.Lines(table) {
+		if fields := strings.Fields(line); len(fields) > 0 && fields[0] == method {
+			return slices.Contains(fields, role) || slices.Contains(fields, "anybody")
+		}
+	}
+	return false
+}
+
 // mayCall says what a macaroon does for a method: "yes", "no", "blocked" by the
 // front, "anybody" without it, or "absent".
-func mayCall(t *testing.T, conn *grpc.ClientConn, method string) string {
+func mayCall(t *testing.T, conn *grpc.ClientConn, method string, wait time.Duration) string {
 	t.Helper()
-	_, err := callMethod(t, conn, method, nil, callTime)
+	_, err := callMethod(t, conn, method, nil, wait)
 	message := status.Convert(err).Message()
 	switch {
 	case strings.Contains(message, "leyden: method_blocked"):

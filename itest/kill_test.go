@@ -208,7 +208,7 @@ func (w *wire) set(frozen bool) {
 // awaitClient waits until n clients have connected.
 func (w *wire) awaitClient(t *testing.T, n int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	err := devnet.Poll(ctx, func(context.Context) (bool, error) {
 		w.mu.Lock()

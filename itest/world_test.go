@@ -162,7 +162,7 @@ func (w *world) stopNode(t *testing.T, n *devnet.Node) (startAgain func()) {
 // await polls cond, for what can only be asked for.
 func await(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	err := devnet.Poll(ctx, func(context.Context) (bool, error) { return cond(), nil })
 	if err != nil {
