@@ -179,7 +179,7 @@ func callsUnderFaults(t *testing.T, round uint64) (good, bad int) {
 	if random.IntN(3) > 0 {
 		s.pair(t)
 	}
-	calm := func() {}
+	var calm func()
 	if random.IntN(4) == 0 {
 		calm = newEnemy(s.relay, rand.New(rand.NewPCG(round, 22))).calmDown
 	} else {

@@ -25,8 +25,6 @@ const (
 	frameHeader = 5
 	// descOverhead is the most that a CipherBox has besides its msg, in bytes.
 	descOverhead = 256
-	// slowMessage is how long the rest of a message may take.
-	slowMessage = 30 * time.Second
 )
 
 // grpcCall is one call. gRPC is spoken directly on net/http, since grpc-go's
@@ -54,6 +52,7 @@ func (r *Relay) serveGRPC(w http.ResponseWriter, req *http.Request) {
 		c.Context, cancel = context.WithTimeout(c.Context, limit)
 		defer cancel()
 	}
+	clear(req.Header) // which would be kept for as long as the stream lasts
 	c.body = bufio.NewReaderSize(req.Body, 1024)
 	h := w.Header()
 	h.Set("Content-Type", "application/grpc")
@@ -96,13 +95,15 @@ func (c *grpcCall) unary(do func(*hashmailrpc.CipherBoxAuth) (proto.Message, err
 	return c.write(answer)
 }
 
-// request reads the one message of a call that has one.
+// request reads the one message of a call that has one, for which the client
+// has some seconds.
 func (c *grpcCall) request(into proto.Message) error {
+	defer c.hurry()()
 	n, err := c.header(1024)
 	if err != nil {
 		return err
 	}
-	raw, err := c.read(n)
+	raw, err := c.readNow(n)
 	if err != nil {
 		return err
 	}
@@ -121,7 +122,7 @@ func (c *grpcCall) sendStream() error {
 	}()
 	var desc *hashmailrpc.CipherBoxDesc
 	for {
-		n, err := c.header(c.relay.limits.Message + descOverhead)
+		n, err := c.next(w == nil)
 		if errors.Is(err, io.EOF) && w != nil {
 			return c.write(desc)
 		}
@@ -181,6 +182,15 @@ func (c *grpcCall) recvStream() error {
 	})
 }
 
+// next reads what precedes the next message of a stream. The first must come
+// soon: until then nothing says what the stream is for.
+func (c *grpcCall) next(first bool) (int, error) {
+	if first {
+		defer c.hurry()()
+	}
+	return c.header(c.relay.limits.Message + descOverhead)
+}
+
 // header reads what precedes a message and returns its length, or io.EOF.
 func (c *grpcCall) header(most int) (int, error) {
 	var h [frameHeader]byte
@@ -213,6 +223,10 @@ func (c *grpcCall) read(n int) ([]byte, error) {
 	if c.body.Buffered() < n {
 		defer c.hurry()()
 	}
+	return c.readNow(n)
+}
+
+func (c *grpcCall) readNow(n int) ([]byte, error) {
 	raw := make([]byte, n)
 	if _, err := io.ReadFull(c.body, raw); err != nil {
 		return nil, c.failed(err)
@@ -223,7 +237,7 @@ func (c *grpcCall) read(n int) ([]byte, error) {
 // hurry ends reading after some seconds, unless done is called before.
 func (c *grpcCall) hurry() (done func()) {
 	ended := make(chan struct{})
-	timer := time.AfterFunc(slowMessage, func() {
+	timer := time.AfterFunc(c.relay.messageWithin, func() {
 		_ = c.control.SetReadDeadline(time.Now())
 		close(ended)
 	})
@@ -260,8 +274,12 @@ func (c *grpcCall) write(m proto.Message) error {
 	return c.send(b)
 }
 
-// send puts messages on the wire; an error means that some may not be.
+// send puts messages on the wire; an error means that some may not be. A client
+// that takes nothing for as long as a writer may wait loses its place: what is
+// for it would stay for ever.
 func (c *grpcCall) send(b []byte) error {
+	late := time.AfterFunc(c.relay.limits.Blocked, func() { _ = c.control.SetWriteDeadline(time.Now()) })
+	defer late.Stop()
 	if _, err := c.w.Write(b); err != nil {
 		return errCancelled
 	}

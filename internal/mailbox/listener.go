@@ -8,10 +8,6 @@ import (
 	"time"
 )
 
-// handshakeTimeout is how long a client has for TLS, and for the header of a
-// request.
-const handshakeTimeout = 10 * time.Second
-
 // listener admits connections within the limits, and hands out those that have
 // done their TLS handshake. That is done in goroutines that end with it: the
 // stack it needs would stay with the connection's otherwise.
@@ -82,7 +78,7 @@ func isTemporary(err error) bool {
 }
 
 func (l *listener) handshake(conn *tls.Conn) {
-	ctx, cancel := context.WithTimeout(l.ctx, handshakeTimeout)
+	ctx, cancel := context.WithTimeout(l.ctx, l.relay.helloWithin)
 	defer cancel()
 	if conn.HandshakeContext(ctx) != nil {
 		conn.Close()

@@ -43,6 +43,10 @@ type Relay struct {
 	pingEvery, pongWithin time.Duration
 	socketBuffers         sync.Pool
 
+	// How long a client has for TLS, and for the header of a request; and for
+	// the rest of a message, or the first of a stream.
+	helloWithin, messageWithin time.Duration
+
 	all     *budget
 	clients clients
 
@@ -66,6 +70,7 @@ func New(limits Limits, log *slog.Logger) (*Relay, error) {
 	r := &Relay{
 		limits: limits, log: log, boxes: map[ID]*box{},
 		pingEvery: 30 * time.Second, pongWithin: 15 * time.Second,
+		helloWithin: 10 * time.Second, messageWithin: 30 * time.Second,
 	}
 	r.all = newBudget(limits.QueuedBytes)
 	r.clients.limits = limits

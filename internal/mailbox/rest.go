@@ -18,7 +18,7 @@ const maxRequest = 4 << 10
 
 func (r *Relay) restCreate(w http.ResponseWriter, req *http.Request) {
 	auth := new(hashmailrpc.CipherBoxAuth)
-	if err := readBody(req, auth); err != nil {
+	if err := r.readBody(w, req, auth); err != nil {
 		restFail(w, err)
 		return
 	}
@@ -63,7 +63,7 @@ func (r *Relay) restSend(w http.ResponseWriter, req *http.Request) {
 			restFail(w, errMalformed)
 			return
 		}
-		_ = control.SetReadDeadline(time.Now().Add(slowMessage))
+		_ = control.SetReadDeadline(time.Now().Add(r.messageWithin))
 		err = f.take(func(most int) ([]byte, error) { return readLine(lines, most) })
 		_ = control.SetReadDeadline(time.Time{})
 		if err != nil {
@@ -93,7 +93,7 @@ func readLine(from *bufio.Reader, most int) ([]byte, error) {
 // restReceive writes a line for each message.
 func (r *Relay) restReceive(w http.ResponseWriter, req *http.Request) {
 	desc := new(hashmailrpc.CipherBoxDesc)
-	if err := readBody(req, desc); err != nil {
+	if err := r.readBody(w, req, desc); err != nil {
 		restFail(w, err)
 		return
 	}
@@ -112,6 +112,7 @@ func (r *Relay) restReceive(w http.ResponseWriter, req *http.Request) {
 		for _, msg := range batch {
 			lines = append(resultJSON(lines, desc, msg), '\n')
 		}
+		_ = control.SetWriteDeadline(time.Now().Add(r.limits.Blocked))
 		if _, err := w.Write(lines); err != nil {
 			return errCancelled
 		}
@@ -123,7 +124,11 @@ func (r *Relay) restReceive(w http.ResponseWriter, req *http.Request) {
 	_, _ = w.Write(append(refusalOf(err).errorJSON(nil), '\n')) // the client may have gone
 }
 
-func readBody(req *http.Request, into proto.Message) error {
+// readBody reads a request, for which the client has some seconds.
+func (r *Relay) readBody(w http.ResponseWriter, req *http.Request, into proto.Message) error {
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(r.messageWithin))
+	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	raw, err := io.ReadAll(io.LimitReader(req.Body, maxRequest+1))
 	if err != nil || len(raw) > maxRequest {
 		return errMalformed

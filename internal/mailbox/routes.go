@@ -67,6 +67,10 @@ func (r *Relay) serve(w http.ResponseWriter, req *http.Request) {
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Time{}) // what cannot be set is not in the way
 	_ = control.SetWriteDeadline(time.Time{})
+	if req.ProtoMajor < 2 {
+		// The server reads what is left of a body before it goes on.
+		defer func() { _ = control.SetReadDeadline(time.Now().Add(r.messageWithin)) }()
+	}
 	ctx, cancel := context.WithCancel(context.WithValue(req.Context(), callKey{}, from))
 	defer cancel()
 	defer r.whenClosed(func() {
@@ -105,7 +109,7 @@ func refusalOf(err error) *refusal {
 func (r *Relay) upgrade(serve func(call, *websocket.Conn)) http.HandlerFunc {
 	upgrader := websocket.Upgrader{
 		ReadBufferSize: socketBuffer, WriteBufferSize: socketBuffer, WriteBufferPool: &r.socketBuffers,
-		HandshakeTimeout: handshakeTimeout,
+		HandshakeTimeout: r.helloWithin,
 		// Pages from anywhere use the relay: an id is all that counts.
 		CheckOrigin: func(*http.Request) bool { return true },
 	}
@@ -119,6 +123,7 @@ func (r *Relay) upgrade(serve func(call, *websocket.Conn)) http.HandlerFunc {
 			return // Upgrade has answered
 		}
 		defer conn.Close()
+		clear(req.Header) // which would be kept for as long as the socket lasts
 		serve(callOf(req), conn)
 	}
 }

@@ -24,6 +24,8 @@ const (
 	// receives must have HTTP/2's own 4096: until a client has heard of less it
 	// counts on them, and many begin several streams before they have heard anything.
 	headerTable = 256
+	// maxHeader is how long the headers of a request may be, in bytes.
+	maxHeader = 8 << 10
 	// shutdownTimeout is how long streams have to end in order.
 	shutdownTimeout = time.Second
 	metricsTimeout  = 10 * time.Second
@@ -46,8 +48,8 @@ func Serve(relay *Relay, l net.Listener, config *tls.Config) *Server {
 	s := &Server{
 		relay: relay, listener: l, failed: make(chan error, 1),
 		http: &http.Server{
-			Handler: relay.Handler(), ReadHeaderTimeout: handshakeTimeout, IdleTimeout: 2 * time.Minute,
-			MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(relay.log.Handler(), slog.LevelDebug),
+			Handler: relay.Handler(), ReadHeaderTimeout: relay.helloWithin, IdleTimeout: 2 * time.Minute,
+			MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(relay.log.Handler(), slog.LevelDebug),
 			HTTP2: &http.HTTP2Config{
 				MaxConcurrentStreams: connectionStreams, MaxReceiveBufferPerConnection: streamBuffer,
 				MaxReceiveBufferPerStream: streamBuffer, MaxEncoderHeaderTableSize: headerTable,

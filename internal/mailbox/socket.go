@@ -73,6 +73,7 @@ func (r *Relay) socketSend(c call, conn *websocket.Conn) {
 		if err != nil {
 			return
 		}
+		s.known()
 		err = f.take(func(most int) ([]byte, error) { return s.read(frame, most) })
 		if err != nil {
 			s.end(refusalOf(err).statusJSON(nil))
@@ -96,6 +97,7 @@ func (r *Relay) socketReceive(c call, conn *websocket.Conn) {
 		err = readJSON(raw, desc)
 	}
 	if err == nil {
+		s.known()
 		err = s.receive(c, desc)
 	}
 	s.end(refusalOf(err).errorJSON(nil))
@@ -126,6 +128,7 @@ type socket struct {
 	conn   *websocket.Conn
 	cancel context.CancelFunc
 	pinger *time.Timer
+	pongs  bool // keep it open
 
 	mu sync.Mutex // held to write
 }
@@ -136,15 +139,26 @@ func (r *Relay) newSocket(c call, conn *websocket.Conn) (*socket, call) {
 	c.Context, s.cancel = context.WithCancel(c.Context)
 	conn.SetReadLimit(int64(r.limits.Message)/3*4 + 4*descOverhead)
 	_ = conn.SetReadDeadline(time.Now().Add(r.pingEvery + r.pongWithin))
-	conn.SetPongHandler(func(string) error {
-		return conn.SetReadDeadline(time.Now().Add(r.pingEvery + r.pongWithin))
-	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pinger = time.AfterFunc(r.pingEvery, s.ping)
 	// Hijacked connections are nobody else's to close.
 	context.AfterFunc(c.Context, func() { conn.Close() })
 	return s, c
+}
+
+// known is called when the first frame has come: from then on answers to pings
+// keep a socket open.
+func (s *socket) known() {
+	if s.pongs {
+		return
+	}
+	s.pongs = true
+	more := func(string) error {
+		return s.conn.SetReadDeadline(time.Now().Add(s.relay.pingEvery + s.relay.pongWithin))
+	}
+	_ = more("")
+	s.conn.SetPongHandler(more)
 }
 
 func (s *socket) ping() {
