@@ -126,7 +126,7 @@ func newBed(t *testing.T) *bed {
 	b.server.Start()
 	b.at = Target{Address: b.server.Addr(), CertPath: certPath, MacaroonPath: filepath.Join(b.dir, MacaroonFile)}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := b.server.Stop(ctx); err != nil {
 			t.Error(err)

@@ -25,7 +25,7 @@ const asProgram = "LNGET_TEST_PROGRAM"
 // tooLong is how long a run that hangs may hang. None gets more than 256 MB of
 // memory, most of which is what Go keeps in reserve.
 const (
-	tooLong = time.Minute
+	tooLong = 3 * time.Minute
 	limited = `ulimit -d 262144 && exec "$0" "$@"`
 )
 

@@ -55,7 +55,7 @@ func somebody(t *testing.T) btcutil.Address {
 }
 
 func TestChainSurvives(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	dir := filepath.Join(t.TempDir(), "chain")
 
@@ -103,7 +103,7 @@ func TestChainSurvives(t *testing.T) {
 }
 
 func TestBlockFileDamage(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	dir := filepath.Join(t.TempDir(), "chain")
 	c := start(t, ctx, dir)
