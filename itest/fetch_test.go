@@ -25,7 +25,7 @@ const (
 // lnget runs the buyer's lnget and insists on its exit status.
 func lnget(t *testing.T, b *shop.Buyer, status int, args ...string) shop.Result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	r, err := b.Run(ctx, args...)
 	if err != nil {

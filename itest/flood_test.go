@@ -138,7 +138,7 @@ func tryToBuy(ctx context.Context, b *shop.Buyer, url string) (p purchase) {
 	began := time.Now()
 	for p.tries < buyerTries {
 		p.tries++
-		run, cancel := context.WithTimeout(ctx, time.Minute)
+		run, cancel := context.WithTimeout(ctx, 3*time.Minute)
 		var err error
 		p.last, err = b.Run(run, "-q", url)
 		cancel()

@@ -37,7 +37,7 @@ func TestScenario(t *testing.T) {
 			t.Parallel()
 			n := ownNetwork(t, c.o)
 			for _, kind := range []lnrpc.CommitmentType{lnrpc.CommitmentType_ANCHORS, lnrpc.CommitmentType_SIMPLE_TAPROOT} {
-				ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+				ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 				defer cancel()
 				run := scenario.Run{Network: n, Type: kind, Say: func(step string, took time.Duration) {
 					t.Logf("%5.1f s  %v: %s", took.Seconds(), kind, step)
@@ -57,7 +57,7 @@ func ownNetwork(t *testing.T, o devnet.Options) *devnet.Network {
 	bin, begin := testbin.Dir(t), time.Now()
 	o.Home, o.Leyden, o.Btcd = config.Home(t.TempDir()), filepath.Join(bin, "leyden"), filepath.Join(bin, "btcd")
 	o.Profiles = []string{"taproot"}
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	n, err := devnet.Start(ctx, o)
 	if err != nil {
