@@ -276,7 +276,10 @@ func (w *world) killWithSessions(t *testing.T, r *relay) {
 	}
 	for _, c := range o.clients {
 		if slices.Contains(open, c.session) {
-			c.info(t)
+			await(t, "an answer through a session that is open", func() bool {
+				_, err := c.GetInfo(t.Context(), &lnrpc.GetInfoRequest{})
+				return err == nil
+			})
 		}
 	}
 	slices.Sort(open)
