@@ -151,6 +151,10 @@ func (a *attachment) cancelInvoices(ctx context.Context, g *Guard, of account.ID
 // and ends of sessions while lnd was away have left. The guard refuses their
 // macaroons in any case.
 func (g *Guard) retire(ctx context.Context, lnd *attachment) {
+	sessions, err := g.opts.Ledger.Sessions(ctx)
+	if err != nil {
+		g.log.Warn("sessions are not looked for", "error", err)
+	}
 	there, err := lnd.lightning.ListMacaroonIDs(ctx, &lnrpc.ListMacaroonIDsRequest{})
 	if err != nil {
 		g.log.Warn("old macaroon root keys are not looked for", "error", err)
@@ -161,6 +165,7 @@ func (g *Guard) retire(ctx context.Context, lnd *attachment) {
 	for _, id := range there.GetRootKeyIds() {
 		known[id] = true
 	}
+	g.orphaned(sessions, known)
 	for id := range known {
 		session, ok := account.SessionOfRootKey(id)
 		if entry, ours := g.sessions.get(session); ok && ours && !entry.open {

@@ -53,7 +53,7 @@ func (b *sessionBook) openOf(id account.ID) []account.SessionID {
 }
 
 // loadSessions reads what the ledger knows of sessions. Those that were being made
-// when the last run ended are revoked.
+// when the last run ended are revoked, if only for this run.
 func (g *Guard) loadSessions(ctx context.Context) error {
 	list, err := g.opts.Ledger.Sessions(ctx)
 	if err != nil {
@@ -63,9 +63,10 @@ func (g *Guard) loadSessions(ctx context.Context) error {
 	for _, s := range list {
 		if s.State == account.SessionReserved {
 			by := audit.Actor{Kind: "guard", Via: "guard"}
-			if s, err = g.opts.Ledger.EndSession(ctx, by, s.ID, account.SessionRevoked, cutShort); err != nil {
-				return err
+			if _, err := g.opts.Ledger.EndSession(ctx, by, s.ID, account.SessionRevoked, cutShort); err != nil {
+				g.log.Error("a session whose making was cut short is left in the list", "session", s.ID, "error", err)
 			}
+			s.State = account.SessionRevoked
 		}
 		g.sessions.put(s)
 	}
@@ -190,13 +191,24 @@ func (g *Guard) sessionsOver(ctx context.Context, list []account.SessionID) {
 	ending.Wait()
 }
 
+// orphaned ends the sessions whose root keys are not at lnd any more, deleted past
+// the front or lost: their macaroons are void. There are those that lnd has, asked
+// after the sessions.
+func (g *Guard) orphaned(sessions []account.Session, there map[uint64]bool) {
+	for _, s := range sessions {
+		if s.State == account.SessionCreated && !there[s.ID.RootKeyID()] {
+			g.sessionRevoked(audit.Actor{Kind: "guard", Via: "guard"}, s.ID.RootKeyID())
+		}
+	}
+}
+
 // sessionRevoked ends the session whose root key somebody has deleted at lnd.
 func (g *Guard) sessionRevoked(by audit.Actor, rootKeyID uint64) {
 	id, ok := account.SessionOfRootKey(rootKeyID)
 	if _, known := g.sessions.get(id); !ok || !known {
 		return
 	}
-	_, err := g.EndSession(context.Background(), by, id, account.SessionRevoked, "its root key was deleted at lnd")
+	_, err := g.EndSession(context.Background(), by, id, account.SessionRevoked, "its root key is gone from lnd")
 	if err != nil && fault.Code(err) != account.CodeSessionEnded {
 		g.log.Error("a session whose root key is gone was left", "session", id, "error", err)
 	}

@@ -3,6 +3,8 @@ package guard
 import (
 	"crypto/rand"
 	"errors"
+	"log/slog"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -222,6 +224,51 @@ func TestSessionRootKeyLate(t *testing.T) {
 	b.lnd.bakeLate()
 	require.Len(t, b.lnd.keys(), 2)
 	until.True(t, "the end of the late root key", func() bool { return len(b.lnd.keys()) == 1 })
+}
+
+// TestSessionRootKeyGone: a session whose root key lnd has lost is over, and what is
+// being made meanwhile is not.
+func TestSessionRootKeyGone(t *testing.T) {
+	b := newManageBench(t)
+	leave := b.come(t)
+	custom := func() account.Session {
+		return session(account.SessionCustom, account.ID{}, account.Permission{Entity: "info", Action: "read"})
+	}
+	gone, err := b.AddSession(t.Context(), operator, custom())
+	require.NoError(t, err)
+	kept, err := b.AddSession(t.Context(), operator, custom())
+	require.NoError(t, err)
+	making, err := b.opts.Ledger.ReserveSession(t.Context(), operator, custom())
+	require.NoError(t, err)
+	leave()
+	delete(b.lnd.rootKeys, gone.ID.RootKeyID())
+	told := b.over()
+	b.come(t)
+	require.Equal(t, []account.SessionID{gone.ID}, *told)
+	for s, open := range map[account.SessionID]bool{gone.ID: false, kept.ID: true, making.ID: true} {
+		now, err := b.opts.Ledger.Session(t.Context(), s)
+		require.NoError(t, err)
+		require.Equal(t, open, now.Open(), s)
+	}
+}
+
+// TestSessionCutShortUnkept: a ledger that cannot be written does not keep the node
+// from starting, and what was not made is not open all the same.
+func TestSessionCutShortUnkept(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "guard.db")
+	ledger, err := account.Open(t.Context(), path, nil)
+	require.NoError(t, err)
+	n, err := ledger.ReserveSession(t.Context(), operator, session(account.SessionAdmin, account.ID{}))
+	require.NoError(t, err)
+	require.NoError(t, ledger.Close())
+	view, err := account.View(t.Context(), path, nil)
+	require.NoError(t, err)
+	defer view.Close()
+	g, err := New(Options{Ledger: view, Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	entry, known := g.sessions.get(n.ID)
+	require.True(t, known)
+	require.False(t, entry.open)
 }
 
 func TestSessionPermissions(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -56,10 +57,12 @@ func (m *Manager) open(s account.Session) error {
 	if m.serving[s.ID] != nil {
 		return nil
 	}
+	svc := &service{seen: time.Now(), stopped: make(chan struct{})}
 	config, err := m.config(s)
 	if err != nil {
 		return err
 	}
+	config.OnStatus = svc.notice(config.Log, s.Mailbox)
 	l, err := m.opts.Listen(config)
 	if err != nil {
 		return err
@@ -67,7 +70,6 @@ func (m *Manager) open(s account.Session) error {
 	tunnel := m.opts.Open(front.TunnelOptions{
 		Name: s.ID.String(), Listener: l, Credentials: lnc.Credentials(), Admit: admit(s.ID),
 	})
-	svc := &service{seen: time.Now(), stopped: make(chan struct{})}
 	svc.shut = sync.OnceFunc(func() {
 		if err := tunnel.Close(); err != nil {
 			m.log.Warn("a session's tunnel did not close well", "session", s.ID, "error", err)
@@ -80,6 +82,26 @@ func (m *Manager) open(s account.Session) error {
 	m.serving[s.ID] = svc
 	m.watching.Go(func() { m.watch(s, svc) })
 	return nil
+}
+
+// notice logs when the way through the relay is lost, and when it is there again.
+func (svc *service) notice(log *slog.Logger, relay string) func(lnc.Status) {
+	lost := false
+	return func(status lnc.Status) {
+		select {
+		case <-svc.stopped:
+			return // as it should be
+		default:
+		}
+		there := status == lnc.StatusIdle || status == lnc.StatusInUse
+		switch {
+		case there && lost:
+			log.Info("a session has its relay again", "relay", relay)
+		case !there && !lost:
+			log.Warn("a session has no way through its relay", "relay", relay, "status", status)
+		}
+		lost = !there
+	}
 }
 
 // config is the listener's side of the session's record.

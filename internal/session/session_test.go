@@ -1,9 +1,9 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -39,6 +39,8 @@ type bench struct {
 	fails  error // of listening
 	keeps  error // of ending
 	opened int
+
+	log    bytes.Buffer                  // of handlers, which write one at a time
 	open   map[string]lnc.ListenerConfig // by session
 	admits map[string]func(*front.Call) error
 }
@@ -66,7 +68,7 @@ func (b *bench) start(t *testing.T, pairWithin time.Duration) {
 	t.Helper()
 	b.open, b.admits = map[string]lnc.ListenerConfig{}, map[string]func(*front.Call) error{}
 	b.Manager = New(Options{
-		Guard: b, Ledger: b.ledger, PairWithin: pairWithin, Most: b.most, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Guard: b, Ledger: b.ledger, PairWithin: pairWithin, Most: b.most, Logger: slog.New(slog.NewTextHandler(&b.log, nil)),
 		Open: b.tunnel,
 		Listen: func(c lnc.ListenerConfig) (net.Listener, error) {
 			if b.listen != nil {
@@ -431,6 +433,26 @@ func TestMost(t *testing.T) {
 	}
 	if _, err := b.Add(t.Context(), operator, order); err != nil {
 		t.Errorf("with room again: %v", err)
+	}
+}
+
+// TestRelayAway: the log says once that a session has no way through its relay, and
+// that it has one again, and nothing of one that is revoked.
+func TestRelayAway(t *testing.T) {
+	b := newBench(t, 0)
+	s := b.add(t, time.Hour)
+	c, _ := b.served(s)
+	for _, status := range []lnc.Status{lnc.StatusIdle, lnc.StatusDisconnected, lnc.StatusNotFound, lnc.StatusInUse, lnc.StatusIdle} {
+		c.OnStatus(status)
+	}
+	if _, err := b.Revoke(t.Context(), operator, s.LocalKey[:]); err != nil {
+		t.Fatal(err)
+	}
+	c.OnStatus(lnc.StatusDisconnected)
+	lines := strings.Split(strings.TrimSpace(b.log.String()), "\n")
+	if len(lines) != 2 || !strings.Contains(lines[0], "no way through its relay") || !strings.Contains(lines[0], s.ID.String()) ||
+		!strings.Contains(lines[0], "disconnected") || !strings.Contains(lines[1], "has its relay again") {
+		t.Errorf("logged: %q", lines)
 	}
 }
 
