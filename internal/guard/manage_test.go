@@ -38,9 +38,10 @@ type mintLnd struct {
 	t *testing.T
 
 	mu       sync.Mutex
-	broken   error // the answer to BakeMacaroon
-	stuck    error // the answer to DeleteMacaroonID
-	late     bool  // BakeMacaroon is not answered, and done by bakeLate
+	broken   error         // the answer to BakeMacaroon
+	stuck    error         // the answer to DeleteMacaroonID
+	patience time.Duration // of the last one
+	late     bool          // BakeMacaroon is not answered, and done by bakeLate
 	owed     uint64
 	rootKeys map[uint64]bool
 	asked    []*lnrpc.MacaroonPermission
@@ -61,9 +62,12 @@ func (l *mintLnd) BakeMacaroon(_ context.Context, req *lnrpc.BakeMacaroonRequest
 	return &lnrpc.BakeMacaroonResponse{Macaroon: hex.EncodeToString(mint(l.t, req.GetRootKeyId()))}, nil
 }
 
-func (l *mintLnd) DeleteMacaroonID(_ context.Context, req *lnrpc.DeleteMacaroonIDRequest) (*lnrpc.DeleteMacaroonIDResponse, error) {
+func (l *mintLnd) DeleteMacaroonID(ctx context.Context, req *lnrpc.DeleteMacaroonIDRequest) (*lnrpc.DeleteMacaroonIDResponse, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if deadline, ok := ctx.Deadline(); ok {
+		l.patience = time.Until(deadline)
+	}
 	if l.stuck != nil {
 		return nil, l.stuck
 	}

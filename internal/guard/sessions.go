@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc/codes"
 
@@ -164,6 +165,10 @@ func (g *Guard) accountSessionsOver(ctx context.Context, id account.ID) {
 	g.sessionsOver(ctx, g.sessions.openOf(id))
 }
 
+// rootKeyPatience is how long the end of sessions waits for lnd: their macaroons are
+// void at the front already, and what is left is tried again.
+const rootKeyPatience = 5 * time.Second
+
 // sessionsOver makes an end of sessions that the ledger has ended.
 func (g *Guard) sessionsOver(ctx context.Context, list []account.SessionID) {
 	if len(list) == 0 {
@@ -181,6 +186,8 @@ func (g *Guard) sessionsOver(ctx context.Context, list []account.SessionID) {
 	})
 	var ending sync.WaitGroup
 	ending.Go(func() {
+		ctx, cancel := context.WithTimeout(ctx, rootKeyPatience)
+		defer cancel()
 		if lnd := g.lnd.Load(); lnd != nil {
 			for _, id := range list {
 				lnd.deleteRootKey(ctx, g, id.RootKeyID())

@@ -214,6 +214,7 @@ func TestSessionRootKeyLate(t *testing.T) {
 	_, err = b.EndSession(t.Context(), operator, s.ID, account.SessionRevoked, "enough")
 	require.NoError(t, err)
 	require.Contains(t, b.lnd.keys(), s.ID.RootKeyID())
+	require.LessOrEqual(t, b.lnd.patience, rootKeyPatience, "an operator does not wait for an lnd that hangs")
 	b.lnd.setStuck(nil)
 	until.True(t, "the end of the root key", func() bool { return len(b.lnd.keys()) == 1 })
 
