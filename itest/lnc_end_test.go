@@ -113,7 +113,7 @@ func (w *world) revokeWhilePaying(t *testing.T, r *relay) {
 	if err := <-ended; err == nil {
 		t.Error("it has paid on")
 	}
-	c.over(t)
+	c.refused(t)
 	if slices.Contains(sessionKeys(t, w.buyerNode().Lightning()), c.session) {
 		t.Error("its root key is alive at lnd")
 	}
@@ -158,7 +158,7 @@ func TestSessionExpires(t *testing.T) {
 		_, err = stream.Recv()
 	}
 	expectReason(t, err, codes.PermissionDenied, "session_ended")
-	c.over(t)
+	c.refused(t)
 	if got := w.sessions(t)[c.session].State; got != "revoked" {
 		t.Errorf("it is %s", got)
 	}

@@ -43,7 +43,7 @@ func TestGuardSessions(t *testing.T) {
 	if _, err := theirs.GetInfo(t.Context(), &lnrpc.GetInfoRequest{}); err == nil {
 		t.Error("the macaroon of a revoked session is good at lnd's own port")
 	}
-	admin.over(t)
+	admin.refused(t)
 	await(t, "an answer through the other session", func() bool {
 		_, err := pos.GetInfo(t.Context(), &lnrpc.GetInfoRequest{})
 		return err == nil
@@ -56,7 +56,7 @@ func TestGuardSessions(t *testing.T) {
 	await(t, "the end of words that nobody used", func() bool {
 		return readSessions(t, []byte(g.must(t, "sessions", "list", "--all")))[late.session].State == "revoked"
 	})
-	late.over(t)
+	late.refused(t)
 }
 
 // session is a client of a session of the guard's.

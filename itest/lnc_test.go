@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/lightningnetwork/lnd/lnrpc"
 	"github.com/lightningnetwork/lnd/lnrpc/routerrpc"
@@ -25,6 +27,7 @@ import (
 
 	"github.com/leydenln/leyden/internal/devnet"
 	"github.com/leydenln/leyden/internal/devnet/shop"
+	"github.com/leydenln/leyden/internal/node"
 	"github.com/leydenln/leyden/lnc"
 )
 
@@ -164,6 +167,16 @@ func (c *remote) over(t *testing.T) {
 		return err != nil
 	})
 	if _, err := c.GetInfo(t.Context(), &lnrpc.GetInfoRequest{}); err == nil {
+		t.Error("the session is over, and its client is answered")
+	}
+}
+
+// refused makes sure that the client gets no answer any more.
+func (c *remote) refused(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if _, err := c.GetInfo(ctx, &lnrpc.GetInfoRequest{}); err == nil {
 		t.Error("the session is over, and its client is answered")
 	}
 }
@@ -346,11 +359,35 @@ func TestSessionsEndWithTheirAccount(t *testing.T) {
 	}
 }
 
-// TestSessionsAtOnce: twenty sessions pay at the same time, each from its account.
+// largest is how much memory a session may take in the node, with room for the
+// stretching of a phrase, in kB.
+const largest = 8 << 10
+
+// memory is what a process has resident, in kB.
+func memory(t *testing.T, pid int) (kB int) {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(status), "VmRSS:")
+	if _, err := fmt.Sscan(after, &kB); err != nil {
+		t.Fatal(err)
+	}
+	return kB
+}
+
+// TestSessionsAtOnce: twenty sessions pay at the same time, each from its account,
+// and the node has memory for many more.
 func TestSessionsAtOnce(t *testing.T) {
 	const sessions = 20
 	w := theWorld(t)
 	r := w.relay(t)
+	running, err := node.Status(w.buyerNode().Home())
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := memory(t, running.PID)
 	clients := make([]*remote, sessions)
 	owners := make([]*payer, sessions)
 	for i := range clients {
@@ -372,6 +409,11 @@ func TestSessionsAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
+	if more := memory(t, running.PID) - before; more > sessions*largest {
+		t.Errorf("%d sessions take %d kB", sessions, more)
+	} else {
+		t.Logf("%d sessions take %d kB beside the %d kB before", sessions, more, before)
+	}
 	for i, owner := range owners {
 		if got, want := owner.balance(t), uint64(100-10-i)*1000; got != want {
 			t.Errorf("account %d: %d msat, want %d", i, got, want)
