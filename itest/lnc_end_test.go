@@ -2,6 +2,7 @@ package itest
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"math/rand/v2"
 	"os/exec"
@@ -137,7 +138,11 @@ func (w *world) received(t *testing.T, request string) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inv, err := w.sellerNode().Lightning().LookupInvoice(t.Context(), &lnrpc.PaymentHash{RHashStr: decoded.PaymentHash})
+	hash, err := hex.DecodeString(decoded.PaymentHash)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inv, err := w.sellerNode().Lightning().LookupInvoice(t.Context(), &lnrpc.PaymentHash{RHash: hash})
 	if err != nil {
 		t.Fatal(err)
 	}
