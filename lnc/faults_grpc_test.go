@@ -153,10 +153,7 @@ func upload(ctx context.Context, client hashmailrpc.HashMailClient, seed uint64,
 // loses and cuts, or is hostile, are right or end with an error; and when it is
 // calm again calls work.
 func TestGRPCFaults(t *testing.T) {
-	n := *rounds / 5
-	if testing.Short() {
-		n = min(n, 20)
-	}
+	n := roundsOf(*rounds / 5)
 	good, bad := 0, 0
 	for round := range n {
 		synctest.Test(t, func(t *testing.T) {

@@ -18,6 +18,14 @@ import (
 
 var rounds = flag.Int("faults", 500, "how many rounds of faults between the sides and the relay")
 
+// roundsOf is how many rounds there are time for.
+func roundsOf(n int) int {
+	if testing.Short() || underRace {
+		n = min(n, 40)
+	}
+	return n
+}
+
 // faults spoils what goes through a relay; the shares are of 1.
 type faults struct {
 	lose, repeat, reorder, truncate, corrupt float64
@@ -117,10 +125,7 @@ func disturb(r *relaytest.Relay, random *rand.Rand) {
 // whole or the connection ends with an error, and when it is calm again the
 // session still works.
 func TestFaults(t *testing.T) {
-	n := *rounds
-	if testing.Short() {
-		n = min(n, 50)
-	}
+	n := roundsOf(*rounds)
 	whole, ended := 0, 0
 	for round := range n {
 		synctest.Test(t, func(t *testing.T) {

@@ -182,10 +182,7 @@ var sieges = flag.Int("sieges", 500, "how many rounds with a hostile relay")
 // TestHostileRelay: what a relay forges, repeats, turns back and keeps for
 // later ends connections at the most. The session lives when it stops.
 func TestHostileRelay(t *testing.T) {
-	n := *sieges
-	if testing.Short() {
-		n = min(n, 50)
-	}
+	n := roundsOf(*sieges)
 	var deeds [habits]int
 	whole, ended := 0, 0
 	for round := range n {

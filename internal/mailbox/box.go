@@ -35,7 +35,7 @@ type box struct {
 	bytes  int64
 	gone   bool
 	usedAt time.Time // when a reader or writer was last here
-	unread time.Time // since when messages wait without a reader
+	unread time.Time // since when messages wait and none is taken
 }
 
 func newBox(id ID, owner *client, limits Limits) *box {
@@ -159,7 +159,16 @@ func (b *box) took(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.drop(min(n, len(b.queue)))
+	b.unread = time.Now()
 	poke(b.writable)
+}
+
+// waiting says since when messages wait of which none is taken, and how many
+// bytes they count.
+func (b *box) waiting() (since time.Time, bytes int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.unread, b.bytes
 }
 
 func (b *box) drop(n int) {

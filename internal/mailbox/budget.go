@@ -3,6 +3,7 @@ package mailbox
 import (
 	"context"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +25,40 @@ type charge struct {
 	bytes int64
 }
 
+// relieveEvery is how often at most what nobody takes is dropped for want of
+// room.
+const relieveEvery = time.Second
+
+// relieve makes room when all that may wait is used up: what nobody has taken
+// anything of for longest is dropped, up to an eighth of the whole. Otherwise a
+// few clients that leave messages could keep everybody out.
+func (r *Relay) relieve(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now.Sub(r.relieved) < relieveEvery {
+		return
+	}
+	r.relieved = now
+	var stuck []*box
+	since := map[*box]time.Time{}
+	for _, b := range r.boxes {
+		if at, bytes := b.waiting(); bytes > 0 && now.Sub(at) >= r.stuckAfter {
+			since[b] = at
+			stuck = append(stuck, b)
+		}
+	}
+	slices.SortFunc(stuck, func(a, b *box) int { return since[a].Compare(since[b]) })
+	want := r.limits.QueuedBytes / 8
+	for _, b := range stuck {
+		if want <= 0 {
+			return
+		}
+		_, bytes := b.waiting()
+		want -= bytes
+		r.metrics.dropped.Add(float64(b.clear()))
+	}
+}
+
 // reserve takes a message of that length out of the budgets. It waits, at most
 // Limits.Blocked, while either is used up.
 func (r *Relay) reserve(ctx context.Context, c *client, length int) (*charge, error) {
@@ -39,11 +74,24 @@ func (r *Relay) reserve(ctx context.Context, c *client, length int) (*charge, er
 	if err := c.bytes.Acquire(ctx, n); err != nil {
 		return nil, r.refuse(errFull)
 	}
-	if err := r.all.Acquire(ctx, n); err != nil {
+	if err := r.acquire(ctx, n); err != nil {
 		c.bytes.Release(n)
 		return nil, r.refuse(errFull)
 	}
 	return newCharge(c, r.all, n), nil
+}
+
+// acquire waits for room among all.
+func (r *Relay) acquire(ctx context.Context, n int64) error {
+	for {
+		r.relieve(time.Now())
+		turn, cancel := context.WithTimeout(ctx, relieveEvery)
+		err := r.all.Acquire(turn, n)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 // newCharge also keeps the account of a client that has gone.

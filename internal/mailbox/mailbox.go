@@ -47,14 +47,18 @@ type Relay struct {
 	// the rest of a message, or the first of a stream.
 	helloWithin, messageWithin time.Duration
 
+	// How long nothing is taken of messages that are dropped for want of room.
+	stuckAfter time.Duration
+
 	all     *budget
 	clients clients
 
 	// done counts requests begun and ended and messages taken.
 	done atomic.Uint64
 
-	mu    sync.Mutex
-	boxes map[ID]*box
+	mu       sync.Mutex
+	boxes    map[ID]*box
+	relieved time.Time // when messages were last dropped for want of room
 
 	ctx        context.Context // ends with the relay
 	cancel     context.CancelFunc
@@ -71,6 +75,7 @@ func New(limits Limits, log *slog.Logger) (*Relay, error) {
 		limits: limits, log: log, boxes: map[ID]*box{},
 		pingEvery: 30 * time.Second, pongWithin: 15 * time.Second,
 		helloWithin: 10 * time.Second, messageWithin: 30 * time.Second,
+		stuckAfter: 10 * time.Second,
 	}
 	r.all = newBudget(limits.QueuedBytes)
 	r.clients.limits = limits
