@@ -88,6 +88,9 @@ func (s *session) dial(ctx context.Context, _ string) (net.Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s.attempt(cancel)
+	if key := s.dialer.Identity.Static; key != nil {
+		go key.PubKey() // the curve's tables take 10 ms, in which the relay is reached
+	}
 	conn, err := s.dialer.Dial(ctx)
 	s.attempt(nil)
 	s.met(err)
@@ -248,9 +251,18 @@ func diagnose(trouble error) (code, hint, text string) {
 		return CodeAnotherNode, "pair anew, with words of the node that you mean", lnc.ErrAnotherNode.Error()
 	case errors.Is(trouble, lnc.ErrUnreachable) && strings.Contains(trouble.Error(), "x509:"):
 		return CodeRelayUnreachable, "its certificate is of no authority that is known here; if the relay is yours, say that it is a dev server",
-			trouble.Error()
+			unreachable(trouble)
 	case errors.Is(trouble, lnc.ErrUnreachable):
-		return CodeRelayUnreachable, "check the network and the relay's address", trouble.Error()
+		return CodeRelayUnreachable, "check the network and the relay's address", unreachable(trouble)
 	}
 	return CodeUnreachable, "is the node up? on the node: leyden node status", trouble.Error()
+}
+
+// unreachable is why a relay cannot be reached, without what was begun before
+// and given up for it.
+func unreachable(trouble error) string {
+	why := lnc.ErrUnreachable.Error()
+	_, cause, _ := strings.Cut(trouble.Error(), why)
+	cause, _, _ = strings.Cut(cause, ": interrupted")
+	return why + cause
 }

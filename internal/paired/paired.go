@@ -179,9 +179,13 @@ func (f Folder) Dialer(s *Session) *lnc.Dialer {
 	}}
 }
 
-// Ephemeral is Dialer for a session that ends with it: nothing is kept.
+// Ephemeral is Dialer for a session that ends with it: nothing is kept but in
+// s.
 func Ephemeral(s *Session) *lnc.Dialer {
-	return &lnc.Dialer{Mailbox: s.mailbox(), Phrase: s.Phrase, Identity: s.Identity}
+	return &lnc.Dialer{Mailbox: s.mailbox(), Phrase: s.Phrase, Identity: s.Identity, Persist: func(identity lnc.Identity) error {
+		s.Identity = identity
+		return nil
+	}}
 }
 
 // Lock waits until no other process uses the session.

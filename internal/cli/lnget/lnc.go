@@ -85,7 +85,7 @@ func (app *App) lncPair(cmd *cobra.Command, args []string, p fetch.Pairing) erro
 	}
 	written, err := "", error(nil)
 	if !p.Ephemeral {
-		written, err = app.usePaired(cfg, s.ID())
+		written, err = app.usePaired(cfg, s)
 	}
 	if app.asJSON(cfg) {
 		out := sessionJSON(s)
@@ -97,7 +97,8 @@ func (app *App) lncPair(cmd *cobra.Command, args []string, p fetch.Pairing) erro
 		return err
 	}
 	if p.Ephemeral {
-		fmt.Fprintf(app.Out, "the node answers, %s; nothing is kept, and the words are used up\n", nodeName(s))
+		fmt.Fprintf(app.Out, "the node answers, %s; nothing is kept, and the words are used up: on the node: leyden sessions revoke %s\n",
+			nodeName(s), s.ID())
 		return err
 	}
 	fmt.Fprintf(app.Out, "paired with the node, %s: session %s\n", nodeName(s), s.ID())
@@ -126,10 +127,10 @@ func (app *App) phrase(args []string) (string, error) {
 
 // usePaired writes a configuration that pays through sessions, where there is
 // none; where another one is in force, it says what to change.
-func (app *App) usePaired(cfg fetch.Config, id string) (written string, err error) {
+func (app *App) usePaired(cfg fetch.Config, s paired.Session) (written string, err error) {
 	pays := cfg.LN.LNC.SessionID
-	if pays != "" && pays != id {
-		fmt.Fprintf(app.Err, "lnget: ln.lnc.session_id names session %s: to pay through this one, set it to %s\n", pays, id)
+	if pays != "" && pays != s.ID() {
+		fmt.Fprintf(app.Err, "lnget: ln.lnc.session_id names session %s: to pay through this one, set it to %s\n", pays, s.ID())
 	}
 	if cfg.LN.Mode == "lnc" {
 		return "", nil
@@ -141,6 +142,7 @@ func (app *App) usePaired(cfg fetch.Config, id string) (written string, err erro
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		fresh := fetch.Default()
 		fresh.LN.Mode = "lnc"
+		fresh.LN.LNC.MailboxAddr, fresh.LN.LNC.DevServer = s.Mailbox, s.DevServer
 		return path, fetch.WriteConfig(path, fresh, false)
 	}
 	fmt.Fprintf(app.Err, "lnget: to pay through it, set ln.mode: lnc in %s, or LNGET_LN_MODE=lnc\n", path)
