@@ -49,7 +49,7 @@ func Pair(ctx context.Context, dir string, p Pairing) (paired.Session, error) {
 	if p.Ephemeral {
 		s := p.session(phrase)
 		err := meet(ctx, &s, paired.Ephemeral(&s), nil)
-		return s, explainWords(err, p.Mailbox)
+		return s, err
 	}
 	if !filepath.IsAbs(dir) {
 		return paired.Session{}, fault.New("no_home", "set HOME, or ln.lnc.sessions_dir", "the folder %q of the sessions cannot be found", dir)
@@ -73,9 +73,6 @@ func (p Pairing) keep(ctx context.Context, folder paired.Folder, phrase lnc.Phra
 		s, lock = p.session(phrase), nil
 	}
 	if err := meet(ctx, &s, folder.Dialer(&s), lock); err != nil {
-		if !found {
-			err = explainWords(err, p.Mailbox)
-		}
 		return s, err
 	}
 	if err := folder.Save(s); err != nil {
@@ -87,15 +84,6 @@ func (p Pairing) keep(ctx context.Context, folder paired.Folder, phrase lnc.Phra
 		_ = meet(ctx, &s, folder.Dialer(&s), nil) // the next connection does as well
 	}
 	return s, nil
-}
-
-// explainWords says what is wrong with words at which nobody waits.
-func explainWords(err error, mailbox string) error {
-	if fault.Code(err) != lightning.CodeSessionNotFound {
-		return err
-	}
-	return fault.New(lightning.CodeSessionNotFound, "check the words and --mailbox; they serve once, for ten minutes: on the node: leyden sessions add",
-		"no node waits at %s for these words", mailbox)
 }
 
 // meet connects to the session's node and asks it who it is, which it may

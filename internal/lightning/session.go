@@ -46,6 +46,7 @@ const pairingPatience = 25 * time.Second
 // when the client is closed: a session serves one connection at a time.
 func DialSession(dialer *lnc.Dialer, lock func(context.Context) (unlock func(), err error)) (*Client, error) {
 	s := &session{dialer: dialer, lock: lock}
+	s.paired = dialer.Identity.Remote != nil
 	s.turn = make(chan struct{}, 1)
 	s.life, s.end = context.WithCancel(context.Background())
 	dialer.OnStatus = s.heard
@@ -77,6 +78,7 @@ type session struct {
 
 	mu      sync.Mutex
 	trouble error  // nil: none that is known
+	paired  bool   // before, or by now
 	unlock  func() // nil: not locked
 	closed  bool
 	giveUp  func()      // ends the attempt
@@ -94,7 +96,13 @@ func (s *session) dial(ctx context.Context, _ string) (net.Conn, error) {
 	conn, err := s.dialer.Dial(ctx)
 	s.attempt(nil)
 	s.met(err)
-	return conn, err
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.paired = true
+	return conn, nil
 }
 
 // Enter waits until this process may use the session through which the node is
@@ -225,13 +233,17 @@ func (s *session) hopeful() {
 // other.
 func (s *session) explain(name string, st *status.Status) error {
 	s.mu.Lock()
-	trouble := s.trouble
+	trouble, paired := s.trouble, s.paired
 	s.mu.Unlock()
 	if _, refused := frontRefusal(st.Message()); refused || trouble == nil ||
 		st.Code() != codes.Unavailable && st.Code() != codes.DeadlineExceeded {
 		return nil
 	}
 	code, hint, text := diagnose(trouble)
+	if code == CodeSessionNotFound && !paired {
+		hint = "check the words and the relay's address; words serve once, for ten minutes: on the node: leyden sessions add"
+		text = "no node waits there for these words"
+	}
 	return fault.New(code, hint, "node through %s: %s: %w", s.dialer.Mailbox.Addr, name, &rpcError{st, text})
 }
 
