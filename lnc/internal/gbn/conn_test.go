@@ -189,7 +189,7 @@ func TestDeadPeer(t *testing.T) {
 				began := time.Now()
 				<-client.Done()
 				<-server.Done()
-				if d := time.Since(began); d > 11*time.Second {
+				if d := time.Since(began); d > 13*time.Second {
 					t.Errorf("took %v", d)
 				}
 				if a, b := client.Err(), server.Err(); !errors.Is(a, ErrDead) && !errors.Is(b, ErrDead) {
@@ -206,6 +206,26 @@ func TestDeadPeer(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestReopened: a peer whose way out was cut unseen in the silence, which learns of
+// it when asked a second time and opens another two seconds later, as others do, is
+// not taken for dead.
+func TestReopened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server, ce, se := connect(t, faults{}, Options{})
+		ce.out.set(faults{lose: 1})
+		pings := se.out.count(kindDATA)
+		for se.out.count(kindDATA) < pings+2 { // asked, and asked again
+			time.Sleep(10 * time.Millisecond)
+		}
+		time.Sleep(2*time.Second + 500*time.Millisecond)
+		ce.out.set(faults{})
+		mustSend(t, client, "here again")
+		mustRecv(t, server, "here again")
+		client.Close()
+		server.Close()
+	})
 }
 
 // TestIdle: an idle connection lives, on the server's pings.

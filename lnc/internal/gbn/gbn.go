@@ -62,7 +62,8 @@ type Options struct {
 	// for Dial and 5 s for Accept.
 	Ping time.Duration
 	// Pong is how long that sign is awaited before the connection ends;
-	// default 3 s.
+	// default 5 s. Others wait 3 s and whatever sending again takes; a peer
+	// whose way out was cut unseen needs a bit more than 3 s to open another.
 	Pong time.Duration
 	// Probe is how long nothing may have been acknowledged before a packet is
 	// sent for that purpose, and how long the rest of a message is awaited;
@@ -99,7 +100,7 @@ func (o Options) withDefaults(client bool) Options {
 	or(&o.Handshake, 2*time.Second)
 	or(&o.Resend, time.Second)
 	or(&o.Ping, ping)
-	or(&o.Pong, 3*time.Second)
+	or(&o.Pong, 5*time.Second)
 	or(&o.Probe, 20*time.Second)
 	or(&o.FIN, time.Second)
 	if o.Window == 0 {
