@@ -162,7 +162,7 @@ func (r *testRelay) callWith(method string, body io.Reader) string {
 		return err.Error()
 	}
 	req.Header.Set("Content-Type", "application/grpc")
-	transport := &http.Transport{TLSClientConfig: r.tls, ForceAttemptHTTP2: true}
+	transport := &http.Transport{TLSClientConfig: r.tls.Clone(), ForceAttemptHTTP2: true}
 	defer transport.CloseIdleConnections()
 	answer, err := transport.RoundTrip(req)
 	if err != nil {
@@ -200,7 +200,7 @@ func TestHeaderBombs(t *testing.T) {
 		}
 	})
 	t.Run("HTTP/2", func(t *testing.T) {
-		transport := &http.Transport{TLSClientConfig: r.tls, ForceAttemptHTTP2: true}
+		transport := &http.Transport{TLSClientConfig: r.tls.Clone(), ForceAttemptHTTP2: true}
 		defer transport.CloseIdleConnections()
 		req, err := http.NewRequestWithContext(t.Context(), "POST", "https://"+r.addr+grpcPrefix+"RecvStream", nil)
 		if err != nil {

@@ -347,7 +347,7 @@ func (r *testRelay) halfMessage(body io.Reader) string {
 		return err.Error()
 	}
 	req.Header.Set("Content-Type", "application/grpc")
-	transport := &http.Transport{TLSClientConfig: r.tls, ForceAttemptHTTP2: true}
+	transport := &http.Transport{TLSClientConfig: r.tls.Clone(), ForceAttemptHTTP2: true}
 	defer transport.CloseIdleConnections()
 	answer, err := transport.RoundTrip(req)
 	if err != nil {
