@@ -146,8 +146,10 @@ func TestSocketPings(t *testing.T) {
 		deaf := r.socket("receive")
 		deaf.SetPingHandler(func(string) error { return nil })
 		_ = deaf.WriteMessage(websocket.TextMessage, []byte(descOf(desc))) // it may have ended already
-		if _, got, err := deaf.ReadMessage(); err == nil {
-			t.Errorf("received %q", got)
+		for { // perhaps why it ends, and then the end
+			if _, _, err := deaf.ReadMessage(); err != nil {
+				break
+			}
 		}
 		until.True(t, "room for another", func() bool { return len(box.reading) == 0 })
 	})
