@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/keepalive"
 )
 
 const (
@@ -16,6 +17,13 @@ const (
 
 	// connectWithin is how long the node is awaited until a call fails.
 	connectWithin = 20 * time.Second
+
+	// keepaliveEvery is the silence in a call after which the node itself is
+	// asked for a sign of life, since a relay can answer what is below: as often
+	// as gRPC's servers allow who say nothing else. keepaliveTimeout is how long
+	// it has.
+	keepaliveEvery   = 6 * time.Minute
+	keepaliveTimeout = 20 * time.Second
 
 	// Windows that need not be measured: gRPC's way to do that costs packets,
 	// of which relays pass on only so many.
@@ -67,6 +75,7 @@ func (d *Dialer) NewClient(options ...grpc.DialOption) (*grpc.ClientConn, error)
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReply)),
 		grpc.WithInitialWindowSize(streamWindow),
 		grpc.WithInitialConnWindowSize(connectionWindow),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveEvery, Timeout: keepaliveTimeout}),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: time.Second, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 30 * time.Second},
 			MinConnectTimeout: connectWithin,

@@ -9,13 +9,17 @@ import (
 	"io"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/leydenln/leyden/lnc/hashmailrpc"
+	"github.com/leydenln/leyden/lnc/internal/relay"
 )
 
 // ledgerServer answers calls and streams that both sides can check: the first
@@ -242,4 +246,52 @@ func callsUnderFaults(t *testing.T, round uint64) (good, bad int) {
 		t.Errorf("round %d: the node: %v", round, node.wrong)
 	}
 	return good, bad
+}
+
+// TestAnsweredForThePeer: a relay that answers in the other side's place, and
+// passes nothing, cannot have a call wait for ever: gRPC asks the node itself.
+func TestAnsweredForThePeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSession(t)
+		s.pair(t)
+		var hostile atomic.Bool
+		s.relay.Spoil = func(id relay.ID, msg []byte, deliver func([]byte)) {
+			switch {
+			case !hostile.Load():
+				deliver(msg)
+			case len(msg) > 1 && msg[0] == 2: // DATA
+				s.relay.Offer(other(id), []byte{3, msg[1]})
+			}
+		}
+		server := grpc.NewServer(grpc.Creds(Credentials()))
+		hashmailrpc.RegisterHashMailServer(server, answerer{})
+		l := s.listen(t)
+		go server.Serve(l)
+		defer func() {
+			l.Close()
+			server.Stop()
+		}()
+		d := s.dialer()
+		defer d.Close()
+		conn, err := d.NewClient()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		client := hashmailrpc.NewHashMailClient(conn)
+		if err := call(t, client, []byte("hello")); err != nil {
+			t.Fatal(err)
+		}
+		hostile.Store(true)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		_, err = client.NewCipherBox(ctx, &hashmailrpc.CipherBoxAuth{})
+		if status.Code(err) != codes.Unavailable {
+			t.Errorf("the call ended with %v", err)
+		}
+		hostile.Store(false)
+		if err := call(t, client, []byte("hello")); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+	})
 }
