@@ -41,6 +41,7 @@ type mintLnd struct {
 	broken   error         // the answer to BakeMacaroon
 	stuck    error         // the answer to DeleteMacaroonID
 	patience time.Duration // of the last one
+	baked    func()        // called when BakeMacaroon has made one
 	late     bool          // BakeMacaroon is not answered, and done by bakeLate
 	owed     uint64
 	rootKeys map[uint64]bool
@@ -59,6 +60,9 @@ func (l *mintLnd) BakeMacaroon(_ context.Context, req *lnrpc.BakeMacaroonRequest
 		return nil, l.broken
 	}
 	l.rootKeys[req.GetRootKeyId()], l.asked = true, req.GetPermissions()
+	if l.baked != nil {
+		l.baked()
+	}
 	return &lnrpc.BakeMacaroonResponse{Macaroon: hex.EncodeToString(mint(l.t, req.GetRootKeyId()))}, nil
 }
 

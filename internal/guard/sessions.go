@@ -138,6 +138,7 @@ func (g *Guard) AddSession(ctx context.Context, by audit.Actor, n account.Sessio
 		lnd.leave() // its root key, where lnd bakes late
 		if _, undo := g.EndSession(ctx, by, n.ID, account.SessionRevoked, cutShort); undo != nil {
 			g.log.Error("a session without a macaroon was left", "session", n.ID, "error", undo)
+			g.sessionsOver(ctx, []account.SessionID{n.ID}) // at lnd, and in this run
 		}
 		return account.Session{}, err
 	}

@@ -227,6 +227,21 @@ func TestSessionRootKeyLate(t *testing.T) {
 	until.True(t, "the end of the late root key", func() bool { return len(b.lnd.keys()) == 1 })
 }
 
+// TestSessionLedgerFails: a session whose macaroon the ledger did not take has no
+// root key, and is not open, whatever the ledger says.
+func TestSessionLedgerFails(t *testing.T) {
+	b := newManageBench(t)
+	b.come(t)
+	b.lnd.baked = func() { b.opts.Ledger.Close() }
+	n := session(account.SessionCustom, account.ID{}, account.Permission{Entity: "info", Action: "read"})
+	_, err := b.AddSession(t.Context(), operator, n)
+	require.Equal(t, "database_closed", fault.Code(err))
+	require.Equal(t, []uint64{0}, b.lnd.keys())
+	entry, known := b.sessions.get(n.ID)
+	require.True(t, known)
+	require.False(t, entry.open)
+}
+
 // TestSessionRootKeyGone: a session whose root key lnd has lost is over, and what is
 // being made meanwhile is not.
 func TestSessionRootKeyGone(t *testing.T) {
