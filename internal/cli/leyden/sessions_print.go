@@ -26,6 +26,8 @@ type sessionView struct {
 	Paired    bool       `json:"paired"`
 	LocalKey  string     `json:"local_public_key"`
 	RemoteKey string     `json:"remote_public_key"`
+
+	Permissions []string `json:"permissions,omitempty"` // of a custom one
 }
 
 func viewSession(s *litrpc.Session) sessionView {
@@ -34,7 +36,19 @@ func viewSession(s *litrpc.Session) sessionView {
 		Created: date(int64(s.CreatedAt)), Expires: date(int64(s.ExpiryTimestampSeconds)), Ended: dateOrNever(int64(s.RevokedAt)),
 		Mailbox: s.MailboxServerAddr, DevServer: s.DevServer, Paired: len(s.RemotePublicKey) > 0,
 		LocalKey: hex.EncodeToString(s.LocalPublicKey), RemoteKey: hex.EncodeToString(s.RemotePublicKey),
+		Permissions: customPermissions(s),
 	}
+}
+
+// customPermissions are those of a custom session, as --perm takes them.
+func customPermissions(s *litrpc.Session) (list []string) {
+	if s.SessionType != litrpc.SessionType_TYPE_MACAROON_CUSTOM {
+		return nil
+	}
+	for _, p := range s.MacaroonRecipe.GetPermissions() {
+		list = append(list, p.Entity+":"+p.Action)
+	}
+	return list
 }
 
 func sessionType(s *litrpc.Session) string {
