@@ -163,8 +163,8 @@ func (s *session) kept(ctx context.Context) error {
 	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return ctx.Err()
 	}
-	code, hint, text := diagnose(lnc.ErrOccupied)
-	return fault.New(code, hint, "node through %s: another process has a connection: %s", s.dialer.Mailbox.Addr, text)
+	code, hint, _ := diagnose(lnc.ErrOccupied)
+	return fault.New(code, hint, "node through %s: another process here has the connection", s.dialer.Mailbox.Addr)
 }
 
 // close ends the connection, and only then lets the next process have it.

@@ -21,6 +21,7 @@ import (
 	"github.com/leydenln/leyden/internal/cli/lnget"
 	"github.com/leydenln/leyden/internal/fetch/fetchtest"
 	"github.com/leydenln/leyden/internal/lightning/lnctest"
+	"github.com/leydenln/leyden/internal/paired"
 	"github.com/leydenln/leyden/l402"
 )
 
@@ -47,6 +48,7 @@ type world struct {
 
 	relay   *lnctest.Relay
 	session *lnctest.Session
+	unlock  func() // of the session
 }
 
 // TestScripts runs the sessions of testdata. They find a seller at $SELLER
@@ -61,6 +63,7 @@ func TestScripts(t *testing.T) {
 		"lncserve": lncServe,
 		"lncstop":  func(ts *testscript.TestScript, _ bool, _ []string) { worldOf(ts).session.Stop() },
 		"accepted": accepted,
+		"lnclock":  lncLock,
 	}})
 }
 
@@ -259,6 +262,18 @@ func lncServe(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Setenv("PHRASE", words)
 	ts.Setenv("MAILBOX", w.relay.Addr)
 	ts.Setenv("SESSION", session.ID())
+}
+
+// lncLock takes the session, as another lnget does, or, with !, gives it back.
+func lncLock(ts *testscript.TestScript, neg bool, _ []string) {
+	w := worldOf(ts)
+	if neg {
+		w.unlock()
+		return
+	}
+	var err error
+	w.unlock, err = paired.Folder(ts.MkAbs("home/.lnget/lnc")).Lock(context.Background(), w.session.ID())
+	ts.Check(err)
 }
 
 // accepted checks how many connections the session has had: accepted 2
