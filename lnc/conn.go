@@ -57,7 +57,7 @@ type Conn struct {
 	deadlineTo *deadline
 
 	end       context.CancelCauseFunc
-	closing   sync.Once
+	closing   atomic.Bool
 	closed    chan struct{}
 	afterward func()
 
@@ -246,13 +246,15 @@ func (c *Conn) flush() error {
 // Close tells the other side, which may not hear it, and ends the connection
 // within two seconds. It returns nil, and may be called again.
 func (c *Conn) Close() error {
-	c.closing.Do(func() {
-		c.end(net.ErrClosed)
-		c.link.Close()
-		c.wipe()
-		c.afterward()
-		close(c.closed)
-	})
+	if c.closing.Swap(true) {
+		<-c.closed
+		return nil
+	}
+	c.end(net.ErrClosed)
+	c.link.Close()
+	c.wipe()
+	c.afterward()
+	close(c.closed)
 	return nil
 }
 

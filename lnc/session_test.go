@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"testing"
@@ -521,4 +522,55 @@ func TestStatus(t *testing.T) {
 		expect("closed", StatusDisconnected, StatusDisconnected)
 		d.Close()
 	})
+}
+
+// TestCloseAnytime: whatever the two sides are at, in the midst of a handshake
+// as well, a Close or the end of a context ends it within seconds, and leaves
+// nothing that goes on, nor a box.
+func TestCloseAnytime(t *testing.T) {
+	for round := range roundsOf(300) {
+		synctest.Test(t, func(t *testing.T) {
+			random := rand.New(rand.NewPCG(uint64(round), 31))
+			s := newSession(t)
+			if round%2 == 0 {
+				s.pair(t)
+			}
+			delay := time.Duration(1 + random.Int64N(int64(200*time.Millisecond)))
+			s.relay.Spoil = func(_ relay.ID, msg []byte, deliver func([]byte)) {
+				time.AfterFunc(delay, func() { deliver(msg) })
+			}
+			l := s.listen(t)
+			go echo(l)
+			d := s.dialer()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				if conn, err := d.Dial(ctx); err == nil {
+					exchange(conn, make([]byte, 100_000))
+				}
+			}()
+			time.Sleep(time.Duration(random.Int64N(int64(10 * delay))))
+			begin := time.Now()
+			for _, close := range [][]func(){
+				{cancel, func() { d.Close() }, func() { l.Close() }},
+				{func() { l.Close() }, func() { d.Close() }},
+				{func() { d.Close() }, func() { l.Close() }},
+				{s.relay.Shut, func() { d.Close() }, func() { l.Close() }},
+			}[random.IntN(4)] {
+				close()
+			}
+			<-done
+			if took := time.Since(begin); took > 15*time.Second {
+				t.Errorf("round %d: closing took %v", round, took)
+			}
+			if n := s.relay.Boxes(); n > 0 {
+				t.Errorf("round %d: %d boxes are left", round, n)
+			}
+		})
+		if t.Failed() {
+			return
+		}
+	}
 }

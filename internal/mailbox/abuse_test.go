@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+	"golang.org/x/net/http2"
 	"google.golang.org/grpc/codes"
 
 	"github.com/leydenln/leyden/internal/until"
@@ -348,6 +349,37 @@ func TestRoomForOthers(t *testing.T) {
 		}
 		if int(m.GetMsg()[0]) != i {
 			t.Errorf("message %d is another", i)
+		}
+	}
+}
+
+// TestPings: clients may ask for signs of life as often as they like; other
+// relays hang up on those who do it more than once a minute.
+func TestPings(t *testing.T) {
+	r := startRelay(t, Limits{})
+	conn := r.openTLS("h2")
+	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
+		t.Fatal(err)
+	}
+	framer := http2.NewFramer(conn, conn)
+	if err := framer.WriteSettings(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 200 {
+		if err := framer.WritePing(false, [8]byte{byte(i)}); err != nil {
+			t.Fatal(err)
+		}
+		for answered := false; !answered; {
+			frame, err := framer.ReadFrame()
+			if err != nil {
+				t.Fatalf("ping %d: %v", i, err)
+			}
+			switch f := frame.(type) {
+			case *http2.GoAwayFrame:
+				t.Fatalf("ping %d: the relay hangs up: %v", i, f.ErrCode)
+			case *http2.PingFrame:
+				answered = f.IsAck()
+			}
 		}
 	}
 }
