@@ -146,7 +146,7 @@ func TestSocketPings(t *testing.T) {
 		deaf := r.socket("receive")
 		deaf.SetPingHandler(func(string) error { return nil })
 		_ = deaf.WriteMessage(websocket.TextMessage, []byte(descOf(desc))) // it may have ended already
-		for { // perhaps why it ends, and then the end
+		for {                                                              // perhaps why it ends, and then the end
 			if _, _, err := deaf.ReadMessage(); err != nil {
 				break
 			}
