@@ -6,7 +6,8 @@
 // most once, except those that were being written when a reader's connection
 // broke, which its next reader gets again; no stream ends because it is old;
 // what does not fit makes its writer wait; and memory is bounded, for each
-// client address and in all, whatever clients do.
+// client address and in all, whatever clients do. Messages are dropped that
+// nobody comes for, or that nobody takes when there is no room for others.
 //
 // It leaves out secrecy, which is the users' own affair, and durability:
 // nothing is written down. Whoever knows the id of a box may use it, so ids are

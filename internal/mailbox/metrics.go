@@ -32,7 +32,7 @@ func newMetrics(r *Relay) *metrics {
 	}
 	m.created = counter("boxes_created_total", "boxes made")
 	m.expired = counter("boxes_expired_total", "boxes deleted because nobody used them")
-	m.dropped = counter("messages_dropped_total", "messages dropped because nobody came for them")
+	m.dropped = counter("messages_dropped_total", "messages dropped because nobody came for them, or took them when there was no room")
 	m.messages = counter("messages_total", "messages taken")
 	m.bytes = counter("message_bytes_total", "bytes of the messages taken")
 	m.delayed = counter("messages_delayed_total", "messages delayed because there were too many a second")
