@@ -71,13 +71,15 @@ func TestSession(t *testing.T) {
 		info, err := c.GetInfo(t.Context())
 		return err == nil && info.Alias == "alice"
 	}
+	until.True(t, "an answer", answers) // both stretch the phrase, which a busy machine may not do in time
+	before := node.Accepted()
 	for range 3 {
 		if !answers() {
 			t.Fatal("no answer")
 		}
 	}
-	if n := node.Accepted(); n != 1 {
-		t.Errorf("%d connections for three calls", n)
+	if n := node.Accepted(); n != before {
+		t.Errorf("%d more connections for three calls", n-before)
 	}
 	if err := r.Stop(); err != nil {
 		t.Fatal(err)
