@@ -69,11 +69,14 @@ func (app *App) lnStatus(ctx context.Context, cfg fetch.Config, client *lightnin
 		info, err = client.GetInfo(ctx)
 		asked <- err
 	}()
-	state, err := client.State(ctx)
-	if err != nil {
-		return err
+	state, unasked := client.State(ctx)
+	err := <-asked
+	if unasked != nil && err != nil {
+		return unasked
 	}
-	err = <-asked
+	if unasked != nil {
+		state = "SERVER_ACTIVE" // litd does not tell an account, and answers it only then
+	}
 	if err == nil && cfg.LN.Mode == "lnd" && info.Network != cfg.LN.LND.Network {
 		err = fault.New("wrong_network", "set ln.lnd.network to "+info.Network,
 			"the node is on %s, the configuration says %s", info.Network, cfg.LN.LND.Network)

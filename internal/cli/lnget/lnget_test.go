@@ -55,15 +55,16 @@ type world struct {
 // and, with TLS, at $SELLER_TLS, another origin at $OTHER, and a node in $NODE.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{Dir: "testdata", Setup: setup, Cmds: map[string]func(*testscript.TestScript, bool, []string){
-		"exits":    exits,
-		"payments": payments,
-		"calls":    calls,
-		"nodestop": func(ts *testscript.TestScript, _ bool, _ []string) { worldOf(ts).node.Stop() },
-		"mode":     mode,
-		"lncserve": lncServe,
-		"lncstop":  func(ts *testscript.TestScript, _ bool, _ []string) { worldOf(ts).session.Stop() },
-		"accepted": accepted,
-		"lnclock":  lncLock,
+		"exits":     exits,
+		"payments":  payments,
+		"calls":     calls,
+		"nodestop":  func(ts *testscript.TestScript, _ bool, _ []string) { worldOf(ts).node.Stop() },
+		"mode":      mode,
+		"stateless": func(ts *testscript.TestScript, neg bool, _ []string) { worldOf(ts).node.Stateless = !neg },
+		"lncserve":  lncServe,
+		"lncstop":   func(ts *testscript.TestScript, _ bool, _ []string) { worldOf(ts).session.Stop() },
+		"accepted":  accepted,
+		"lnclock":   lncLock,
 	}})
 }
 

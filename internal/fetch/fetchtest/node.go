@@ -40,6 +40,9 @@ type Node struct {
 	// Nameless makes GetInfo refuse, as for a macaroon that does not allow it.
 	Nameless bool
 
+	// Stateless makes GetState refuse, as litd does with an account.
+	Stateless bool
+
 	ledger Ledger
 	server *grpc.Server
 }
@@ -111,6 +114,9 @@ func (n *Node) Handle(_ any, s grpc.ServerStream) error {
 	method, _ := grpc.MethodFromServerStream(s)
 	switch method {
 	case "/lnrpc.State/GetState":
+		if n.Stateless {
+			return status.Error(codes.Unknown, "this RPC call is not supported with restricted account macaroons")
+		}
 		return s.SendMsg(&lndwire.GetStateResponse{State: lndwire.WalletState_SERVER_ACTIVE})
 	case "/lnrpc.Lightning/GetInfo":
 		if n.Nameless {
