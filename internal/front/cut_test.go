@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/leydenln/leyden/internal/until"
 )
 
 var frozen = Refusal{Code: codes.FailedPrecondition, Reason: "frozen", Sentence: "all accounts are frozen", Hint: "leyden accounts thaw"}
@@ -24,7 +26,8 @@ func TestCutOff(t *testing.T) {
 		send   []string
 		reads  int
 	}{
-		"ok/request held back": {method: "/fake/Echo"},
+		"ok/request held back": {method: "/fake/Chat"},
+		"ok/unknown to lnd":    {method: "/fake/Echo"},
 		"ok/waiting for lnd":   {method: "/fake/Hang", send: []string{"x"}},
 		"ok/amid a stream":     {method: "/fake/Chat", send: []string{"a", "b"}, reads: 2},
 		"ok/slow reader":       {method: "/fake/Count", send: []string{"10000000"}, reads: 1},
@@ -42,7 +45,11 @@ func TestCutOff(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			wait(t, b.lnd.seen, "the call at lnd")
+			if c.method == "/fake/Echo" {
+				until.True(t, "the call at the front", func() bool { return b.calls.count() == 1 })
+			} else {
+				wait(t, b.lnd.seen, "the call at lnd")
+			}
 			if n := b.CutOff(frozen, nil); n != 1 {
 				t.Errorf("cut %d calls", n)
 			}

@@ -9,7 +9,8 @@ import (
 )
 
 // window is how many bytes of a call's messages are taken before somebody reads
-// them, where calls are limited: gRPC's own grows to 16 MB with a fast client.
+// them; gRPC makes room for a longer one while that is read. Its own window grows to
+// 16 MB with a fast client, and is measured by a ping with each message.
 const window = 64 << 10
 
 func (l Limits) options() []grpc.ServerOption {
@@ -17,9 +18,9 @@ func (l Limits) options() []grpc.ServerOption {
 	if most == 0 {
 		most = maxRequest
 	}
-	options := []grpc.ServerOption{grpc.MaxRecvMsgSize(most)}
+	options := []grpc.ServerOption{grpc.MaxRecvMsgSize(most), grpc.StaticStreamWindowSize(window)}
 	if l.Streams > 0 {
-		options = append(options, grpc.MaxConcurrentStreams(l.Streams), grpc.StaticStreamWindowSize(window))
+		options = append(options, grpc.MaxConcurrentStreams(l.Streams))
 	}
 	return options
 }

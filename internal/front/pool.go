@@ -186,5 +186,6 @@ func (b Backend) dial(client netip.Addr) (*grpc.ClientConn, error) {
 		grpc.WithDisableServiceConfig(),
 		grpc.WithDisableRetry(),
 		grpc.WithSharedWriteBuffer(true),
+		grpc.WithInitialWindowSize(window),
 	)
 }

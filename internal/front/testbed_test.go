@@ -119,6 +119,11 @@ func (f *fakeLnd) handle(_ any, s grpc.ServerStream) error {
 		return echo(s)
 	case "/fake/Fail":
 		return fail(s)
+	case "/fake/One": // and then an error
+		if err := echo(s); err != nil {
+			return err
+		}
+		return status.Error(codes.Aborted, "after the answer")
 	case "/fake/Count":
 		return count(s)
 	case "/fake/Sum":
@@ -395,4 +400,11 @@ func wait[T any](t testing.TB, c <-chan T, what string) T {
 		t.Fatalf("waited too long for %s", what)
 		panic("unreachable")
 	}
+}
+
+// count is how many calls are open.
+func (c *calls) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.open)
 }

@@ -105,9 +105,5 @@ func TestTunnelEndsUnderWay(t *testing.T) {
 		t.Error("the call goes on")
 	}
 	wait(t, b.lnd.ended, "lnd's end of the call")
-	until.True(t, "no call is left", func() bool {
-		b.calls.mu.Lock()
-		defer b.calls.mu.Unlock()
-		return len(b.calls.open) == 0
-	})
+	until.True(t, "no call is left", func() bool { return b.calls.count() == 0 })
 }

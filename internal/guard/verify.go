@@ -18,7 +18,7 @@ import (
 // the call, as of the client's address. Lnd's no is passed on as lnd words it.
 // id is the account's, or zero for an operator's.
 func (g *Guard) verify(ctx context.Context, call *front.Call, lnd *attachment, cred credential, id account.ID) error {
-	err := g.verifier.Verify(ctx, call, lnd.Macaroon, verify.Credential{Macaroon: cred.Macaroon, Raw: cred.raw}, id)
+	err := g.verifier.Verify(ctx, call, func() ([]byte, error) { return lnd.Macaroon, nil }, verify.Credential{Macaroon: cred.Macaroon, Raw: cred.raw}, id)
 	switch {
 	case err == nil || status.Code(err) == codes.Unknown:
 		return err

@@ -53,12 +53,10 @@ func (h admission) Call(ctx context.Context, call *front.Call) (front.Decision, 
 }
 
 func (h admission) verify(ctx context.Context, call *front.Call, cred verify.Credential) error {
-	own, err := os.ReadFile(h.own)
-	if err == nil {
-		err = h.verifier.Verify(ctx, call, own, cred, struct{}{})
-		if err == nil || status.Code(err) == codes.Unknown {
-			return err
-		}
+	own := func() ([]byte, error) { return os.ReadFile(h.own) }
+	err := h.verifier.Verify(ctx, call, own, cred, struct{}{})
+	if err == nil || status.Code(err) == codes.Unknown {
+		return err
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()

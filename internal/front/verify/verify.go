@@ -37,16 +37,20 @@ type Credential struct {
 }
 
 // Verify has lnd check signature, permissions and caveats of the credential for
-// the call, as of the client's address; own is a macaroon that may ask that. Lnd's
+// the call, as of the client's address; own returns a macaroon that may ask that. Lnd's
 // no is an error with the code Unknown, in its words. Any other error means that
 // it did not answer.
-func (v *Verifier[Owner]) Verify(ctx context.Context, call *front.Call, own []byte, cred Credential, owner Owner) error {
+func (v *Verifier[Owner]) Verify(ctx context.Context, call *front.Call, own func() ([]byte, error), cred Credential, owner Owner) error {
 	key := verdictKey{sha256.Sum256(cred.Raw), call.Method, call.Peer}
 	if v.verdicts.holds(key) {
 		return nil
 	}
 	epoch := v.verdicts.now()
-	if err := ask(ctx, call, own, cred.Raw); err != nil {
+	ours, err := own()
+	if err != nil {
+		return status.Errorf(codes.Internal, "a macaroon to ask lnd with: %v", err)
+	}
+	if err := ask(ctx, call, ours, cred.Raw); err != nil {
 		return err
 	}
 	v.verdicts.keep(key, owner, cred.Caveats(), epoch)
