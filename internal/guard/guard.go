@@ -98,8 +98,12 @@ type Guard struct {
 
 	payments paymentDesk
 	invoices invoiceDesk
-	lookups  allowance
-	crowd    *crowd
+
+	selling chan struct{} // closed, by sell, once an account may have an open invoice
+	sell    func()
+
+	lookups allowance
+	crowd   *crowd
 }
 
 // journal is where operators' calls are written.
@@ -126,6 +130,8 @@ func New(opts Options) (*Guard, error) {
 		opts: opts, log: opts.Logger, rules: allRules(), verifier: verify.New[account.ID](opts.Now),
 		journal: opts.Ledger.Journal(), paying: newHashes(), tallies: newTallies(opts.Now), crowd: newCrowd(),
 	}
+	g.selling = make(chan struct{})
+	g.sell = sync.OnceFunc(func() { close(g.selling) })
 	if err := g.loadFrozen(context.Background()); err != nil {
 		return nil, fmt.Errorf("read whether everything is frozen: %w", err)
 	}

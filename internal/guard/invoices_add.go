@@ -81,6 +81,7 @@ func (c *accountCall) makeInvoice(
 	if !g.invoices.made.allow(c.account.ID, often, g.opts.Now()) {
 		return account.Invoice{}, errManyInvoices
 	}
+	g.sell()
 	row, err := g.opts.Ledger.OwnInvoice(ctx, c.by, account.NewInvoice{
 		Account:  c.account.ID,
 		Hash:     t.hash,

@@ -38,15 +38,28 @@ func (g *Guard) reconcileInvoices(ctx context.Context, lnd *attachment) error {
 }
 
 // followInvoices credits what is settled until ctx ends (nil); an error ends
-// the attachment.
+// the attachment. Lnd is not asked for events before an account has an invoice: it
+// reads each new invoice anew to tell of it, whoever made it.
 //
 // lnd's events since an index are not asked for: it replays nothing from index
 // 0, so that all open invoices have to be looked up in any case.
 func (g *Guard) followInvoices(ctx context.Context, lnd *attachment) error {
+	open, err := g.opts.Ledger.OpenInvoices(ctx, nil)
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("read the open invoices: %w", err)
+	}
+	if len(open) > 0 {
+		g.sell()
+	}
+	select {
+	case <-g.selling:
+	case <-ctx.Done():
+		return nil
+	}
 	work, both := errgroup.WithContext(ctx)
 	work.Go(func() error { return g.followSettled(both, lnd) })
 	work.Go(func() error { return g.sweepInvoices(both, lnd) })
-	err := work.Wait()
+	err = work.Wait()
 	if ctx.Err() != nil {
 		return nil
 	}

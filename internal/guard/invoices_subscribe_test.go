@@ -57,6 +57,13 @@ func heard[Req any](
 // follow runs the guard's own following of invoices.
 func (b *invoiceBench) follow(t *testing.T, lnd *attachment) {
 	t.Helper()
+	b.followQuietly(t, lnd)
+	b.sell()
+	b.lnd.watched(t, 1)
+}
+
+func (b *invoiceBench) followQuietly(t *testing.T, lnd *attachment) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- b.followInvoices(ctx, lnd) }()
@@ -64,7 +71,6 @@ func (b *invoiceBench) follow(t *testing.T, lnd *attachment) {
 		cancel()
 		require.NoError(t, <-done)
 	})
-	b.lnd.watched(t, 1)
 }
 
 func (h *hub) watched(t *testing.T, id account.ID) {
@@ -179,6 +185,33 @@ func TestSettledUnheard(t *testing.T) {
 	b.lnd.pay(made.RHash, 1000) // nobody listens yet
 	b.follow(t, lnd)
 	require.Eventually(t, func() bool { return b.balance(t, c) == 1000 }, time.Minute, time.Millisecond)
+}
+
+// TestFollowFromTheFirstInvoice: an lnd whose accounts have no invoice is not asked
+// for events; one made meanwhile, or left from before, is followed.
+func TestFollowFromTheFirstInvoice(t *testing.T) {
+	b := newInvoiceBench(t)
+	lnd := b.attachment(t, "a")
+	c := b.call(t, lnd, policy.Limits{})
+	b.followQuietly(t, lnd)
+	require.Never(t, func() bool {
+		b.lnd.mu.Lock()
+		defer b.lnd.mu.Unlock()
+		return len(b.lnd.watchers) > 0
+	}, 100*time.Millisecond, time.Millisecond)
+	made := b.add(t, c, &lnrpc.Invoice{Value: 1})
+	b.lnd.watched(t, 1)
+	b.lnd.pay(made.RHash, 1000)
+	require.Eventually(t, func() bool { return b.balance(t, c) == 1000 }, time.Minute, time.Millisecond)
+
+	left := newInvoiceBench(t)
+	_, err := left.opts.Ledger.OwnInvoice(t.Context(), operator, account.NewInvoice{
+		Account: left.call(t, left.attachment(t, "a"), policy.Limits{}).account.ID, Hash: [32]byte(random32()),
+		Amount: 1, Expires: time.Now().Add(time.Hour), Run: "a",
+	})
+	require.NoError(t, err)
+	left.followQuietly(t, left.attachment(t, "b"))
+	left.lnd.watched(t, 1)
 }
 
 // TestEvents: repeated ones, those of others' invoices and strange ones change

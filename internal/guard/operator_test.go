@@ -203,13 +203,13 @@ func TestRevokedWhileOpen(t *testing.T) {
 	})
 }
 
-// awaitCalls waits until that many calls have been let through to lnd.
+// awaitCalls waits until lnd has been asked about that many calls' macaroons.
 func (s *stand) awaitCalls(t *testing.T, n int) {
 	t.Helper()
 	until.True(t, "the calls to be open", func() bool {
 		s.lnd.mu.Lock()
 		defer s.lnd.mu.Unlock()
-		return s.lnd.open == n
+		return s.lnd.checks == n
 	})
 }
 
