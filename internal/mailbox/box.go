@@ -34,7 +34,6 @@ type box struct {
 	queue  []entry
 	bytes  int64
 	gone   bool
-	wake   func()    // called when there is something to read, or the box is gone; does not block
 	usedAt time.Time // when a reader or writer was last here
 	unread time.Time // since when messages wait and none is taken
 }
@@ -54,9 +53,8 @@ func (b *box) close() {
 	b.clear()
 	b.mu.Lock()
 	b.gone = true
-	close(b.closed)
-	b.poke()
 	b.mu.Unlock()
+	close(b.closed)
 	b.owner.giveBox()
 }
 
@@ -136,23 +134,8 @@ func (b *box) push(e entry) (ok bool, err error) {
 	}
 	b.queue = append(b.queue, e)
 	b.bytes += size
-	b.poke()
-	return true, nil
-}
-
-// poke wakes the reader; b.mu is held.
-func (b *box) poke() {
 	poke(b.readable)
-	if b.wake != nil {
-		b.wake()
-	}
-}
-
-// onReadable has wake called instead of nobody; nil: no longer.
-func (b *box) onReadable(wake func()) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.wake = wake
+	return true, nil
 }
 
 func (e entry) size() int64 { return int64(len(e.msg)) + entryOverhead }

@@ -2,15 +2,18 @@ package mailbox
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/leydenln/leyden/lnc/hashmailrpc"
@@ -24,35 +27,42 @@ const (
 	descOverhead = 256
 )
 
-// grpcStream is what a call comes in by and its answer goes out by. Neither
-// grpc-go's server nor its handler tells when a message is on the wire.
-type grpcStream interface {
-	io.Reader
-	SetReadDeadline(time.Time) error
-	// open lets the client know that it is being served.
-	open() error
-	// send puts bytes on the wire; an error means that some may not be. A client
-	// that takes nothing for as long as a writer may wait loses its place: what
-	// is for it would stay for ever.
-	send(b []byte) error
-	// deliver has write called with what comes into a box, until the stream
-	// ends, closes d and returns why; or it returns errParked, and does so later.
-	deliver(c call, d *reader, write func([][]byte) error) error
-}
-
-// errParked says that a call goes on by itself.
-var errParked = errors.New("the call goes on")
-
-// grpcCall is one call.
+// grpcCall is one call. gRPC is spoken directly on net/http, since grpc-go's
+// own handler neither tells when a message is on the wire nor bounds a stream.
 type grpcCall struct {
 	call
-	relay  *Relay
-	stream grpcStream
-	body   *bufio.Reader
+	relay   *Relay
+	w       http.ResponseWriter
+	control *http.ResponseController
+	body    *bufio.Reader
 }
 
-func (r *Relay) newGRPCCall(c call, stream grpcStream) *grpcCall {
-	return &grpcCall{c, r, stream, bufio.NewReaderSize(stream, 1024)}
+func (r *Relay) serveGRPC(w http.ResponseWriter, req *http.Request) {
+	if req.ProtoMajor < 2 {
+		http.Error(w, "gRPC needs HTTP/2", http.StatusHTTPVersionNotSupported)
+		return
+	}
+	if kind := req.Header.Get("Content-Type"); kind != "application/grpc" && kind != "application/grpc+proto" {
+		http.Error(w, "gRPC with protobuf is spoken here", http.StatusUnsupportedMediaType)
+		return
+	}
+	c := &grpcCall{call: callOf(req), relay: r, w: w, control: http.NewResponseController(w)}
+	if limit, ok := grpcTimeout(req.Header.Get("Grpc-Timeout")); ok {
+		var cancel context.CancelFunc
+		c.Context, cancel = context.WithTimeout(c.Context, limit)
+		defer cancel()
+	}
+	clear(req.Header) // which would be kept for as long as the stream lasts
+	c.body = bufio.NewReaderSize(req.Body, 1024)
+	h := w.Header()
+	h.Set("Content-Type", "application/grpc")
+	h.Set("Trailer", "Grpc-Status, Grpc-Message")
+	status := &refusal{code: codes.OK}
+	if err := c.serve(req.PathValue("method")); err != nil {
+		status = refusalOf(err)
+	}
+	h.Set("Grpc-Status", strconv.Itoa(int(status.code)))
+	h.Set("Grpc-Message", status.message)
 }
 
 func (c *grpcCall) serve(method string) error {
@@ -148,18 +158,17 @@ func (c *grpcCall) recvStream() error {
 	if err != nil {
 		return err
 	}
+	defer d.close()
 	c.body = nil // which would be kept for as long as the stream lasts
 	// The client sees by the headers that it is the reader.
-	if err := c.stream.open(); err != nil {
-		d.close()
-		return err
+	if err := c.control.Flush(); err != nil {
+		return errCancelled
 	}
 	named, err := proto.Marshal(&hashmailrpc.CipherBox{Desc: desc})
 	if err != nil {
-		d.close()
 		return errInternal
 	}
-	return c.stream.deliver(c.call, d, func(batch [][]byte) error {
+	return d.deliver(c, func(batch [][]byte) error {
 		buffer := frames.Get().(*[]byte)
 		defer frames.Put(buffer)
 		b := (*buffer)[:0]
@@ -169,7 +178,7 @@ func (c *grpcCall) recvStream() error {
 			binary.BigEndian.PutUint32(b[begin+1:], uint32(len(b)-begin-frameHeader))
 		}
 		*buffer = b
-		return c.stream.send(b)
+		return c.send(b)
 	})
 }
 
@@ -229,7 +238,7 @@ func (c *grpcCall) readNow(n int) ([]byte, error) {
 func (c *grpcCall) hurry() (done func()) {
 	ended := make(chan struct{})
 	timer := time.AfterFunc(c.relay.messageWithin, func() {
-		_ = c.stream.SetReadDeadline(time.Now())
+		_ = c.control.SetReadDeadline(time.Now())
 		close(ended)
 	})
 	return func() {
@@ -262,8 +271,28 @@ func (c *grpcCall) write(m proto.Message) error {
 		return errInternal
 	}
 	binary.BigEndian.PutUint32(b[1:], uint32(len(b)-frameHeader))
-	return c.stream.send(b)
+	return c.send(b)
 }
+
+// send puts messages on the wire; an error means that some may not be. A client
+// that takes nothing for as long as a writer may wait loses its place: what is
+// for it would stay for ever.
+func (c *grpcCall) send(b []byte) error {
+	late := time.AfterFunc(c.relay.limits.Blocked, func() { _ = c.control.SetWriteDeadline(time.Now()) })
+	defer late.Stop()
+	if _, err := c.w.Write(b); err != nil {
+		return errCancelled
+	}
+	if err := c.control.Flush(); err != nil && len(b) <= serverBuffer {
+		return errCancelled
+	}
+	return nil
+}
+
+// serverBuffer is what net/http's HTTP/2 collects before it writes, in bytes.
+// More has been written when Write returns: that flushing fails then only means
+// that the stream has ended since.
+const serverBuffer = 4096
 
 // grpcTimeout reads a grpc-timeout header: up to eight digits and a unit.
 func grpcTimeout(s string) (time.Duration, bool) {

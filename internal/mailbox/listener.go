@@ -6,8 +6,6 @@ import (
 	"net"
 	"sync"
 	"time"
-
-	"golang.org/x/net/http2"
 )
 
 // listener admits connections within the limits, and hands out those that have
@@ -84,12 +82,6 @@ func (l *listener) handshake(conn *tls.Conn) {
 	defer cancel()
 	if conn.HandshakeContext(ctx) != nil {
 		conn.Close()
-		return
-	}
-	if conn.ConnectionState().NegotiatedProtocol == http2.NextProtoTLS {
-		if !l.relay.spawn(func() { l.relay.serveH2(conn) }) {
-			conn.Close()
-		}
 		return
 	}
 	select {

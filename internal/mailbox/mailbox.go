@@ -90,9 +90,7 @@ func New(limits Limits, log *slog.Logger) (*Relay, error) {
 // Close ends every stream, with the status that the relay goes away, and
 // forgets the boxes.
 func (r *Relay) Close() error {
-	r.mu.Lock()
-	r.cancel() // from now on nothing is spawned
-	r.mu.Unlock()
+	r.cancel()
 	r.goroutines.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -101,17 +99,6 @@ func (r *Relay) Close() error {
 		delete(r.boxes, id)
 	}
 	return nil
-}
-
-// spawn runs work that ends with the relay, unless the relay has ended.
-func (r *Relay) spawn(work func()) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.ctx.Err() != nil {
-		return false
-	}
-	r.goroutines.Go(work)
-	return true
 }
 
 // create makes a box that belongs to a client.

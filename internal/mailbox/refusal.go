@@ -32,5 +32,5 @@ var (
 	errTimeout        = &refusal{codes.DeadlineExceeded, "the client's deadline is over", "timeout"}
 	errInternal       = &refusal{codes.Internal, "internal error", "internal"}
 	errTooManyBoxes   = &refusal{codes.ResourceExhausted, "too many boxes", "boxes"}
-	errTooManyStreams = &refusal{codes.Unavailable, "too many streams", "streams"}
+	errTooManyStreams = &refusal{codes.ResourceExhausted, "too many streams", "streams"}
 )

@@ -14,11 +14,16 @@ import (
 )
 
 const (
-	// streamBuffer is what HTTP/2 takes of a stream, and of a connection,
+	// streamBuffer is what net/http takes of a stream, and of a connection,
 	// before the relay reads it, in bytes.
 	streamBuffer = 128 << 10
 	// connectionStreams is how many streams one connection may have.
 	connectionStreams = 256
+	// headerTable is what a connection keeps to compress the headers it sends,
+	// in bytes: next to nothing, since streams are few and long. Those it
+	// receives must have HTTP/2's own 4096: until a client has heard of less it
+	// counts on them, and many begin several streams before they have heard anything.
+	headerTable = 256
 	// maxHeader is how long the headers of a request may be, in bytes.
 	maxHeader = 8 << 10
 	// shutdownTimeout is how long streams have to end in order.
@@ -34,9 +39,8 @@ type Server struct {
 	failed   chan error
 }
 
-// Serve serves a relay on a listener, with TLS, until Close. HTTP/2 is for gRPC
-// alone: net/http's takes some 50 KB for a connection that waits, and most do.
-// REST and WebSockets come by HTTP/1.1. Errors that end it later are in Failed.
+// Serve serves a relay on a listener, with TLS, until Close. Errors that end it
+// later are in Failed.
 func Serve(relay *Relay, l net.Listener, config *tls.Config) *Server {
 	config = config.Clone()
 	config.NextProtos = append(config.NextProtos, "h2", "http/1.1")
@@ -46,10 +50,16 @@ func Serve(relay *Relay, l net.Listener, config *tls.Config) *Server {
 		http: &http.Server{
 			Handler: relay.Handler(), ReadHeaderTimeout: relay.helloWithin, IdleTimeout: 2 * time.Minute,
 			MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(relay.log.Handler(), slog.LevelDebug),
+			HTTP2: &http.HTTP2Config{
+				MaxConcurrentStreams: connectionStreams, MaxReceiveBufferPerConnection: streamBuffer,
+				MaxReceiveBufferPerStream: streamBuffer, MaxEncoderHeaderTableSize: headerTable,
+				SendPingTimeout: 20 * time.Second, PingTimeout: 10 * time.Second, WriteByteTimeout: 30 * time.Second,
+			},
 		},
 	}
 	s.http.Protocols = new(http.Protocols)
 	s.http.Protocols.SetHTTP1(true)
+	s.http.Protocols.SetHTTP2(true)
 	go func() {
 		if err := s.http.Serve(newListener(relay, l, config)); !errors.Is(err, http.ErrServerClosed) {
 			s.failed <- err

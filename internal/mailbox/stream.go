@@ -137,7 +137,6 @@ func (r *Relay) empty(ctx context.Context, id ID) (*reader, error) {
 }
 
 func (d *reader) close() {
-	d.box.onReadable(nil)
 	d.relay.metrics.readers.Dec()
 	d.box.vacate(d.box.reading)
 }
