@@ -67,7 +67,7 @@ scenario: programs ## a node's whole life, with and without a signer, on both ba
 	LEYDEN_SCENARIO=full LEYDEN_TEST_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 20m -v -run TestScenario ./itest
 
 # Packages with goroutines of their own. None links lnd's root package.
-RACE := ./l402/... ./internal/front ./internal/front/cert ./internal/front/macaroon ./internal/gate/... ./internal/fetch/... ./internal/store/... ./internal/lnd ./internal/daemon ./internal/account ./internal/audit ./internal/policy ./internal/guard ./internal/guardpost ./lnc/... ./internal/mailbox ./internal/acme
+RACE := ./l402/... ./internal/front ./internal/cert ./internal/front/macaroon ./internal/gate/... ./internal/fetch/... ./internal/store/... ./internal/lnd ./internal/daemon ./internal/account ./internal/audit ./internal/policy ./internal/guard ./internal/guardpost ./lnc/... ./internal/mailbox ./internal/acme
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck
