@@ -56,7 +56,7 @@ unit: programs ## all but the tests on real nodes, and the race detector where i
 
 .PHONY: itest
 itest: programs ## the tests on real nodes
-	LEYDEN_TEST_BIN=$(CURDIR)/bin $(GO) test -timeout 20m ./itest/...
+	LEYDEN_TEST_BIN=$(CURDIR)/bin $(GO) test -timeout 40m ./itest/...
 
 .PHONY: flood
 flood: programs ## 50,000 unpaid requests at a gate on real nodes, from 10 clients and from 10,000 addresses, while 20 buyers buy

@@ -70,7 +70,7 @@ func TestHalfOpen(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := startRelay(t, Limits{ClientConnections: count}, func(r *Relay) { r.helloWithin = 3 * time.Second })
+			r := startRelay(t, Limits{ClientConnections: count}, func(r *Relay) { r.helloWithin = 8 * time.Second })
 			before := inUse()
 			for range count {
 				conn := begin(r)
