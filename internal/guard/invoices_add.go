@@ -81,7 +81,6 @@ func (c *accountCall) makeInvoice(
 	if !g.invoices.made.allow(c.account.ID, often, g.opts.Now()) {
 		return account.Invoice{}, errManyInvoices
 	}
-	g.sell()
 	row, err := g.opts.Ledger.OwnInvoice(ctx, c.by, account.NewInvoice{
 		Account:  c.account.ID,
 		Hash:     t.hash,
@@ -101,6 +100,7 @@ func (c *accountCall) makeInvoice(
 	case err != nil:
 		return account.Invoice{}, g.ledgerFailed(err)
 	}
+	g.sell()
 
 	lndCtx, cancel := context.WithTimeout(c.lnd.ctx, lndTimeout)
 	defer cancel()
