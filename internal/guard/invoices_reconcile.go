@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -107,7 +108,8 @@ func (g *Guard) creditEvent(ctx context.Context, inv *lnrpc.Invoice) error {
 }
 
 // sweepInvoices looks at invoices again and again: soon at all of them, then at
-// those that may have changed without an event, and at a few of the others.
+// those that may have changed without an event, and at a few of the others; at all
+// again when the ledger could not be written.
 func (g *Guard) sweepInvoices(ctx context.Context, lnd *attachment) error {
 	timer := time.NewTimer(settlingIn)
 	defer timer.Stop()
@@ -118,12 +120,13 @@ func (g *Guard) sweepInvoices(ctx context.Context, lnd *attachment) error {
 		case <-ctx.Done():
 			return nil
 		}
-		if err := g.lookAtInvoices(ctx, lnd, due); err != nil {
+		err := g.lookAtInvoices(ctx, lnd, due)
+		if err != nil && !errors.Is(err, errLedger) {
 			return err
 		}
 		rest.begin()
 		due = func(row account.Invoice) bool {
-			return row.State == account.StatePending || g.expired(row) || rest.takes(row)
+			return err != nil || row.State == account.StatePending || g.expired(row) || rest.takes(row)
 		}
 		timer.Reset(sweepInterval)
 	}
