@@ -153,7 +153,7 @@ func TestPipeReportsEvents(t *testing.T) {
 			}
 		}
 		expect("at the start", relay.Listening)
-		if err := r.Put(toServer, []byte("anything")); err != nil {
+		if err := r.Put(t.Context(), toServer, []byte("anything")); err != nil {
 			t.Fatal(err)
 		}
 		expect("after a packet", relay.Received)

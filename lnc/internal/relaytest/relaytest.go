@@ -115,14 +115,14 @@ func (r *Relay) Has(id relay.ID) bool {
 	return r.boxes[id] != nil
 }
 
-// Put delivers a forged message.
-func (r *Relay) Put(id relay.ID, msg []byte) error {
+// Put delivers a forged message, as soon as its box has room for it.
+func (r *Relay) Put(ctx context.Context, id relay.ID, msg []byte) error {
 	b, err := r.find(id)
 	if err != nil {
 		return err
 	}
-	b.put(context.Background(), msg)
-	return nil
+	b.put(ctx, msg)
+	return ctx.Err()
 }
 
 // Offer delivers a forged message if there is such a box with room for it, and
