@@ -193,7 +193,7 @@ func (l *Ledger) change(
 func (s *step) changed(
 	was guarddb.Invoice, row *guarddb.Invoice, account guarddb.Account, from int64, kind string, detail any,
 ) error {
-	seq, err := s.log(byGuard, kind, ID(account.Name).String(), lntypes.Hash(row.Hash).String(), detail)
+	seq, err := s.log(audit.ByGuard, kind, ID(account.Name).String(), lntypes.Hash(row.Hash).String(), detail)
 	if err != nil {
 		return err
 	}

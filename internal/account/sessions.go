@@ -88,7 +88,7 @@ func (l *Ledger) PairSession(ctx context.Context, id SessionID, remoteKey []byte
 		if len(now.RemoteKey) > 0 {
 			return Session{}, fault.New(CodeBadSession, listSessions, "session %s is paired with another client", id)
 		}
-		_, err = s.log(byGuard, "session.pair", now.journalAccount(), id.String(), map[string]string{"remote_key": hex.EncodeToString(remoteKey)})
+		_, err = s.log(audit.ByGuard, "session.pair", now.journalAccount(), id.String(), map[string]string{"remote_key": hex.EncodeToString(remoteKey)})
 		if err == nil {
 			s.wiped = true
 			err = s.SessionPair(s, guarddb.SessionPairParams{ID: id[:], RemoteKey: remoteKey})

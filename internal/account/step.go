@@ -9,9 +9,6 @@ import (
 	"github.com/leydenln/leyden/internal/store/guarddb"
 )
 
-// byGuard is the actor of what the guard does by itself.
-var byGuard = audit.Actor{Kind: "guard", Via: "guard"}
-
 // step is one operation inside a transaction. Its statements never end with a
 // client's context: other operations share the commit.
 type step struct {
@@ -71,7 +68,7 @@ func (l *Ledger) begin(ctx context.Context, tx *sql.Tx) (*step, error) {
 	return &step{
 		Context: ctx, Queries: q, tx: tx,
 		now:      max(1, row.LastMs, l.now().UnixMilli()),
-		actor:    byGuard,
+		actor:    audit.ByGuard,
 		frozen:   row.Frozen != 0,
 		balances: row.BalancesMsat,
 	}, nil

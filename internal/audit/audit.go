@@ -19,6 +19,9 @@ import (
 	"github.com/leydenln/leyden/internal/store/guarddb"
 )
 
+// ByGuard is the actor of what the guard does by itself.
+var ByGuard = Actor{Kind: "guard", Via: "guard"}
+
 // Actor is who did something.
 type Actor struct {
 	// Kind is "operator", "account" or "guard".

@@ -181,11 +181,7 @@ func rootKeyOf(call *front.Call) (id uint64, ok bool) {
 	if err != nil {
 		return 0, false
 	}
-	parsed, err := macaroon.Parse(raw)
-	if err != nil {
-		return 0, false
-	}
-	id, err = parsed.RootKeyID()
+	id, err = macaroon.RootKeyID(raw)
 	return id, err == nil
 }
 

@@ -63,8 +63,7 @@ func (g *Guard) loadSessions(ctx context.Context) error {
 	g.sessions.all = make(map[account.SessionID]sessionEntry, len(list))
 	for _, s := range list {
 		if s.State == account.SessionReserved {
-			by := audit.Actor{Kind: "guard", Via: "guard"}
-			if _, err := g.opts.Ledger.EndSession(ctx, by, s.ID, account.SessionRevoked, cutShort); err != nil {
+			if _, err := g.opts.Ledger.EndSession(ctx, audit.ByGuard, s.ID, account.SessionRevoked, cutShort); err != nil {
 				g.log.Error("a session whose making was cut short is left in the list", "session", s.ID, "error", err)
 			}
 			s.State = account.SessionRevoked
@@ -205,7 +204,7 @@ func (g *Guard) sessionsOver(ctx context.Context, list []account.SessionID) {
 func (g *Guard) orphaned(sessions []account.Session, there map[uint64]bool) {
 	for _, s := range sessions {
 		if s.State == account.SessionCreated && !there[s.ID.RootKeyID()] {
-			g.sessionRevoked(audit.Actor{Kind: "guard", Via: "guard"}, s.ID.RootKeyID())
+			g.sessionRevoked(audit.ByGuard, s.ID.RootKeyID())
 		}
 	}
 }

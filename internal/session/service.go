@@ -173,13 +173,9 @@ func admit(id account.SessionID) func(*front.Call) error {
 		if errors.Is(err, front.ErrNoMacaroon) {
 			return nil // lnd refuses it, unless the method needs none
 		}
-		var parsed *macaroon.Macaroon
 		var key uint64
 		if err == nil {
-			parsed, err = macaroon.Parse(raw)
-		}
-		if err == nil {
-			key, err = parsed.RootKeyID()
+			key, err = macaroon.RootKeyID(raw)
 		}
 		if err != nil || key != id.RootKeyID() {
 			return &front.Refusal{Code: codes.PermissionDenied, Reason: "session_macaroon",

@@ -31,9 +31,6 @@ const (
 	DefaultMost = 1000
 )
 
-// byItself is the actor of what happens by itself.
-var byItself = audit.Actor{Kind: "guard", Via: "guard"}
-
 // Guard makes and ends sessions: *guard.Guard. It must call Over with what it has
 // ended, whoever asked for it.
 type Guard interface {
@@ -207,7 +204,7 @@ func over(due time.Time) bool {
 
 // end ends a session, unless that was done already.
 func (m *Manager) end(ctx context.Context, id account.SessionID, how ending) error {
-	_, err := m.opts.Guard.EndSession(ctx, byItself, id, how.to, how.reason)
+	_, err := m.opts.Guard.EndSession(ctx, audit.ByGuard, id, how.to, how.reason)
 	if fault.Code(err) == account.CodeSessionEnded {
 		return nil
 	}

@@ -27,6 +27,15 @@ const (
 // Permission is one of lnd's: {"offchain", "write"}, or {"uri", a full method}.
 type Permission struct{ Entity, Action string }
 
+// RootKeyID is that of a macaroon in binary form. Errors are Parse's and the method's.
+func RootKeyID(raw []byte) (uint64, error) {
+	m, err := Parse(raw)
+	if err != nil {
+		return 0, err
+	}
+	return m.RootKeyID()
+}
+
 // RootKeyID returns the id of the root key that the macaroon claims to hang on.
 // The identifier is a version byte and the message lnrpc.MacaroonId, whose
 // storageId is the root key id in decimal. Anything that lnd itself would not
